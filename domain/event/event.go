@@ -1,0 +1,192 @@
+// Package event turns what aggregates say happened into bytes and back.
+//
+// Each aggregate package declares its events as plain structs and lists them
+// in Definitions. A [Codec] made from those lists writes an event as
+// canonical JSON and reads it again, older versions through upcasters. A type
+// that no definition names stops the reader with event.unknown-type: it is
+// never skipped.
+//
+// Fields that hold personal data carry the tag `personal:"<subject>"`, where
+// subject is the JSON name of the field in the same event that says whose
+// data it is. [PersonalFields] finds them, so that sealing has one place to
+// start from, and a test keeps the list.
+package event
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"dalel/eventstore"
+	"dalel/internal/canonical"
+	"dalel/internal/fault"
+)
+
+// Event is something that happened, as an aggregate tells it: a struct whose
+// JSON is the event's data.
+type Event interface {
+	// EventType is the recorded type: a noun and a past participle.
+	EventType() string
+}
+
+// Refusal is an event that records an attempt which changed nothing (R-E3).
+// Who asked for it gets Refused as the answer, after the event is recorded.
+type Refusal interface {
+	Event
+	Refused() *fault.Error
+}
+
+// Reference names a state of another stream that a decision rested on, so
+// that what was known can be replayed.
+type Reference struct {
+	Stream eventstore.StreamID `json:"stream"`
+	// Revision is that of the last event taken into account.
+	Revision eventstore.Revision `json:"revision"`
+	// Commitment is that event's commitment.
+	Commitment eventstore.Hash `json:"commitment"`
+}
+
+// Upcaster rewrites the data of one schema version into the next.
+type Upcaster func(data json.RawMessage) (json.RawMessage, error)
+
+// Definition declares one event type.
+type Definition struct {
+	// Zero is the event's zero value; it names the type.
+	Zero Event
+	// Schema is the version written now, from 1; 0 is read as 1.
+	Schema int
+	// Upcasters leads from each older version to the next: the key is the
+	// version read.
+	Upcasters map[int]Upcaster
+}
+
+func (d Definition) schema() int { return max(d.Schema, 1) }
+
+// Codec writes and reads the events of its definitions. It is read-only after
+// NewCodec and may be used from many goroutines.
+type Codec struct {
+	definitions map[string]Definition
+}
+
+// NewCodec makes a codec of several packages' definitions. Two definitions of
+// one type are an error, and so is an older version without an upcaster.
+func NewCodec(lists ...[]Definition) (*Codec, error) {
+	codec := &Codec{definitions: map[string]Definition{}}
+	for _, definition := range slices.Concat(lists...) {
+		name := definition.Zero.EventType()
+		if _, twice := codec.definitions[name]; twice {
+			return nil, fmt.Errorf("event type %s is defined twice", name)
+		}
+		for version := 1; version < definition.schema(); version++ {
+			if definition.Upcasters[version] == nil {
+				return nil, fmt.Errorf("event type %s has no upcaster from schema %d", name, version)
+			}
+		}
+		codec.definitions[name] = definition
+	}
+	return codec, nil
+}
+
+// Types returns the names of all types, sorted.
+func (c *Codec) Types() []string {
+	return slices.Sorted(maps.Keys(c.definitions))
+}
+
+// Encode returns an event as a draft with the given metadata, its schema
+// version filled in.
+func (c *Codec) Encode(e Event, metadata eventstore.Metadata) (eventstore.Draft, error) {
+	definition, ok := c.definitions[e.EventType()]
+	if !ok {
+		return eventstore.Draft{}, fault.New(fault.EventUnknown, "type %q", e.EventType())
+	}
+	data, err := canonical.Marshal(e)
+	if err != nil {
+		return eventstore.Draft{}, fault.Wrap(fault.EventInvalid, err, "encode a %s", e.EventType())
+	}
+	metadata.Schema = definition.schema()
+	return eventstore.Draft{Type: e.EventType(), Data: data, Metadata: metadata}, nil
+}
+
+// Decode returns a recorded event as the struct of its type (a value, not a
+// pointer). Errors: event.unknown-type, event.invalid.
+func (c *Codec) Decode(recorded eventstore.Event) (Event, error) {
+	metadata, err := recorded.ReadMetadata()
+	if err != nil {
+		return nil, err
+	}
+	return c.DecodeData(recorded.Type, metadata.Schema, recorded.Data)
+}
+
+// DecodeData is Decode for a reader that has read the metadata already.
+func (c *Codec) DecodeData(eventType string, schema int, data []byte) (Event, error) {
+	definition, ok := c.definitions[eventType]
+	if !ok {
+		return nil, fault.New(fault.EventUnknown, "type %q", eventType)
+	}
+	if schema < 1 || schema > definition.schema() {
+		return nil, fault.New(fault.EventUnknown, "type %q in schema %d; this version knows 1 to %d", eventType, schema, definition.schema())
+	}
+	for ; schema < definition.schema(); schema++ {
+		upcast, err := definition.Upcasters[schema](data)
+		if err != nil {
+			return nil, fault.Wrap(fault.EventInvalid, err, "upcast a %s from schema %d", eventType, schema)
+		}
+		data = upcast
+	}
+	target := reflect.New(reflect.TypeOf(definition.Zero))
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	// A member that this version does not know would be lost in silence.
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(target.Interface()); err != nil {
+		return nil, fault.Wrap(fault.EventInvalid, err, "data of a %s", eventType)
+	}
+	return target.Elem().Interface().(Event), nil
+}
+
+// PersonalField is a field of an event type that holds personal data.
+type PersonalField struct {
+	EventType string
+	// Path is the field's place in the JSON, members joined by dots, "[]"
+	// for the elements of a list.
+	Path string
+	// Subject is the tag: the JSON name of the field that says whose it is.
+	Subject string
+}
+
+// PersonalFields lists the fields marked `personal` in all of the codec's
+// types, in order of type and place.
+func (c *Codec) PersonalFields() []PersonalField {
+	var fields []PersonalField
+	for _, name := range c.Types() {
+		walk(reflect.TypeOf(c.definitions[name].Zero), "", func(path, subject string) {
+			fields = append(fields, PersonalField{name, path, subject})
+		})
+	}
+	return fields
+}
+
+func walk(t reflect.Type, path string, found func(path, subject string)) {
+	switch t.Kind() {
+	case reflect.Pointer:
+		walk(t.Elem(), path, found)
+	case reflect.Slice:
+		walk(t.Elem(), path+"[]", found)
+	case reflect.Struct:
+		for field := range t.Fields() {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			if name == "" || name == "-" {
+				continue
+			}
+			inner := strings.TrimPrefix(path+"."+name, ".")
+			if subject, ok := field.Tag.Lookup("personal"); ok {
+				found(inner, subject)
+				continue
+			}
+			walk(field.Type, inner, found)
+		}
+	}
+}

@@ -1,0 +1,239 @@
+package fault
+
+// Code is a stable, machine-readable name of a failure: "area.what", lower
+// case, words joined by hyphens.
+type Code string
+
+// Kind says what sort of failure a code is, and so who has to act.
+type Kind int
+
+// The kinds. Each becomes one HTTP status.
+const (
+	KindInvalid         Kind = iota + 1 // the request itself is wrong (400)
+	KindUnauthenticated                 // no or unknown token (401)
+	KindForbidden                       // known, but not allowed (403)
+	KindNotFound                        // no such thing, or none that the caller may see (404)
+	KindConflict                        // not in this state, or somebody was faster (409)
+	KindTooLarge                        // over a stated limit (413)
+	KindUnsupported                     // a media type not taken here (415)
+	KindRefused                         // understood and refused on its merits (422)
+	KindThrottled                       // over a rate limit (429)
+	KindUnavailable                     // a part is away; try again (503)
+	KindStorageFull                     // no room to write (507)
+	KindInternal                        // a fault of ours (500)
+)
+
+// Codes of the ledger. The catalogue below gives each its kind and title.
+const (
+	Internal        Code = "internal"
+	Unavailable     Code = "unavailable"
+	NotSupported    Code = "not-supported"
+	RequestInvalid  Code = "request.invalid"
+	RequestTooLarge Code = "request.too-large"
+	RequestCutOff   Code = "request.cut-off"
+	MediaType       Code = "request.media-type"
+	MethodUnknown   Code = "request.method-not-allowed"
+	RouteUnknown    Code = "request.no-such-route"
+	CursorInvalid   Code = "request.cursor-invalid"
+	Throttled       Code = "request.throttled"
+
+	IdempotencyMissing Code = "idempotency-key.missing"
+	IdempotencyInvalid Code = "idempotency-key.invalid"
+	IdempotencyReused  Code = "idempotency-key.reused"
+
+	TokenMissing Code = "token.missing"
+	TokenInvalid Code = "token.invalid"
+	TokenExpired Code = "token.expired"
+	TokenRevoked Code = "token.revoked"
+	Forbidden    Code = "access.forbidden"
+
+	StreamConflict   Code = "stream.conflict"
+	StreamInvalid    Code = "stream.invalid"
+	EventTooLarge    Code = "event.too-large"
+	EventInvalid     Code = "event.invalid"
+	EventUnknown     Code = "event.unknown-type"
+	ChainBroken      Code = "event.chain-broken"
+	StoreClosed      Code = "store.closed"
+	StoreLocked      Code = "store.locked"
+	StoreFailed      Code = "store.failed"
+	StoreForeign     Code = "store.foreign"
+	StorageFull      Code = "storage.full"
+	RevisionStale    Code = "revision.stale"
+	PositionNotReady Code = "position.not-reached"
+
+	BlobNotFound Code = "blob.not-found"
+	BlobCorrupt  Code = "blob.corrupt"
+	BlobFailed   Code = "blob.failed"
+
+	IdentifierInvalid Code = "identifier.invalid"
+
+	ParticipantExists    Code = "participant.exists"
+	ParticipantUnknown   Code = "participant.unknown"
+	ParticipantInvalid   Code = "participant.invalid"
+	ParticipantNotActive Code = "participant.not-active"
+	ParticipantState     Code = "participant.wrong-state"
+	EmployeeUnknown      Code = "employee.unknown"
+	EmployeeExists       Code = "employee.exists"
+	EmployeeNoRight      Code = "employee.no-right"
+
+	CertificateInvalid     Code = "certificate.invalid"
+	CertificateUnknown     Code = "certificate.unknown"
+	CertificateExists      Code = "certificate.exists"
+	CertificateOfAnother   Code = "certificate.of-another"
+	CertificatePurpose     Code = "certificate.wrong-purpose"
+	CertificateState       Code = "certificate.wrong-state"
+	CertificateSuspended   Code = "certificate.suspended"
+	CertificateAnnulled    Code = "certificate.annulled"
+	CertificateCompromised Code = "certificate.compromised"
+	CertificateUntrusted   Code = "certificate.untrusted"
+	NoticeUnknown          Code = "notice.unknown"
+
+	DocumentUnknown  Code = "document.unknown"
+	DocumentExists   Code = "document.exists"
+	DocumentInvalid  Code = "document.invalid"
+	DocumentState    Code = "document.wrong-state"
+	DocumentNoFiles  Code = "document.no-files"
+	DocumentDeadline Code = "document.deadline-passed"
+	DocumentNotDue   Code = "document.deadline-not-passed"
+	FileUnknown      Code = "file.unknown"
+	FileInvalid      Code = "file.invalid"
+	FileNotAsClaimed Code = "file.not-as-claimed"
+	FileTooLarge     Code = "file.too-large"
+	RouteInvalid     Code = "route.invalid"
+	RecipientUnknown Code = "recipient.unknown"
+	NotAParty        Code = "document.not-a-party"
+	NotYourTurn      Code = "document.not-your-turn"
+	AlreadyDone      Code = "document.already-done"
+	RoleMismatch     Code = "document.role-mismatch"
+	ReasonMissing    Code = "reason.missing"
+	MethodNotOffered Code = "signature.method-not-offered"
+
+	SignatureInvalid    Code = "signature.invalid"
+	SignatureUnknown    Code = "signature.cannot-tell"
+	SignatureUnreadable Code = "signature.unreadable"
+	SignatureIncomplete Code = "signature.incomplete"
+
+	PacketUnreadable  Code = "packet.unreadable"
+	ProjectionStopped Code = "projection.stopped"
+	ProjectionDiffers Code = "projection.differs"
+	CalendarUnknown   Code = "calendar.year-unknown"
+	ConfigInvalid     Code = "config.invalid"
+)
+
+// Definition is a code's entry in the catalogue.
+type Definition struct {
+	Code  Code
+	Kind  Kind
+	Title string
+}
+
+// Catalogue returns every code with its kind and its title, in a fixed order.
+func Catalogue() []Definition {
+	return []Definition{
+		{Internal, KindInternal, "Something failed inside the ledger"},
+		{Unavailable, KindUnavailable, "A part of the ledger is not reachable just now"},
+		{NotSupported, KindRefused, "The ledger does not do this yet"},
+		{RequestInvalid, KindInvalid, "The request cannot be read"},
+		{RequestTooLarge, KindTooLarge, "The request is larger than allowed"},
+		{RequestCutOff, KindInvalid, "The body ended before its announced length"},
+		{MediaType, KindUnsupported, "This media type is not taken here"},
+		{MethodUnknown, KindInvalid, "This method is not allowed here"},
+		{RouteUnknown, KindNotFound, "There is nothing at this address"},
+		{CursorInvalid, KindInvalid, "The page cursor cannot be read"},
+		{Throttled, KindThrottled, "Too many requests"},
+
+		{IdempotencyMissing, KindInvalid, "A command needs an Idempotency-Key header"},
+		{IdempotencyInvalid, KindInvalid, "The idempotency key cannot be used"},
+		{IdempotencyReused, KindRefused, "The idempotency key was used with another request"},
+
+		{TokenMissing, KindUnauthenticated, "A token is needed"},
+		{TokenInvalid, KindUnauthenticated, "The token is not known"},
+		{TokenExpired, KindUnauthenticated, "The token has expired"},
+		{TokenRevoked, KindUnauthenticated, "The token was revoked"},
+		{Forbidden, KindForbidden, "This is not allowed with this token"},
+
+		{StreamConflict, KindConflict, "Somebody else acted first"},
+		{StreamInvalid, KindInvalid, "The stream name cannot be used"},
+		{EventTooLarge, KindTooLarge, "The event is larger than the store takes"},
+		{EventInvalid, KindInternal, "An event cannot be read"},
+		{EventUnknown, KindInternal, "An event of a type that this version does not know"},
+		{ChainBroken, KindInternal, "An event is not as it was committed"},
+		{StoreClosed, KindUnavailable, "The event store is closed"},
+		{StoreLocked, KindUnavailable, "The event store is held by another process"},
+		{StoreFailed, KindUnavailable, "The event store failed"},
+		{StoreForeign, KindUnavailable, "The file is no event store that this version can use"},
+		{StorageFull, KindStorageFull, "There is no room left to write"},
+		{RevisionStale, KindConflict, "The thing has changed since you read it"},
+		{PositionNotReady, KindUnavailable, "The read models have not reached that position yet"},
+
+		{BlobNotFound, KindNotFound, "No such content is stored"},
+		{BlobCorrupt, KindInternal, "Stored content is not as it was written"},
+		{BlobFailed, KindUnavailable, "The content store failed"},
+
+		{IdentifierInvalid, KindInvalid, "The IIN or BIN is wrong"},
+
+		{ParticipantExists, KindConflict, "This participant is registered already"},
+		{ParticipantUnknown, KindNotFound, "No such participant"},
+		{ParticipantInvalid, KindInvalid, "The participant's details are wrong"},
+		{ParticipantNotActive, KindRefused, "The participant is not active"},
+		{ParticipantState, KindConflict, "Not possible in the participant's present state"},
+		{EmployeeUnknown, KindRefused, "This person is no employee of the participant"},
+		{EmployeeExists, KindConflict, "This person is an employee already"},
+		{EmployeeNoRight, KindForbidden, "The employee has no right to do this"},
+
+		{CertificateInvalid, KindInvalid, "The certificate cannot be read"},
+		{CertificateUnknown, KindRefused, "The certificate is not registered"},
+		{CertificateExists, KindConflict, "The certificate is registered already"},
+		{CertificateOfAnother, KindRefused, "The certificate belongs to somebody else"},
+		{CertificatePurpose, KindRefused, "The certificate is not for this purpose"},
+		{CertificateState, KindConflict, "Not possible in the certificate's present state"},
+		{CertificateSuspended, KindRefused, "The certificate is suspended"},
+		{CertificateAnnulled, KindRefused, "The certificate is annulled"},
+		{CertificateCompromised, KindRefused, "The key was compromised before this moment"},
+		{CertificateUntrusted, KindRefused, "The certificate does not lead to a trusted root"},
+		{NoticeUnknown, KindNotFound, "No such compromise notice"},
+
+		{DocumentUnknown, KindNotFound, "No such document"},
+		{DocumentExists, KindConflict, "The document exists already"},
+		{DocumentInvalid, KindInvalid, "The document's details are wrong"},
+		{DocumentState, KindConflict, "Not possible in the document's present state"},
+		{DocumentNoFiles, KindRefused, "The document has no files"},
+		{DocumentDeadline, KindRefused, "The deadline has passed"},
+		{DocumentNotDue, KindConflict, "The deadline has not passed yet"},
+		{FileUnknown, KindNotFound, "The document has no such file"},
+		{FileInvalid, KindInvalid, "The file's name or type cannot be used"},
+		{FileNotAsClaimed, KindRefused, "The file is not of the type that it claims to be"},
+		{FileTooLarge, KindTooLarge, "The file is larger than allowed"},
+		{RouteInvalid, KindInvalid, "The route of the document is wrong"},
+		{RecipientUnknown, KindRefused, "A recipient is not a participant of this ledger"},
+		{NotAParty, KindForbidden, "Not a party to this document"},
+		{NotYourTurn, KindConflict, "Others must act first"},
+		{AlreadyDone, KindConflict, "This was done already"},
+		{RoleMismatch, KindRefused, "The route asks something else of this party"},
+		{ReasonMissing, KindInvalid, "A reason is needed"},
+		{MethodNotOffered, KindRefused, "This way of signing is not offered yet"},
+
+		{SignatureInvalid, KindRefused, "The signature is not valid"},
+		{SignatureUnknown, KindRefused, "It cannot be told whether the signature is valid"},
+		{SignatureUnreadable, KindInvalid, "The signature cannot be read"},
+		{SignatureIncomplete, KindRefused, "Every file of the document must be signed"},
+
+		{PacketUnreadable, KindInvalid, "The packet cannot be read"},
+		{ProjectionStopped, KindUnavailable, "A projection has stopped"},
+		{ProjectionDiffers, KindInternal, "A read model is not what the events say"},
+		{CalendarUnknown, KindInternal, "The working-day calendar does not cover this year"},
+		{ConfigInvalid, KindInvalid, "The configuration is wrong"},
+	}
+}
+
+// Lookup returns code's entry in the catalogue, and that of [Internal] for a
+// code that is not in it.
+func Lookup(code Code) Definition {
+	internal := Definition{Internal, KindInternal, "Something failed inside the ledger"}
+	for _, d := range Catalogue() {
+		if d.Code == code {
+			return d
+		}
+	}
+	return internal
+}

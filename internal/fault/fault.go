@@ -1,0 +1,79 @@
+// Package fault is the ledger's one error type.
+//
+// Every refusal and every failure that a person or a program outside may see
+// carries a [Code] from the catalogue in codes.go. A code is stable: once
+// published it keeps its meaning, so a client may switch on it. The kind of a
+// code says who has to act (the caller, the operator, nobody), and the HTTP
+// layer turns kinds into statuses in one place.
+//
+// Details are for people. They never hold personal data beyond what the
+// caller itself sent, and never a secret.
+package fault
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Error is a failure with a stable code. The zero value is not useful; make
+// one with [New] or [Wrap].
+type Error struct {
+	// Code says what went wrong, for programs.
+	Code Code
+	// Detail says what went wrong here, for people, in plain English.
+	Detail string
+	// Reasons are further codes with details, where one refusal has several
+	// grounds (a signature's verdict, for one). Usually empty.
+	Reasons []Reason
+	// Err is the cause, if another error lies beneath. It is never shown
+	// outside.
+	Err error
+}
+
+// Reason is one of several grounds of an [Error].
+type Reason struct {
+	Code   string `json:"code"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// New makes an error with the given code; format and args make its detail.
+func New(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// Wrap makes an error with the given code around cause. The detail is shown
+// outside, the cause only in logs.
+func Wrap(code Code, cause error, format string, args ...any) *Error {
+	return &Error{Code: code, Detail: fmt.Sprintf(format, args...), Err: cause}
+}
+
+// Error implements error: the code, the detail, the cause.
+func (e *Error) Error() string {
+	text := string(e.Code)
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// CodeOf returns the code of the outermost [Error] in err's tree, "" for a
+// nil err, and [Internal] for an error that carries none.
+func CodeOf(err error) Code {
+	if err == nil {
+		return ""
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return Internal
+}
+
+// Is reports whether err carries code.
+func Is(err error, code Code) bool { return err != nil && CodeOf(err) == code }

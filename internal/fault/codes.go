@@ -45,6 +45,8 @@ const (
 	TokenInvalid Code = "token.invalid"
 	TokenExpired Code = "token.expired"
 	TokenRevoked Code = "token.revoked"
+	TokenUnknown Code = "token.unknown"
+	TokenState   Code = "token.wrong-state"
 	Forbidden    Code = "access.forbidden"
 
 	StreamConflict   Code = "stream.conflict"
@@ -82,11 +84,13 @@ const (
 	CertificateOfAnother   Code = "certificate.of-another"
 	CertificatePurpose     Code = "certificate.wrong-purpose"
 	CertificateState       Code = "certificate.wrong-state"
+	CertificateExpired     Code = "certificate.expired"
 	CertificateSuspended   Code = "certificate.suspended"
 	CertificateAnnulled    Code = "certificate.annulled"
 	CertificateCompromised Code = "certificate.compromised"
 	CertificateUntrusted   Code = "certificate.untrusted"
 	NoticeUnknown          Code = "notice.unknown"
+	NoticeInvalid          Code = "notice.invalid"
 
 	DocumentUnknown  Code = "document.unknown"
 	DocumentExists   Code = "document.exists"
@@ -150,6 +154,8 @@ func Catalogue() []Definition {
 		{TokenInvalid, KindUnauthenticated, "The token is not known"},
 		{TokenExpired, KindUnauthenticated, "The token has expired"},
 		{TokenRevoked, KindUnauthenticated, "The token was revoked"},
+		{TokenUnknown, KindNotFound, "No such token"},
+		{TokenState, KindConflict, "Not possible in the token's present state"},
 		{Forbidden, KindForbidden, "This is not allowed with this token"},
 
 		{StreamConflict, KindConflict, "Somebody else acted first"},
@@ -187,11 +193,13 @@ func Catalogue() []Definition {
 		{CertificateOfAnother, KindRefused, "The certificate belongs to somebody else"},
 		{CertificatePurpose, KindRefused, "The certificate is not for this purpose"},
 		{CertificateState, KindConflict, "Not possible in the certificate's present state"},
+		{CertificateExpired, KindRefused, "The certificate is not valid any more"},
 		{CertificateSuspended, KindRefused, "The certificate is suspended"},
 		{CertificateAnnulled, KindRefused, "The certificate is annulled"},
 		{CertificateCompromised, KindRefused, "The key was compromised before this moment"},
 		{CertificateUntrusted, KindRefused, "The certificate does not lead to a trusted root"},
 		{NoticeUnknown, KindNotFound, "No such compromise notice"},
+		{NoticeInvalid, KindInvalid, "The compromise notice's details are wrong"},
 
 		{DocumentUnknown, KindNotFound, "No such document"},
 		{DocumentExists, KindConflict, "The document exists already"},

@@ -16,6 +16,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"reflect"
 	"slices"
@@ -143,6 +144,9 @@ func (c *Codec) DecodeData(eventType string, schema int, data []byte) (Event, er
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(target.Interface()); err != nil {
 		return nil, fault.Wrap(fault.EventInvalid, err, "data of a %s", eventType)
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil, fault.New(fault.EventInvalid, "data of a %s goes on after its end", eventType)
 	}
 	return target.Elem().Interface().(Event), nil
 }

@@ -1,0 +1,44 @@
+// Package certificate decides about the certificates of participants: whose a
+// certificate is (R-C1), and what becomes of one whose key got into other
+// hands (R-C7).
+//
+// A certificate is registered once and for one participant, whose identifier
+// must stand in it. A notice of compromise suspends it at once, and from then
+// on nothing signed with it is taken, until the owner, and nobody else, asks
+// for it to be resumed. Annulment is for good.
+//
+// # Several notices
+//
+// A notice only ever takes trust away, so anybody may give one, at any time,
+// even after the annulment: a key that was annulled in May may turn out to
+// have been stolen in March. While one is open, another counts if it names an
+// earlier moment, and moves CompromisedFrom back; one that names the same or a
+// later moment would change nothing and is refused. Resuming closes all
+// notices that are open, and names the one that counted.
+//
+// # Decisions
+//
+// Every command in every state; the test writes this table.
+//
+//	|                                    | unknown               | registered                                   | suspended               | resumed                                      | annulled                | suspended, annulled     |
+//	| ---------------------------------- | --------------------- | -------------------------------------------- | ----------------------- | -------------------------------------------- | ----------------------- | ----------------------- |
+//	| Register                           | CertificateRegistered | certificate.exists                           | certificate.exists      | certificate.exists                           | certificate.exists      | certificate.exists      |
+//	| ReportCompromise, the same notice  | certificate.unknown   | KeyCompromiseReported + CertificateSuspended | certificate.wrong-state | KeyCompromiseReported + CertificateSuspended | KeyCompromiseReported   | certificate.wrong-state |
+//	| ReportCompromise, another, earlier | certificate.unknown   | KeyCompromiseReported + CertificateSuspended | KeyCompromiseReported   | KeyCompromiseReported + CertificateSuspended | KeyCompromiseReported   | KeyCompromiseReported   |
+//	| ReportCompromise, another, later   | certificate.unknown   | KeyCompromiseReported + CertificateSuspended | certificate.wrong-state | KeyCompromiseReported + CertificateSuspended | KeyCompromiseReported   | certificate.wrong-state |
+//	| Resume by the owner                | certificate.unknown   | certificate.wrong-state                      | CertificateResumed      | certificate.wrong-state                      | certificate.wrong-state | certificate.wrong-state |
+//	| Resume by a stranger               | certificate.unknown   | access.forbidden                             | access.forbidden        | access.forbidden                             | access.forbidden        | access.forbidden        |
+//	| Annul by the owner                 | certificate.unknown   | CertificateAnnulled                          | CertificateAnnulled     | CertificateAnnulled                          | certificate.wrong-state | certificate.wrong-state |
+//	| Annul by the operator              | certificate.unknown   | CertificateAnnulled                          | CertificateAnnulled     | CertificateAnnulled                          | certificate.wrong-state | certificate.wrong-state |
+//	| Annul by a stranger                | certificate.unknown   | access.forbidden                             | access.forbidden        | access.forbidden                             | access.forbidden        | access.forbidden        |
+//
+// # Signing
+//
+// What [State.CheckSigning] says of a signature by the owner, made before or
+// from the moment of compromise on. The test writes this table.
+//
+//	| made                   | unknown             | registered | suspended               | resumed | annulled             | suspended, annulled     |
+//	| ---------------------- | ------------------- | ---------- | ----------------------- | ------- | -------------------- | ----------------------- |
+//	| before the compromise  | certificate.unknown | counts     | certificate.suspended   | counts  | certificate.annulled | certificate.annulled    |
+//	| from the compromise on | certificate.unknown | counts     | certificate.compromised | counts  | certificate.annulled | certificate.compromised |
+package certificate

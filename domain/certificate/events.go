@@ -1,0 +1,124 @@
+package certificate
+
+import (
+	"time"
+
+	"dalel/domain/event"
+	"dalel/eventstore"
+)
+
+// Category is the category of certificates' streams:
+// certificate-<SHA-256 of the DER, lower-case hex>.
+const Category = "certificate"
+
+// StreamID returns the stream of a certificate by its fingerprint.
+func StreamID(fingerprint string) eventstore.StreamID {
+	return eventstore.Stream(Category, fingerprint)
+}
+
+// ReactionLimit is how long the operator may take from a compromise notice to
+// the suspension of the key (R-C7).
+const ReactionLimit = 24 * time.Hour
+
+// Channel is how a notice or a request reached the operator.
+type Channel string
+
+// The channels of R-C7.
+const (
+	ByPhone   Channel = "phone"
+	InWriting Channel = "writing"
+	Online    Channel = "online"
+)
+
+// Registered is the first event of a certificate: it belongs to a participant
+// and signatures with its key count from here on (R-C1). All but the
+// participant is read from the certificate itself.
+type Registered struct {
+	// Certificate is the SHA-256 of the DER, which is also the address of the
+	// DER among the blobs.
+	Certificate string `json:"certificate"`
+	Participant string `json:"participant"`
+	// OwnerIIN, OwnerBIN and OwnerName are the subject as it stands.
+	OwnerIIN  string `json:"ownerIin,omitempty" personal:"participant"`
+	OwnerBIN  string `json:"ownerBin,omitempty" personal:"participant"`
+	OwnerName string `json:"ownerName" personal:"participant"`
+	// Purpose is "signing", "authentication" or "signing-and-authentication".
+	Purpose string `json:"purpose"`
+	// Role is what the certificate says its owner is: "person", "entity",
+	// "head", "right-of-signature", "financial-right", "hr", "employee",
+	// "information-system", or "" if it does not say.
+	Role string `json:"role,omitempty"`
+	// Algorithm names the key: "RSA-2048", "ECDSA-P256", "Ed25519", or an OID.
+	Algorithm string    `json:"algorithm"`
+	Serial    string    `json:"serial"`
+	Issuer    string    `json:"issuer"`
+	NotBefore time.Time `json:"notBefore"`
+	NotAfter  time.Time `json:"notAfter"`
+}
+
+// EventType implements event.Event.
+func (Registered) EventType() string { return "CertificateRegistered" }
+
+// KeyCompromiseReported is a notice that the key is no longer its owner's
+// alone (компрометация ключа).
+type KeyCompromiseReported struct {
+	Certificate string  `json:"certificate"`
+	Participant string  `json:"participant"`
+	Notice      string  `json:"notice"`
+	Channel     Channel `json:"channel"`
+	// ReceivedAt is when the notice reached the operator.
+	ReceivedAt time.Time `json:"receivedAt"`
+	// CompromisedFrom is the moment from which the key is not trusted.
+	CompromisedFrom time.Time `json:"compromisedFrom"`
+	Circumstances   string    `json:"circumstances,omitempty" personal:"participant"`
+}
+
+// EventType implements event.Event.
+func (KeyCompromiseReported) EventType() string { return "KeyCompromiseReported" }
+
+// Suspended says that signatures with the key are refused from now on.
+type Suspended struct {
+	Certificate string    `json:"certificate"`
+	Notice      string    `json:"notice"`
+	SuspendedAt time.Time `json:"suspendedAt"`
+	// ReactionSeconds is how long it took from the notice.
+	ReactionSeconds int64 `json:"reactionSeconds"`
+	// WithinLimit is false when that was more than ReactionLimit.
+	WithinLimit bool `json:"withinLimit"`
+}
+
+// EventType implements event.Event.
+func (Suspended) EventType() string { return "CertificateSuspended" }
+
+// Resumed says that the owner asked for the key to be trusted again.
+type Resumed struct {
+	Certificate string `json:"certificate"`
+	// Notice is the notice that is thereby closed.
+	Notice    string    `json:"notice"`
+	Channel   Channel   `json:"channel"`
+	ResumedAt time.Time `json:"resumedAt"`
+	Reason    string    `json:"reason" personal:"participant"`
+	// Participant is the owner, who asked.
+	Participant string `json:"participant"`
+}
+
+// EventType implements event.Event.
+func (Resumed) EventType() string { return "CertificateResumed" }
+
+// Annulled ends the certificate for good (аннулирование).
+type Annulled struct {
+	Certificate string    `json:"certificate"`
+	Participant string    `json:"participant"`
+	AnnulledAt  time.Time `json:"annulledAt"`
+	Reason      string    `json:"reason" personal:"participant"`
+}
+
+// EventType implements event.Event.
+func (Annulled) EventType() string { return "CertificateAnnulled" }
+
+// Events lists the package's event types.
+func Events() []event.Definition {
+	return []event.Definition{
+		{Zero: Registered{}}, {Zero: KeyCompromiseReported{}}, {Zero: Suspended{}}, {Zero: Resumed{}}, {Zero: Annulled{}},
+	}
+}

@@ -1,0 +1,54 @@
+// Package signature says what can be said of a signature: a [Verdict] for a
+// moment, from the bytes and the evidence that were handed in (R-C2 to R-C4).
+//
+// A [Policy] holds what the verdict rests on: the configured roots, further
+// issuing certificates, and the algorithms that are known. It reads no clock
+// and no network, so the same question has the same answer in ten years.
+// [ReadOwner] reads out of a certificate whose it is and what it is for.
+//
+// There are three answers. Invalid: it was shown that something is wrong.
+// Unknown: it cannot be told with what is at hand. Valid: neither of the two.
+// The reasons say why, by codes that keep their meaning:
+//
+//	code                            alone makes it   meaning
+//	cms.unreadable                  invalid          the bytes are no CMS signature
+//	cms.too-large                   unknown          the CMS is larger than is read here
+//	signers.none                    invalid          nobody signed
+//	content.missing                 unknown          the signed content was not given
+//	content.differs                 invalid          the given content is not what the CMS carries
+//	content.too-large               unknown          the content must be held in memory for this algorithm and is too large
+//	digest.mismatch                 invalid          the content is not what was signed
+//	signature.mismatch              invalid          the signature was not made over this by this key
+//	attributes.missing              invalid          a signed attribute that must be there is not
+//	attributes.malformed            invalid          a signed attribute cannot be read
+//	attributes.content-type         invalid          the signed content type is another than the CMS states
+//	attributes.certificate-mismatch invalid          the signer named another certificate as its own
+//	attributes.algorithm-mismatch   invalid          the signer named other algorithms than the CMS states
+//	algorithm.unsupported           unknown          an algorithm, its parameters or a key is not known here
+//	algorithm.weak                  unknown          an algorithm or a key is too weak to prove anything
+//	algorithm.mismatch              invalid          digest and signature algorithm contradict each other
+//	certificate.missing             unknown          the signer's certificate is not at hand
+//	certificate.unreadable          unknown          the signer's certificate is not at hand, and one that the CMS carries cannot be read
+//	certificate.expired             invalid          the signer's certificate had ended at the moment
+//	certificate.not-yet-valid       invalid          the signer's certificate had not begun at the moment
+//	certificate.extension-unknown   unknown          a certificate has a critical extension that is not understood
+//	purpose.wrong                   invalid          the certificate is not for signing documents
+//	purpose.unclear                 unknown          the certificate is restricted to purposes that are not known here
+//	chain.incomplete                unknown          an issuer's certificate is not at hand
+//	chain.untrusted                 unknown          the chain does not lead to a configured root
+//	chain.search-limit              unknown          too many certificates to try them all
+//	chain.signature-mismatch        invalid          a certificate was not signed by the issuer that it names
+//	chain.expired                   invalid          an issuer's certificate had ended at the moment
+//	chain.not-yet-valid             invalid          an issuer's certificate had not begun at the moment
+//	chain.not-a-ca                  invalid          an issuer is no certification authority
+//	chain.path-too-long             invalid          an issuer may not have that many authorities below it
+//	chain.key-usage                 invalid          an issuer's key is not for signing certificates
+//	revocation.good                 valid            the certificate was not revoked at the moment
+//	revocation.revoked              invalid          the certificate was revoked at the moment
+//	revocation.no-evidence          unknown          there is no evidence whether the certificate was revoked
+//	revocation.not-published        valid            the issuer names no place where it would publish a revocation
+//	time.not-checked                valid            a time token is attached and was not looked at
+//
+// What a "chain" code says of a certificate is only said when the chain leads
+// to a configured root; of one that leads nowhere nothing is known.
+package signature

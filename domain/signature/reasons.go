@@ -1,0 +1,137 @@
+package signature
+
+import "dalel/internal/pki"
+
+// Codes of reasons. They are stable: a code keeps its meaning and its status.
+const (
+	CMSUnreadable = "cms.unreadable"
+	CMSTooLarge   = "cms.too-large"
+	SignersNone   = "signers.none"
+
+	ContentMissing  = "content.missing"
+	ContentDiffers  = "content.differs"
+	ContentTooLarge = "content.too-large"
+
+	DigestMismatch    = "digest.mismatch"
+	SignatureMismatch = "signature.mismatch"
+
+	AttributesMissing     = "attributes.missing"
+	AttributesMalformed   = "attributes.malformed"
+	AttributesContentType = "attributes.content-type"
+	AttributesCertificate = "attributes.certificate-mismatch"
+	AttributesAlgorithm   = "attributes.algorithm-mismatch"
+
+	AlgorithmUnsupported = string(pki.AlgorithmUnsupported)
+	AlgorithmWeak        = string(pki.AlgorithmWeak)
+	AlgorithmMismatch    = "algorithm.mismatch"
+
+	CertificateMissing     = "certificate.missing"
+	CertificateUnreadable  = "certificate.unreadable"
+	CertificateExpired     = "certificate.expired"
+	CertificateNotYetValid = "certificate.not-yet-valid"
+	ExtensionUnknown       = string(pki.ExtensionUnknown)
+
+	PurposeWrong   = "purpose.wrong"
+	PurposeUnclear = "purpose.unclear"
+
+	ChainIncomplete        = string(pki.ChainIncomplete)
+	ChainUntrusted         = string(pki.ChainUntrusted)
+	ChainSearchLimit       = string(pki.ChainSearchLimit)
+	ChainSignatureMismatch = string(pki.ChainSignatureMismatch)
+	ChainExpired           = string(pki.ChainExpired)
+	ChainNotYetValid       = string(pki.ChainNotYetValid)
+	ChainNotCA             = string(pki.ChainNotCA)
+	ChainPathTooLong       = string(pki.ChainPathTooLong)
+	ChainKeyUsage          = string(pki.ChainKeyUsage)
+
+	RevocationGood         = "revocation.good"
+	RevocationRevoked      = "revocation.revoked"
+	RevocationNoEvidence   = "revocation.no-evidence"
+	RevocationNotPublished = "revocation.not-published"
+
+	TimeNotChecked = "time.not-checked"
+)
+
+// Definition is a row of the table of reasons.
+type Definition struct {
+	Code string
+	// Status is what the reason alone makes of a signer's verdict; [Valid]
+	// for one that only informs.
+	Status Status
+	// Meaning is for people.
+	Meaning string
+}
+
+// Definitions returns the table of reasons, in the order of the package
+// comment.
+func Definitions() []Definition {
+	return []Definition{
+		{CMSUnreadable, Invalid, "the bytes are no CMS signature"},
+		{CMSTooLarge, Unknown, "the CMS is larger than is read here"},
+		{SignersNone, Invalid, "nobody signed"},
+		{ContentMissing, Unknown, "the signed content was not given"},
+		{ContentDiffers, Invalid, "the given content is not what the CMS carries"},
+		{ContentTooLarge, Unknown, "the content must be held in memory for this algorithm and is too large"},
+		{DigestMismatch, Invalid, "the content is not what was signed"},
+		{SignatureMismatch, Invalid, "the signature was not made over this by this key"},
+		{AttributesMissing, Invalid, "a signed attribute that must be there is not"},
+		{AttributesMalformed, Invalid, "a signed attribute cannot be read"},
+		{AttributesContentType, Invalid, "the signed content type is another than the CMS states"},
+		{AttributesCertificate, Invalid, "the signer named another certificate as its own"},
+		{AttributesAlgorithm, Invalid, "the signer named other algorithms than the CMS states"},
+		{AlgorithmUnsupported, Unknown, "an algorithm, its parameters or a key is not known here"},
+		{AlgorithmWeak, Unknown, "an algorithm or a key is too weak to prove anything"},
+		{AlgorithmMismatch, Invalid, "digest and signature algorithm contradict each other"},
+		{CertificateMissing, Unknown, "the signer's certificate is not at hand"},
+		{CertificateUnreadable, Unknown, "the signer's certificate is not at hand, and one that the CMS carries cannot be read"},
+		{CertificateExpired, Invalid, "the signer's certificate had ended at the moment"},
+		{CertificateNotYetValid, Invalid, "the signer's certificate had not begun at the moment"},
+		{ExtensionUnknown, Unknown, "a certificate has a critical extension that is not understood"},
+		{PurposeWrong, Invalid, "the certificate is not for signing documents"},
+		{PurposeUnclear, Unknown, "the certificate is restricted to purposes that are not known here"},
+		{ChainIncomplete, Unknown, "an issuer's certificate is not at hand"},
+		{ChainUntrusted, Unknown, "the chain does not lead to a configured root"},
+		{ChainSearchLimit, Unknown, "too many certificates to try them all"},
+		{ChainSignatureMismatch, Invalid, "a certificate was not signed by the issuer that it names"},
+		{ChainExpired, Invalid, "an issuer's certificate had ended at the moment"},
+		{ChainNotYetValid, Invalid, "an issuer's certificate had not begun at the moment"},
+		{ChainNotCA, Invalid, "an issuer is no certification authority"},
+		{ChainPathTooLong, Invalid, "an issuer may not have that many authorities below it"},
+		{ChainKeyUsage, Invalid, "an issuer's key is not for signing certificates"},
+		{RevocationGood, Valid, "the certificate was not revoked at the moment"},
+		{RevocationRevoked, Invalid, "the certificate was revoked at the moment"},
+		{RevocationNoEvidence, Unknown, "there is no evidence whether the certificate was revoked"},
+		{RevocationNotPublished, Valid, "the issuer names no place where it would publish a revocation"},
+		{TimeNotChecked, Valid, "a time token is attached and was not looked at"},
+	}
+}
+
+// StatusOf returns what a reason with this code alone makes of a verdict, and
+// [Unknown] for a code that is not in the table.
+func StatusOf(code string) Status {
+	for _, d := range Definitions() {
+		if d.Code == code {
+			return d.Status
+		}
+	}
+	return Unknown
+}
+
+// worst is the status that a list of reasons adds up to.
+func worst(reasons []Reason) Status {
+	status := Valid
+	for _, r := range reasons {
+		status = worse(status, StatusOf(r.Code))
+	}
+	return status
+}
+
+func worse(a, b Status) Status {
+	switch {
+	case a == Invalid || b == Invalid:
+		return Invalid
+	case a == Unknown || b == Unknown:
+		return Unknown
+	}
+	return Valid
+}

@@ -1,0 +1,55 @@
+package signature
+
+import (
+	"crypto/x509"
+	"time"
+
+	"dalel/internal/cms"
+	"dalel/internal/pki"
+)
+
+// CheckCertificate says whether a certificate (DER) is within its dates at a
+// moment and leads to a root of the policy, with the same reasons as a
+// verdict. It does not ask whether it was revoked: that is asked when it
+// signs.
+func (p *Policy) CheckCertificate(der []byte, at time.Time) (Status, []Reason) {
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		return StatusOf(CertificateUnreadable), []Reason{{CertificateUnreadable, "it cannot be parsed"}}
+	}
+	algorithms := p.Algorithms
+	if algorithms == nil {
+		algorithms = StandardAlgorithms()
+	}
+	check := signerCheck{verification: &verification{policy: p, at: at}, certificate: certificate}
+	check.dates()
+	path := pki.Builder{Roots: p.Roots, Intermediates: p.Intermediates, Algorithms: algorithms, At: at}.Build(certificate)
+	for _, problem := range path.Problems {
+		check.add(string(problem.Code), "%s: %s", place(problem.Depth), problem.Detail)
+	}
+	return worst(check.verdict.Reasons), check.verdict.Reasons
+}
+
+// Certificates returns the DER of every certificate that a verdict on a CMS
+// may name: those that it carries and those of the policy.
+func (p *Policy) Certificates(message []byte) [][]byte {
+	var all [][]byte
+	if parsed, err := cms.Parse(message); err == nil {
+		all = append(all, parsed.Certificates...)
+	}
+	for _, set := range [][]*x509.Certificate{p.Intermediates, p.Roots} {
+		for _, certificate := range set {
+			all = append(all, certificate.Raw)
+		}
+	}
+	return all
+}
+
+// Name is how pages and journals call the owner: the organisation of a legal
+// entity's certificate, else the person.
+func (o Owner) Name() string {
+	if o.BIN != "" && o.Organization != "" {
+		return o.Organization
+	}
+	return o.CommonName
+}

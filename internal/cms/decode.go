@@ -1,0 +1,75 @@
+package cms
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+)
+
+// Decode takes what a person may hand over as a signature to the bytes for
+// [Parse]: DER or BER as they are, PEM with the label CMS or PKCS7 (RFC 7468,
+// 9), or bare base64 as NCALayer gives it, with or without padding and line
+// breaks. Bytes around it other than white space are refused; whether the
+// result is a CMS is not looked at. The error wraps [ErrMalformed] or
+// [ErrTooLarge].
+func Decode(data []byte) ([]byte, error) {
+	if len(data) > MaxSize/3*4+MaxSize/16 {
+		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(data))
+	}
+	if len(data) > 0 && data[0] == 0x30 && !isText(data) {
+		return data, nil
+	}
+	text := bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")))
+	if len(text) == 0 {
+		return nil, malformed("it is empty")
+	}
+	if bytes.HasPrefix(text, []byte("-----BEGIN ")) {
+		block, rest := pem.Decode(text)
+		if block == nil {
+			return nil, malformed("the PEM block cannot be read")
+		}
+		switch block.Type {
+		case "CMS", "PKCS7", "PKCS #7 SIGNED DATA":
+		default:
+			return nil, malformed("PEM of type %q, not CMS", block.Type)
+		}
+		if len(bytes.TrimSpace(rest)) > 0 {
+			return nil, malformed("%d bytes follow the PEM block", len(rest))
+		}
+		return block.Bytes, nil
+	}
+	if !isText(text) {
+		return nil, malformed("neither DER nor PEM nor base64")
+	}
+	packed := make([]byte, 0, len(text))
+	for _, b := range text {
+		switch b {
+		case ' ', '\t', '\r', '\n':
+		case '-':
+			packed = append(packed, '+')
+		case '_':
+			packed = append(packed, '/')
+		default:
+			packed = append(packed, b)
+		}
+	}
+	packed = bytes.TrimRight(packed, "=")
+	der := make([]byte, base64.RawStdEncoding.DecodedLen(len(packed)))
+	n, err := base64.RawStdEncoding.Decode(der, packed)
+	if err != nil {
+		return nil, malformed("neither DER nor PEM nor base64")
+	}
+	return der[:n], nil
+}
+
+// isText says that every byte is printable ASCII or white space. DER of any
+// use has a byte beyond that within its first few (a length or an OID).
+func isText(data []byte) bool {
+	for _, b := range data {
+		if (b < ' ' || b > '~') && b != '\n' && b != '\r' && b != '\t' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,157 @@
+package document
+
+import (
+	"time"
+
+	"dalel/domain/event"
+	"dalel/internal/fault"
+)
+
+// Command is what somebody asks of a document. Everything that the answer
+// depends on is in it or in the state: time, random digits and what other
+// streams say are handed in.
+type Command interface{ command() }
+
+// Create makes a draft (R-D1).
+type Create struct {
+	Document string
+	By       event.By
+	Details  Details
+}
+
+// Describe replaces a draft's details.
+type Describe struct {
+	By      event.By
+	Details Details
+}
+
+// AttachFile adds a file to a draft or replaces the one of that name. Its
+// content is stored already.
+type AttachFile struct {
+	By   event.By
+	File File
+}
+
+// RemoveFile takes a file out of a draft.
+type RemoveFile struct {
+	By   event.By
+	Name string
+}
+
+// Send fixes files and route and starts it (R-D3).
+type Send struct {
+	By          event.By
+	SenderSigns bool
+	Recipients  []Recipient
+	// Known says for each recipient whether it is a participant.
+	Known    map[string]bool
+	ReliedOn []event.Reference
+	Now      time.Time
+}
+
+// DeliverDue accounts the document to every recipient whose turn has come and
+// who does not have it yet (R-D7). It may be repeated without harm.
+type DeliverDue struct {
+	ReliedOn []event.Reference
+	Now      time.Time
+}
+
+// View records that a recipient opened the document. Only the first time is
+// an event.
+type View struct {
+	By  event.By
+	Now time.Time
+}
+
+// Acknowledge records that a recipient confirms to have the document.
+type Acknowledge struct {
+	By  event.By
+	Now time.Time
+}
+
+// Sign offers a party's signatures over the document's files.
+type Sign struct {
+	By     event.By
+	Method Method
+	// Certificate is the SHA-256 of the signer's certificate, "" if the
+	// signatures do not agree on one.
+	Certificate string
+	// Seal says that the certificate is a legal entity's (R-E5).
+	Seal       bool
+	Signatures []FileSignature
+	// Objection is what the certificate's own stream says against it at this
+	// moment, nil if nothing (R-C1, R-C7).
+	Objection *fault.Error
+	ReliedOn  []event.Reference
+	// Number is a number claimed for this document; it is used if this is
+	// the last act that the route waits for (R-D8).
+	Number string
+	Now    time.Time
+}
+
+// Approve is the act of a party of role approve.
+type Approve struct {
+	By     event.By
+	Number string
+	Now    time.Time
+}
+
+// Reject ends the route with a reason (R-D5).
+type Reject struct {
+	By     event.By
+	Reason string
+	Now    time.Time
+}
+
+// Revoke takes the document back: at once before completion, as a proposal to
+// the other parties after it (R-D6).
+type Revoke struct {
+	By     event.By
+	Reason string
+	Now    time.Time
+}
+
+// Consent agrees to a proposed revocation.
+type Consent struct {
+	By  event.By
+	Now time.Time
+}
+
+// Decline refuses a proposed revocation, which ends the proposal.
+type Decline struct {
+	By     event.By
+	Reason string
+	Now    time.Time
+}
+
+// Expire ends a route whose deadline has passed.
+type Expire struct {
+	Now time.Time
+}
+
+// MarkCompromised marks the signatures that were made with a key after the
+// moment from which it is not trusted (R-C8). It may be repeated without harm.
+type MarkCompromised struct {
+	Notice          string
+	Certificate     string
+	CompromisedFrom time.Time
+	ReliedOn        []event.Reference
+	Now             time.Time
+}
+
+func (Create) command()          {}
+func (Describe) command()        {}
+func (AttachFile) command()      {}
+func (RemoveFile) command()      {}
+func (Send) command()            {}
+func (DeliverDue) command()      {}
+func (View) command()            {}
+func (Acknowledge) command()     {}
+func (Sign) command()            {}
+func (Approve) command()         {}
+func (Reject) command()          {}
+func (Revoke) command()          {}
+func (Consent) command()         {}
+func (Decline) command()         {}
+func (Expire) command()          {}
+func (MarkCompromised) command() {}

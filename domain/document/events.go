@@ -1,0 +1,407 @@
+package document
+
+import (
+	"time"
+
+	"dalel/domain/event"
+	"dalel/domain/signature"
+	"dalel/eventstore"
+	"dalel/internal/fault"
+)
+
+// Category is the category of documents' streams: document-<uuid>.
+const Category = "document"
+
+// NumberCategory is the category of the streams that make a document's number
+// unique: number-<20 digits>.
+const NumberCategory = "number"
+
+// StreamID returns the stream of a document.
+func StreamID(id string) eventstore.StreamID { return eventstore.Stream(Category, id) }
+
+// NumberStreamID returns the stream that claims a document's number.
+func NumberStreamID(number string) eventstore.StreamID {
+	return eventstore.Stream(NumberCategory, number)
+}
+
+// Kind is what a document is (R-D1).
+type Kind string
+
+// The kinds of documents.
+const (
+	Contract       Kind = "contract"
+	ActOfWork      Kind = "act"
+	Invoice        Kind = "invoice"
+	Waybill        Kind = "waybill"
+	Reconciliation Kind = "reconciliation"
+	Letter         Kind = "letter"
+	GrainReceipt   Kind = "grain-receipt"
+	Other          Kind = "other"
+)
+
+// Kinds lists all kinds in the order in which pages show them.
+func Kinds() []Kind {
+	return []Kind{Contract, ActOfWork, Invoice, Waybill, Reconciliation, Letter, GrainReceipt, Other}
+}
+
+// Role is what the route asks of a recipient (R-D3).
+type Role string
+
+// The roles of recipients.
+const (
+	RoleSign    Role = "sign"
+	RoleApprove Role = "approve"
+	RoleRead    Role = "read"
+)
+
+// Method is how a signature is made.
+type Method string
+
+// The methods. MethodCode is named by routes of other systems and refused
+// here until one-time codes exist (signature.method-not-offered).
+const (
+	MethodCertificate Method = "certificate" // ЭЦП: with a registered certificate's key
+	MethodCode        Method = "code"        // ПЭП: by one-time code
+)
+
+// Sum is an amount of money.
+type Sum struct {
+	// Minor is the amount in hundredths of the currency's unit, as a decimal
+	// string, since JSON numbers lose digits beyond 2^53.
+	Minor string `json:"minor"`
+	// Currency is the ISO 4217 code: KZT.
+	Currency string `json:"currency"`
+}
+
+// Details is what a document says of itself (R-D1).
+type Details struct {
+	Kind  Kind   `json:"kind"`
+	Title string `json:"title" personal:"sender"`
+	// Number is the number that the sender gave it, if any; not to be
+	// confused with the ledger's 20-digit number.
+	Number string `json:"number,omitempty" personal:"sender"`
+	// Date is the document's own date, YYYY-MM-DD, if any.
+	Date string `json:"date,omitempty"`
+	Sum  *Sum   `json:"sum,omitempty" personal:"sender"`
+}
+
+// File is one file of a document.
+type File struct {
+	Name      string `json:"name" personal:"sender"`
+	MediaType string `json:"mediaType"`
+	// Size is in bytes.
+	Size int64 `json:"size"`
+	// SHA256 is the content's hash, lower-case hex, and its address among the
+	// blobs.
+	SHA256 string `json:"sha256"`
+}
+
+// Recipient is one party of the route besides the sender.
+type Recipient struct {
+	Participant string `json:"participant"`
+	Role        Role   `json:"role"`
+	// Method is set where Role is sign.
+	Method Method `json:"method,omitempty"`
+	// Order is the step at which it is this recipient's turn, from 1. Those
+	// with the same order act in parallel.
+	Order int `json:"order"`
+	// Deadline is until when it may act; nil for no limit.
+	Deadline *time.Time `json:"deadline,omitempty"`
+}
+
+// Created is the first event of a document: a draft.
+type Created struct {
+	Document string   `json:"document"`
+	Sender   string   `json:"sender"`
+	By       event.By `json:"by"`
+	Details  Details  `json:"details"`
+}
+
+// EventType implements event.Event.
+func (Created) EventType() string { return "DocumentCreated" }
+
+// Described replaces a draft's details.
+type Described struct {
+	Document string   `json:"document"`
+	Sender   string   `json:"sender"`
+	By       event.By `json:"by"`
+	Details  Details  `json:"details"`
+}
+
+// EventType implements event.Event.
+func (Described) EventType() string { return "DocumentDescribed" }
+
+// FileAttached adds a file to a draft, or replaces the one of that name.
+type FileAttached struct {
+	Document string   `json:"document"`
+	Sender   string   `json:"sender"`
+	By       event.By `json:"by"`
+	File     File     `json:"file"`
+	// Replaces is the SHA-256 of the content that had this name before.
+	Replaces string `json:"replaces,omitempty"`
+}
+
+// EventType implements event.Event.
+func (FileAttached) EventType() string { return "FileAttached" }
+
+// FileRemoved takes a file out of a draft.
+type FileRemoved struct {
+	Document string   `json:"document"`
+	Sender   string   `json:"sender"`
+	By       event.By `json:"by"`
+	Name     string   `json:"name" personal:"sender"`
+}
+
+// EventType implements event.Event.
+func (FileRemoved) EventType() string { return "FileRemoved" }
+
+// Sent ends the draft: files and route are fixed from here on (R-D1, R-D3).
+type Sent struct {
+	Document string   `json:"document"`
+	Sender   string   `json:"sender"`
+	By       event.By `json:"by"`
+	// SenderSigns asks for the sender's signature before anybody else's turn.
+	SenderSigns bool        `json:"senderSigns"`
+	Recipients  []Recipient `json:"recipients"`
+	SentAt      time.Time   `json:"sentAt"`
+	// ReliedOn names the states of the participants that were checked.
+	ReliedOn []event.Reference `json:"reliedOn,omitempty"`
+}
+
+// EventType implements event.Event.
+func (Sent) EventType() string { return "DocumentSent" }
+
+// Delivered is the receipt (квитанция): the document is accounted to the
+// recipient and stands in its inbox (R-D7).
+type Delivered struct {
+	Document    string            `json:"document"`
+	Recipient   string            `json:"recipient"`
+	DeliveredAt time.Time         `json:"deliveredAt"`
+	ReliedOn    []event.Reference `json:"reliedOn,omitempty"`
+}
+
+// EventType implements event.Event.
+func (Delivered) EventType() string { return "DocumentDelivered" }
+
+// Viewed says that a recipient opened the document for the first time.
+type Viewed struct {
+	Document  string    `json:"document"`
+	Recipient string    `json:"recipient"`
+	By        event.By  `json:"by"`
+	ViewedAt  time.Time `json:"viewedAt"`
+}
+
+// EventType implements event.Event.
+func (Viewed) EventType() string { return "DocumentViewed" }
+
+// Acknowledged says that a recipient confirmed to have got the document.
+type Acknowledged struct {
+	Document       string    `json:"document"`
+	Recipient      string    `json:"recipient"`
+	By             event.By  `json:"by"`
+	AcknowledgedAt time.Time `json:"acknowledgedAt"`
+}
+
+// EventType implements event.Event.
+func (Acknowledged) EventType() string { return "DocumentAcknowledged" }
+
+// FileSignature is one CMS over one file.
+type FileSignature struct {
+	// File is the SHA-256 of the signed file.
+	File string `json:"file"`
+	// CMS is the SHA-256 of the CMS as it came, and its address among the
+	// blobs.
+	CMS string `json:"cms"`
+	// Verdict is what was found when it came, for that moment (R-C3). Every
+	// certificate that it names is kept among the blobs under its SHA-256.
+	Verdict signature.Verdict `json:"verdict"`
+}
+
+// Signed says that a party signed every file of the document.
+type Signed struct {
+	Document string   `json:"document"`
+	Party    string   `json:"party"`
+	By       event.By `json:"by"`
+	Method   Method   `json:"method"`
+	// ReceivedAt is when the ledger had the signatures; SignedAt is the
+	// moment that counts as that of signing: of a trusted time token, or
+	// ReceivedAt where there is none.
+	ReceivedAt time.Time `json:"receivedAt"`
+	SignedAt   time.Time `json:"signedAt"`
+	// TrustedTime says whether SignedAt comes from a trusted time token.
+	TrustedTime bool `json:"trustedTime"`
+	// Certificate is the SHA-256 of the signer's certificate.
+	Certificate string `json:"certificate"`
+	// Seal says that the certificate is a legal entity's: the signature
+	// stands for hand and seal (R-E5).
+	Seal       bool            `json:"seal"`
+	Signatures []FileSignature `json:"signatures"`
+	// ReliedOn names the states of certificate and participant that were
+	// checked.
+	ReliedOn []event.Reference `json:"reliedOn,omitempty"`
+}
+
+// EventType implements event.Event.
+func (Signed) EventType() string { return "DocumentSigned" }
+
+// SignatureRefused records a signature that did not count (R-E3).
+type SignatureRefused struct {
+	Document    string    `json:"document"`
+	Party       string    `json:"party"`
+	By          event.By  `json:"by"`
+	AttemptedAt time.Time `json:"attemptedAt"`
+	// Code is the error that the signer was given.
+	Code       fault.Code        `json:"code"`
+	Detail     string            `json:"detail"`
+	Reasons    []fault.Reason    `json:"reasons,omitempty"`
+	Signatures []FileSignature   `json:"signatures,omitempty"`
+	ReliedOn   []event.Reference `json:"reliedOn,omitempty"`
+}
+
+// EventType implements event.Event.
+func (SignatureRefused) EventType() string { return "SignatureRefused" }
+
+// Refused implements event.Refusal.
+func (e SignatureRefused) Refused() *fault.Error {
+	return &fault.Error{Code: e.Code, Detail: e.Detail, Reasons: e.Reasons}
+}
+
+// Approved says that a party of role approve agrees.
+type Approved struct {
+	Document   string    `json:"document"`
+	Party      string    `json:"party"`
+	By         event.By  `json:"by"`
+	ApprovedAt time.Time `json:"approvedAt"`
+}
+
+// EventType implements event.Event.
+func (Approved) EventType() string { return "DocumentApproved" }
+
+// Rejected says that a party refused, which ends the route (R-D5).
+type Rejected struct {
+	Document   string    `json:"document"`
+	Party      string    `json:"party"`
+	By         event.By  `json:"by"`
+	Reason     string    `json:"reason" personal:"party"`
+	RejectedAt time.Time `json:"rejectedAt"`
+}
+
+// EventType implements event.Event.
+func (Rejected) EventType() string { return "DocumentRejected" }
+
+// Completed says that everybody has acted; the document has its number
+// (R-D8).
+type Completed struct {
+	Document string `json:"document"`
+	// Number has 20 digits: 18 random ones and two check digits (ISO 7064
+	// MOD 97-10).
+	Number      string    `json:"number"`
+	CompletedAt time.Time `json:"completedAt"`
+}
+
+// EventType implements event.Event.
+func (Completed) EventType() string { return "DocumentCompleted" }
+
+// Revoked ends the document (R-D6): by the sender before completion, or with
+// everybody's consent after it.
+type Revoked struct {
+	Document string   `json:"document"`
+	Party    string   `json:"party"`
+	By       event.By `json:"by"`
+	Reason   string   `json:"reason" personal:"party"`
+	// AfterCompletion says that the others' consents stand before this event.
+	AfterCompletion bool      `json:"afterCompletion"`
+	RevokedAt       time.Time `json:"revokedAt"`
+}
+
+// EventType implements event.Event.
+func (Revoked) EventType() string { return "DocumentRevoked" }
+
+// RevocationProposed asks the other parties of a completed document to
+// consent to its revocation.
+type RevocationProposed struct {
+	Document   string    `json:"document"`
+	Party      string    `json:"party"`
+	By         event.By  `json:"by"`
+	Reason     string    `json:"reason" personal:"party"`
+	ProposedAt time.Time `json:"proposedAt"`
+}
+
+// EventType implements event.Event.
+func (RevocationProposed) EventType() string { return "RevocationProposed" }
+
+// RevocationConsented is one party's consent.
+type RevocationConsented struct {
+	Document    string    `json:"document"`
+	Party       string    `json:"party"`
+	By          event.By  `json:"by"`
+	ConsentedAt time.Time `json:"consentedAt"`
+}
+
+// EventType implements event.Event.
+func (RevocationConsented) EventType() string { return "RevocationConsented" }
+
+// RevocationDeclined is one party's refusal, which ends the proposal.
+type RevocationDeclined struct {
+	Document   string    `json:"document"`
+	Party      string    `json:"party"`
+	By         event.By  `json:"by"`
+	Reason     string    `json:"reason,omitempty" personal:"party"`
+	DeclinedAt time.Time `json:"declinedAt"`
+}
+
+// EventType implements event.Event.
+func (RevocationDeclined) EventType() string { return "RevocationDeclined" }
+
+// Expired says that a deadline passed before everybody had acted.
+type Expired struct {
+	Document string `json:"document"`
+	// Parties are those who did not act in time.
+	Parties   []string  `json:"parties"`
+	Deadline  time.Time `json:"deadline"`
+	ExpiredAt time.Time `json:"expiredAt"`
+}
+
+// EventType implements event.Event.
+func (Expired) EventType() string { return "DocumentExpired" }
+
+// KeyCompromised marks a document some of whose signatures were made with a
+// key after the moment from which it is not trusted (R-C8).
+type KeyCompromised struct {
+	Document        string    `json:"document"`
+	Notice          string    `json:"notice"`
+	Certificate     string    `json:"certificate"`
+	CompromisedFrom time.Time `json:"compromisedFrom"`
+	// Affected are the parties whose signatures fall; Standing those whose
+	// signatures with the same key were made before and stand.
+	Affected []string          `json:"affected"`
+	Standing []string          `json:"standing,omitempty"`
+	MarkedAt time.Time         `json:"markedAt"`
+	ReliedOn []event.Reference `json:"reliedOn,omitempty"`
+}
+
+// EventType implements event.Event.
+func (KeyCompromised) EventType() string { return "DocumentKeyCompromised" }
+
+// NumberClaimed is the only event of a number's stream: whichever document
+// appends it first has the number.
+type NumberClaimed struct {
+	Number    string    `json:"number"`
+	Document  string    `json:"document"`
+	ClaimedAt time.Time `json:"claimedAt"`
+}
+
+// EventType implements event.Event.
+func (NumberClaimed) EventType() string { return "NumberClaimed" }
+
+// Events lists the package's event types.
+func Events() []event.Definition {
+	return []event.Definition{
+		{Zero: Created{}}, {Zero: Described{}}, {Zero: FileAttached{}}, {Zero: FileRemoved{}},
+		{Zero: Sent{}}, {Zero: Delivered{}}, {Zero: Viewed{}}, {Zero: Acknowledged{}},
+		{Zero: Signed{}}, {Zero: SignatureRefused{}}, {Zero: Approved{}}, {Zero: Rejected{}},
+		{Zero: Completed{}}, {Zero: Revoked{}},
+		{Zero: RevocationProposed{}}, {Zero: RevocationConsented{}}, {Zero: RevocationDeclined{}},
+		{Zero: Expired{}}, {Zero: KeyCompromised{}}, {Zero: NumberClaimed{}},
+	}
+}

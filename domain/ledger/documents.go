@@ -1,0 +1,550 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"dalel/blobs"
+	"dalel/domain/access"
+	"dalel/domain/certificate"
+	"dalel/domain/document"
+	"dalel/domain/event"
+	"dalel/domain/fileformat"
+	"dalel/domain/participant"
+	"dalel/domain/signature"
+	"dalel/eventstore"
+	"dalel/internal/fault"
+)
+
+// MaxCMSBytes is the size of one signature file at most.
+const MaxCMSBytes = 4 << 20
+
+// CreateDocument makes a draft of the acting participant's (R-D1).
+func (l *Ledger) CreateDocument(ctx context.Context, act Act, details document.Details) (Outcome, error) {
+	if _, err := l.mayAct(ctx, act, participant.RightDraft); err != nil {
+		return Outcome{}, err
+	}
+	id, err := l.newID(act, "document")
+	if err != nil {
+		return Outcome{}, err
+	}
+	return l.onDocument(ctx, act, "create-document", id, details, func(context.Context, document.State) (document.Command, error) {
+		return document.Create{Document: id, By: act.By, Details: details}, nil
+	})
+}
+
+// DescribeDocument replaces a draft's details.
+func (l *Ledger) DescribeDocument(ctx context.Context, act Act, id string, details document.Details) (Outcome, error) {
+	return l.asParty(ctx, act, participant.RightDraft, "describe-document", id, details, func([]event.Reference) document.Command {
+		return document.Describe{By: act.By, Details: details}
+	})
+}
+
+// AttachFile stores content and adds it to a draft under a name; a file of
+// that name is replaced. The content must be what mediaType says (R-D2). If
+// anything fails, the draft is as it was.
+func (l *Ledger) AttachFile(ctx context.Context, act Act, id, name, mediaType string, content io.Reader) (Outcome, document.File, error) {
+	if _, err := l.mayAct(ctx, act, participant.RightDraft); err != nil {
+		return Outcome{}, document.File{}, err
+	}
+	// Refuse before taking in gigabytes what would be refused after.
+	before, err := l.visible(ctx, act, id)
+	if err != nil {
+		return Outcome{}, document.File{}, err
+	}
+	format, err := fileformat.Lookup(mediaType)
+	if err != nil {
+		return Outcome{}, document.File{}, err
+	}
+	if err := format.CheckExtension(name); err != nil {
+		return Outcome{}, document.File{}, err
+	}
+	file := document.File{Name: name, MediaType: format.MediaType}
+	if _, err := document.Decide(before.State, document.AttachFile{By: act.By, File: file}); err != nil && !fault.Is(err, fault.DocumentState) {
+		return Outcome{}, document.File{}, err
+	}
+	info, err := l.blobs.Put(ctx, format.Reader(content), document.MaxFileBytes)
+	if fault.Is(err, fault.RequestTooLarge) {
+		return Outcome{}, document.File{}, fault.New(fault.FileTooLarge, "a file has at most %d bytes", int64(document.MaxFileBytes))
+	}
+	if err != nil {
+		return Outcome{}, document.File{}, fmt.Errorf("store the file: %w", err)
+	}
+	file.Size, file.SHA256 = info.Size, info.Digest.String()
+	outcome, err := l.asParty(ctx, act, participant.RightDraft, "attach-file", id, file, func([]event.Reference) document.Command {
+		return document.AttachFile{By: act.By, File: file}
+	})
+	return outcome, file, err
+}
+
+// RemoveFile takes a file out of a draft.
+func (l *Ledger) RemoveFile(ctx context.Context, act Act, id, name string) (Outcome, error) {
+	return l.asParty(ctx, act, participant.RightDraft, "remove-file", id, name, func([]event.Reference) document.Command {
+		return document.RemoveFile{By: act.By, Name: name}
+	})
+}
+
+// Recipient is a recipient as a sender names it: by participant id, or by
+// IIN, BIN or internal number.
+type Recipient struct {
+	Participant string          `json:"participant,omitempty"`
+	Identifier  string          `json:"identifier,omitempty"`
+	Role        document.Role   `json:"role"`
+	Method      document.Method `json:"method,omitempty"`
+	Order       int             `json:"order"`
+	Deadline    *time.Time      `json:"deadline,omitempty"`
+}
+
+// SendDocument fixes files and route and starts it (R-D3).
+func (l *Ledger) SendDocument(ctx context.Context, act Act, id string, senderSigns bool, recipients []Recipient) (Outcome, error) {
+	relied, err := l.mayAct(ctx, act, participant.RightSend)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if len(recipients) > document.MaxRecipients {
+		return Outcome{}, fault.New(fault.RouteInvalid, "a route has 1 to %d recipients", document.MaxRecipients)
+	}
+	request := map[string]any{"senderSigns": senderSigns, "recipients": recipients}
+	return l.onDocument(ctx, act, "send-document", id, request, func(ctx context.Context, s document.State) (document.Command, error) {
+		if !s.CanSee(act.By.Participant) {
+			return nil, unknownDocument()
+		}
+		send := document.Send{By: act.By, SenderSigns: senderSigns, Known: map[string]bool{}, ReliedOn: slices.Clone(relied), Now: l.now()}
+		for i, r := range recipients {
+			found, err := l.recipient(ctx, r)
+			if errors.Is(err, errNoSuchRecipient) {
+				return nil, fault.New(fault.RecipientUnknown, "recipient %d is not a participant of this ledger", i+1)
+			}
+			if err != nil {
+				return nil, err
+			}
+			send.Known[found.State.ID] = true
+			send.ReliedOn = append(send.ReliedOn, found.Reference())
+			route := document.Recipient{Participant: found.State.ID, Role: r.Role, Method: r.Method, Order: max(r.Order, 1)}
+			if r.Role == document.RoleSign && r.Method == "" {
+				route.Method = document.MethodCertificate
+			}
+			if r.Deadline != nil {
+				deadline := r.Deadline.UTC().Truncate(time.Microsecond)
+				route.Deadline = &deadline
+			}
+			send.Recipients = append(send.Recipients, route)
+		}
+		return send, nil
+	})
+}
+
+var errNoSuchRecipient = errors.New("no such recipient")
+
+func (l *Ledger) recipient(ctx context.Context, r Recipient) (Snapshot[participant.State], error) {
+	id := r.Participant
+	if r.Identifier != "" {
+		found, err := l.claimed(ctx, r.Identifier)
+		if err != nil {
+			return Snapshot[participant.State]{}, err
+		}
+		if id != "" && id != found {
+			return Snapshot[participant.State]{}, errNoSuchRecipient
+		}
+		id = found
+	}
+	snapshot, err := l.Participant(ctx, id)
+	if fault.Is(err, fault.ParticipantUnknown) {
+		err = errNoSuchRecipient
+	}
+	return snapshot, err
+}
+
+// DeliverDue accounts a document to the recipients whose turn has come
+// (R-D7). The delivery process calls it; it may be repeated without harm.
+func (l *Ledger) DeliverDue(ctx context.Context, id string) error {
+	return l.bySystem(ctx, "deliver", id, func(context.Context, document.State) (document.Command, error) {
+		return document.DeliverDue{Now: l.now()}, nil
+	})
+}
+
+// Expire ends a document whose deadline has passed.
+func (l *Ledger) Expire(ctx context.Context, id string) error {
+	return l.bySystem(ctx, "expire", id, func(context.Context, document.State) (document.Command, error) {
+		return document.Expire{Now: l.now()}, nil
+	})
+}
+
+// MarkCompromised marks a document's signatures that were made with a
+// certificate's key after the moment from which it is not trusted (R-C8). The
+// compromise process calls it; it may be repeated without harm.
+func (l *Ledger) MarkCompromised(ctx context.Context, id, fingerprint string) error {
+	return l.bySystem(ctx, "mark-compromised", id, func(ctx context.Context, _ document.State) (document.Command, error) {
+		c, err := l.Certificate(ctx, fingerprint)
+		if err != nil {
+			return nil, err
+		}
+		if c.State.CompromisedFrom == nil {
+			return nil, nil
+		}
+		return document.MarkCompromised{
+			Notice: c.State.Notice, Certificate: fingerprint, CompromisedFrom: *c.State.CompromisedFrom,
+			ReliedOn: []event.Reference{c.Reference()}, Now: l.now(),
+		}, nil
+	})
+}
+
+func (l *Ledger) bySystem(ctx context.Context, name, id string, make func(context.Context, document.State) (document.Command, error)) error {
+	_, err := l.onDocument(ctx, SystemAct(), name, id, nil, make)
+	return err
+}
+
+// ViewDocument records that a recipient opened the document; the sender's
+// own looks are not recorded.
+func (l *Ledger) ViewDocument(ctx context.Context, act Act, id string) (Outcome, error) {
+	if _, err := l.mayAct(ctx, act, participant.RightRead); err != nil {
+		return Outcome{}, err
+	}
+	return l.onDocument(ctx, act, "view-document", id, nil, func(_ context.Context, s document.State) (document.Command, error) {
+		switch {
+		case !s.CanSee(act.By.Participant):
+			return nil, unknownDocument()
+		case act.By.Participant == s.Sender:
+			return nil, nil
+		}
+		return document.View{By: act.By, Now: l.now()}, nil
+	})
+}
+
+// AcknowledgeDocument records that a recipient confirms to have the document.
+func (l *Ledger) AcknowledgeDocument(ctx context.Context, act Act, id string) (Outcome, error) {
+	return l.asParty(ctx, act, participant.RightSend, "acknowledge-document", id, nil, func([]event.Reference) document.Command {
+		return document.Acknowledge{By: act.By, Now: l.now()}
+	})
+}
+
+// SubmittedSignature is one CMS over one file of a document.
+type SubmittedSignature struct {
+	// File is the file's name.
+	File string `json:"file"`
+	// CMS is a CMS SignedData in DER or BER, detached, or attached with
+	// exactly the file's bytes in it.
+	CMS []byte `json:"cms"`
+}
+
+// SignDocument takes a party's signatures over all of a document's files
+// (R-E1: made on the signer's own device). They count only if every one is
+// valid now and the certificate is registered for the party, good and not
+// compromised; else the attempt is recorded, and the refusal is the error
+// (R-E3).
+func (l *Ledger) SignDocument(ctx context.Context, act Act, id string, submitted []SubmittedSignature) (Outcome, error) {
+	relied, err := l.mayAct(ctx, act, participant.RightSign)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if len(submitted) == 0 || len(submitted) > document.MaxFiles {
+		return Outcome{}, fault.New(fault.SignatureIncomplete, "give one signature for each file")
+	}
+	before, err := l.visible(ctx, act, id)
+	if err != nil {
+		return Outcome{}, err
+	}
+	// Nothing is verified or stored for somebody who may not sign just now. A
+	// repeated command may not either, and is answered from the stream.
+	probe := document.Sign{By: act.By, Method: document.MethodCertificate, Now: l.now()}
+	if _, err := document.Decide(before.State, probe); err != nil {
+		return l.onDocument(ctx, act, "sign-document", id, submitted, func(_ context.Context, s document.State) (document.Command, error) {
+			if _, err := document.Decide(s, probe); err != nil {
+				return nil, err
+			}
+			return nil, fault.New(fault.StreamConflict, "the document changed meanwhile; try again")
+		})
+	}
+	sign := probe
+	if sign.Signatures, err = l.verify(ctx, before.State, submitted, sign.Now); err != nil {
+		return Outcome{}, err
+	}
+	signer, err := l.signer(ctx, sign.Signatures, act.By.Participant)
+	if err != nil {
+		return Outcome{}, err
+	}
+	sign.Certificate = signer
+	var number string
+	return l.onDocument(ctx, act, "sign-document", id, submitted, func(ctx context.Context, s document.State) (document.Command, error) {
+		c := sign
+		c.ReliedOn = slices.Clone(relied)
+		if signer != "" {
+			held, err := load(ctx, l, certificate.StreamID(signer), certificate.Evolve, "")
+			if err != nil {
+				return nil, err
+			}
+			c.Objection = asFault(held.State.CheckSigning(act.By.Participant, c.Now))
+			c.Seal = held.State.Owner.BIN != ""
+			if held.Head.Next > 0 {
+				c.ReliedOn = append(c.ReliedOn, held.Reference())
+			}
+		}
+		c.Number, err = l.numberIfLast(ctx, act, s, c, &number)
+		return c, err
+	})
+}
+
+// verify judges each submitted signature over its file and keeps it, with the
+// certificates that its verdict names.
+func (l *Ledger) verify(ctx context.Context, s document.State, submitted []SubmittedSignature, at time.Time) ([]document.FileSignature, error) {
+	var signatures []document.FileSignature
+	for _, sub := range submitted {
+		file, ok := s.File(sub.File)
+		if !ok {
+			return nil, fault.New(fault.FileUnknown, "the document has no file of that name")
+		}
+		if slices.ContainsFunc(signatures, func(fs document.FileSignature) bool { return fs.File == file.SHA256 }) {
+			return nil, fault.New(fault.SignatureIncomplete, "two signatures for one file")
+		}
+		if len(sub.CMS) > MaxCMSBytes {
+			return nil, fault.New(fault.RequestTooLarge, "a signature has at most %d bytes", MaxCMSBytes)
+		}
+		digest, err := blobs.ParseDigest(file.SHA256)
+		if err != nil {
+			return nil, err
+		}
+		verdict, err := l.signatures.Verify(ctx, signature.Request{
+			CMS: sub.CMS, At: at,
+			Content: func() (io.ReadCloser, error) {
+				content, _, err := l.blobs.Open(ctx, digest)
+				return content, err
+			},
+		})
+		if err != nil {
+			return nil, fmt.Errorf("verify a signature: %w", err)
+		}
+		if len(verdict.Signers) == 0 {
+			return nil, &fault.Error{Code: fault.SignatureUnreadable, Detail: "no signer can be read from it", Reasons: reasonsOf(verdict)}
+		}
+		kept, err := l.blobs.Put(ctx, bytes.NewReader(sub.CMS), MaxCMSBytes)
+		if err != nil {
+			return nil, fmt.Errorf("store a signature: %w", err)
+		}
+		if err := l.keepCertificates(ctx, sub.CMS, verdict); err != nil {
+			return nil, err
+		}
+		signatures = append(signatures, document.FileSignature{File: file.SHA256, CMS: kept.Digest.String(), Verdict: verdict})
+	}
+	return signatures, nil
+}
+
+func reasonsOf(v signature.Verdict) []fault.Reason {
+	var list []fault.Reason
+	for _, r := range v.Reasons {
+		list = append(list, fault.Reason{Code: r.Code, Detail: r.Detail})
+	}
+	return list
+}
+
+// keepCertificates stores every certificate that a verdict names, so that the
+// verdict can be repeated with nothing but the ledger's blobs (R-C3).
+func (l *Ledger) keepCertificates(ctx context.Context, cms []byte, verdict signature.Verdict) error {
+	named := map[string]bool{}
+	for _, signer := range verdict.Signers {
+		named[signer.Certificate] = true
+		for _, fingerprint := range signer.Chain {
+			named[fingerprint] = true
+		}
+	}
+	for _, der := range l.signatures.Certificates(cms) {
+		if named[blobs.Sum(der).String()] {
+			if _, err := l.blobs.Put(ctx, bytes.NewReader(der), MaxCertificateBytes); err != nil {
+				return fmt.Errorf("store a certificate: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// signer returns the one certificate with which a party signed all files: of
+// each CMS the signer whose certificate is registered for the party, else its
+// first. It is "" if they do not agree.
+func (l *Ledger) signer(ctx context.Context, signatures []document.FileSignature, party string) (string, error) {
+	agreed := ""
+	for i, sig := range signatures {
+		found := ""
+		for _, signer := range sig.Verdict.Signers {
+			if signer.Certificate == "" {
+				continue
+			}
+			if found == "" {
+				found = signer.Certificate
+			}
+			held, err := load(ctx, l, certificate.StreamID(signer.Certificate), certificate.Evolve, "")
+			if err != nil {
+				return "", err
+			}
+			if held.State.Participant == party {
+				found = signer.Certificate
+				break
+			}
+		}
+		if i > 0 && found != agreed {
+			return "", nil
+		}
+		agreed = found
+	}
+	return agreed, nil
+}
+
+// ApproveDocument is the act of a party of role approve.
+func (l *Ledger) ApproveDocument(ctx context.Context, act Act, id string) (Outcome, error) {
+	if _, err := l.mayAct(ctx, act, participant.RightSign); err != nil {
+		return Outcome{}, err
+	}
+	var number string
+	return l.onDocument(ctx, act, "approve-document", id, nil, func(ctx context.Context, s document.State) (document.Command, error) {
+		if !s.CanSee(act.By.Participant) {
+			return nil, unknownDocument()
+		}
+		c := document.Approve{By: act.By, Now: l.now()}
+		var err error
+		c.Number, err = l.numberIfLast(ctx, act, s, c, &number)
+		return c, err
+	})
+}
+
+// numberIfLast claims a number for the document if the command would complete
+// it (R-D8), and keeps it in claimed for a further attempt.
+func (l *Ledger) numberIfLast(ctx context.Context, act Act, s document.State, c document.Command, claimed *string) (string, error) {
+	happened, err := document.Decide(s, c)
+	if err != nil || *claimed != "" {
+		// An error is the answer that deciding again will give.
+		return *claimed, nil
+	}
+	if !slices.ContainsFunc(happened, func(e event.Event) bool { _, ok := e.(document.Completed); return ok }) {
+		return "", nil
+	}
+	for range maxAttempts {
+		number, err := document.NewNumber(l.random)
+		if err != nil {
+			return "", err
+		}
+		claim := []event.Event{document.NumberClaimed{Number: number, Document: s.ID, ClaimedAt: l.now()}}
+		_, err = l.append(ctx, document.NumberStreamID(number), eventstore.Head{}, l.metadata(act, ""), claim)
+		if fault.Is(err, fault.StreamConflict) {
+			continue
+		}
+		*claimed = number
+		return number, err
+	}
+	return "", fault.New(fault.Internal, "no free number was found")
+}
+
+// RejectDocument ends the route with a reason (R-D5).
+func (l *Ledger) RejectDocument(ctx context.Context, act Act, id, reason string) (Outcome, error) {
+	return l.asParty(ctx, act, participant.RightSign, "reject-document", id, reason, func([]event.Reference) document.Command {
+		return document.Reject{By: act.By, Reason: reason, Now: l.now()}
+	})
+}
+
+// RevokeDocument takes the document back, or proposes to (R-D6).
+func (l *Ledger) RevokeDocument(ctx context.Context, act Act, id, reason string) (Outcome, error) {
+	return l.asParty(ctx, act, participant.RightSend, "revoke-document", id, reason, func([]event.Reference) document.Command {
+		return document.Revoke{By: act.By, Reason: reason, Now: l.now()}
+	})
+}
+
+// ConsentToRevocation agrees to a proposed revocation.
+func (l *Ledger) ConsentToRevocation(ctx context.Context, act Act, id string) (Outcome, error) {
+	return l.asParty(ctx, act, participant.RightSign, "consent-to-revocation", id, nil, func([]event.Reference) document.Command {
+		return document.Consent{By: act.By, Now: l.now()}
+	})
+}
+
+// DeclineRevocation refuses a proposed revocation.
+func (l *Ledger) DeclineRevocation(ctx context.Context, act Act, id, reason string) (Outcome, error) {
+	return l.asParty(ctx, act, participant.RightSign, "decline-revocation", id, reason, func([]event.Reference) document.Command {
+		return document.Decline{By: act.By, Reason: reason, Now: l.now()}
+	})
+}
+
+// Document returns a document that the act may see: a participant its own, an
+// auditor every one; document.unknown otherwise, so that nobody learns what
+// exists.
+func (l *Ledger) Document(ctx context.Context, act Act, id string) (Snapshot[document.State], error) {
+	if act.Role == access.RoleParticipant {
+		if _, err := l.mayAct(ctx, act, participant.RightRead); err != nil {
+			return Snapshot[document.State]{}, err
+		}
+	}
+	return l.visible(ctx, act, id)
+}
+
+// OpenFile opens a file of a document that the act may see. The reader ends
+// in blob.corrupt if the bytes are not those that were attached.
+func (l *Ledger) OpenFile(ctx context.Context, act Act, id, name string) (io.ReadCloser, document.File, error) {
+	snapshot, err := l.Document(ctx, act, id)
+	if err != nil {
+		return nil, document.File{}, err
+	}
+	file, ok := snapshot.State.File(name)
+	if !ok {
+		return nil, document.File{}, fault.New(fault.FileUnknown, "the document has no file of that name")
+	}
+	digest, err := blobs.ParseDigest(file.SHA256)
+	if err != nil {
+		return nil, document.File{}, fault.Wrap(fault.EventInvalid, err, "the file's hash in the event")
+	}
+	content, _, err := l.blobs.Open(ctx, digest)
+	return content, file, err
+}
+
+func unknownDocument() *fault.Error { return fault.New(fault.DocumentUnknown, "no such document") }
+
+// visible loads a document and refuses to tell of one that the act may not
+// see.
+func (l *Ledger) visible(ctx context.Context, act Act, id string) (Snapshot[document.State], error) {
+	stream := document.StreamID(id)
+	if stream.Check() != nil {
+		return Snapshot[document.State]{}, unknownDocument()
+	}
+	snapshot, err := load(ctx, l, stream, document.Evolve, "")
+	if err != nil {
+		return snapshot, err
+	}
+	sees := act.Role == access.RoleAuditor || act.Role == access.RoleParticipant && snapshot.State.CanSee(act.By.Participant)
+	if snapshot.State.Status == document.None || !sees {
+		return Snapshot[document.State]{}, unknownDocument()
+	}
+	return snapshot, nil
+}
+
+// asParty carries out a command of somebody who can see the document and has
+// a right with the participant it acts for.
+func (l *Ledger) asParty(ctx context.Context, act Act, right participant.Right, name, id string, request any, make func(relied []event.Reference) document.Command) (Outcome, error) {
+	relied, err := l.mayAct(ctx, act, right)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return l.onDocument(ctx, act, name, id, request, func(_ context.Context, s document.State) (document.Command, error) {
+		if !s.CanSee(act.By.Participant) {
+			return nil, unknownDocument()
+		}
+		return make(relied), nil
+	})
+}
+
+// onDocument carries out the command that make returns for the state; a nil
+// command means that there is nothing to do.
+func (l *Ledger) onDocument(ctx context.Context, act Act, name, id string, request any, make func(context.Context, document.State) (document.Command, error)) (Outcome, error) {
+	stream := document.StreamID(id)
+	if stream.Check() != nil {
+		return Outcome{}, unknownDocument()
+	}
+	return run(ctx, l, command[document.State]{
+		act: act, name: name, id: id, request: request, stream: stream, evolve: document.Evolve,
+		decide: func(ctx context.Context, s document.State) ([]event.Event, error) {
+			c, err := make(ctx, s)
+			if err != nil || c == nil {
+				return nil, err
+			}
+			return document.Decide(s, c)
+		},
+	})
+}

@@ -1,0 +1,365 @@
+// Package ledger carries out commands: it reads what a decision rests on,
+// lets the aggregate decide, and appends what happened.
+//
+// Every command goes the same way, in [run]:
+//
+//  1. read the stream, follow its chain, fold it into the state;
+//  2. if the command's id stands in the stream already, answer as then;
+//  3. gather the facts of other streams (certificate good, person entitled)
+//     from those streams themselves, never from a projection;
+//  4. decide, which is pure;
+//  5. append with the revision read as the expected one; if somebody was
+//     faster, start again.
+//
+// A command is thereby done once or not at all, however often it is sent and
+// on however many machines. It fails closed: a chain that does not verify, an
+// event that cannot be read, a signature that cannot be judged stop it.
+//
+// Authority is checked here too, not only at the door: the acting person's
+// right ([Act.By]) is read from the participant's stream, and what is the
+// operator's alone asks for its role.
+package ledger
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"dalel/blobs"
+	"dalel/domain/access"
+	"dalel/domain/certificate"
+	"dalel/domain/document"
+	"dalel/domain/event"
+	"dalel/domain/participant"
+	"dalel/domain/signature"
+	"dalel/eventstore"
+	"dalel/internal/canonical"
+	"dalel/internal/fault"
+
+	"github.com/google/uuid"
+)
+
+// System is who acts when nobody does: the process managers.
+const System = "system"
+
+// Operator is the participant id of the ledger's operator, who needs no
+// registration.
+const Operator = "operator"
+
+// maxAttempts is how often a command starts again because somebody was
+// faster. Beyond it the caller is told to retry.
+const maxAttempts = 100
+
+// Config is what a ledger is made of. Store, Blobs, Signatures and
+// IdentifierKey are needed; the rest has defaults.
+type Config struct {
+	Store eventstore.Store
+	Blobs blobs.Store
+	// Signatures judges signatures and certificates.
+	Signatures Signatures
+	// IdentifierKey is the ledger's secret (32 bytes or more) under which
+	// IINs and BINs are hashed into the names of claim streams.
+	IdentifierKey []byte
+	// Clock is time.Now unless set.
+	Clock func() time.Time
+	// Random is crypto/rand unless set.
+	Random io.Reader
+}
+
+// Signatures judges signatures and certificates; *signature.Policy does.
+type Signatures interface {
+	signature.Verifier
+	// CheckCertificate says whether a certificate leads to a trusted root at
+	// a moment.
+	CheckCertificate(der []byte, at time.Time) (signature.Status, []signature.Reason)
+	// Certificates returns the DER of each certificate that a verdict on a
+	// CMS may name: those it carries and those of the policy.
+	Certificates(cms []byte) [][]byte
+}
+
+// Ledger carries out commands. It may be used from many goroutines.
+type Ledger struct {
+	store         eventstore.Store
+	blobs         blobs.Store
+	codec         *event.Codec
+	signatures    Signatures
+	identifierKey []byte
+	clock         func() time.Time
+	random        io.Reader
+}
+
+// NewCodec returns the codec of all the ledger's events.
+func NewCodec() (*event.Codec, error) {
+	return event.NewCodec(participant.Events(), certificate.Events(), access.Events(), document.Events())
+}
+
+// New makes a ledger.
+func New(config Config) (*Ledger, error) {
+	codec, err := NewCodec()
+	if err != nil {
+		return nil, err
+	}
+	if len(config.IdentifierKey) < 32 {
+		return nil, fault.New(fault.ConfigInvalid, "the identifier key has fewer than 32 bytes")
+	}
+	l := &Ledger{
+		store: config.Store, blobs: config.Blobs, codec: codec, signatures: config.Signatures,
+		identifierKey: config.IdentifierKey, clock: config.Clock, random: config.Random,
+	}
+	if l.clock == nil {
+		l.clock = time.Now
+	}
+	if l.random == nil {
+		l.random = rand.Reader
+	}
+	return l, nil
+}
+
+// Codec returns the codec that the ledger writes with.
+func (l *Ledger) Codec() *event.Codec { return l.codec }
+
+// now is the ledger's clock in the precision that events keep.
+func (l *Ledger) now() time.Time { return l.clock().UTC().Truncate(time.Microsecond) }
+
+// Act is who asks, and with what.
+type Act struct {
+	By   event.By
+	Role access.Role
+	// Session, IP and Device go into the events' metadata (R-D4).
+	Session string
+	IP      string
+	Device  string
+	// Key is the idempotency key that the caller chose: the same command
+	// with the same key on the same thing is done once. Empty for a command
+	// that is harmless to repeat.
+	Key string
+	// Expected, if set, is the revision that the caller has seen last; a
+	// command on anything newer is refused (revision.stale).
+	Expected *eventstore.Revision
+}
+
+// commandID is the key as events carry it: hashed with who used it, so that
+// two callers' keys never meet.
+func (a Act) commandID() string {
+	if a.Key == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(string(a.Role) + "\x00" + a.By.Participant + "\x00" + a.By.Person + "\x00" + a.Key))
+	return hex.EncodeToString(sum[:16])
+}
+
+func (l *Ledger) metadata(act Act, commandHash string) eventstore.Metadata {
+	m := eventstore.Metadata{
+		Actor: act.By.Participant, Role: string(act.Role),
+		Session: act.Session, IP: act.IP, Device: act.Device,
+		CommandID: act.commandID(), RecordedAt: l.now(),
+	}
+	if act.By.Person != "" {
+		m.Actor, m.OnBehalfOf = act.By.Person, act.By.Participant
+	}
+	if m.CommandID != "" {
+		m.CommandHash = commandHash
+	}
+	return m
+}
+
+// SystemAct is the act of a process manager.
+func SystemAct() Act {
+	return Act{By: event.By{Participant: System}, Role: System}
+}
+
+// Outcome is the answer to a command that was carried out.
+type Outcome struct {
+	// ID names the thing: a document's, participant's, certificate's id.
+	ID string
+	// Revision is that of the stream's last event after the command.
+	Revision eventstore.Revision
+	// Position is that of the command's last event: a reader who waits for
+	// it sees what the command did.
+	Position eventstore.Position
+	// Repeated says that the command had been carried out before.
+	Repeated bool
+}
+
+// Snapshot is a state as a stream tells it, with the place it was read at.
+type Snapshot[S any] struct {
+	State S
+	Head  eventstore.Head
+	// Position is that of the last event.
+	Position eventstore.Position
+	// stream and repeat serve run.
+	stream eventstore.StreamID
+	repeat *repeat
+}
+
+// repeat is what a stream says of a command that was carried out before.
+type repeat struct {
+	hash     string
+	revision eventstore.Revision
+	position eventstore.Position
+	refused  *fault.Error
+}
+
+// Reference names the state, for an event that relies on it.
+func (s Snapshot[S]) Reference() event.Reference {
+	return event.Reference{Stream: s.stream, Revision: s.Head.Next - 1, Commitment: s.Head.Commitment}
+}
+
+// load folds a stream into a state, following its chain event by event.
+func load[S any](ctx context.Context, l *Ledger, stream eventstore.StreamID, evolve func(S, event.Event) S, commandID string) (Snapshot[S], error) {
+	snapshot := Snapshot[S]{stream: stream}
+	for recorded, err := range l.store.ReadStream(ctx, stream, 0, 0) {
+		if err != nil {
+			return snapshot, fmt.Errorf("read %s: %w", stream, err)
+		}
+		if snapshot.Head, err = eventstore.Follow(snapshot.Head, recorded.Event); err != nil {
+			return snapshot, err
+		}
+		happened, err := l.codec.Decode(recorded.Event)
+		if err != nil {
+			return snapshot, fmt.Errorf("read %s@%d: %w", stream, recorded.Revision, err)
+		}
+		snapshot.State = evolve(snapshot.State, happened)
+		snapshot.Position = recorded.Position
+		if commandID == "" {
+			continue
+		}
+		metadata, err := recorded.ReadMetadata()
+		if err != nil {
+			return snapshot, err
+		}
+		if metadata.CommandID == commandID {
+			snapshot.repeat = &repeat{hash: metadata.CommandHash, revision: recorded.Revision, position: recorded.Position}
+			if refusal, ok := happened.(event.Refusal); ok {
+				snapshot.repeat.refused = refusal.Refused()
+			}
+		}
+	}
+	return snapshot, nil
+}
+
+// command is one command on one stream.
+type command[S any] struct {
+	act    Act
+	name   string
+	id     string
+	stream eventstore.StreamID
+	evolve func(S, event.Event) S
+	// request is what the caller asked for, for the command's hash.
+	request any
+	// decide may read other streams; it is called anew on each attempt.
+	decide func(ctx context.Context, state S) ([]event.Event, error)
+}
+
+// run carries out a command, as the package comment says.
+func run[S any](ctx context.Context, l *Ledger, c command[S]) (Outcome, error) {
+	asked, err := canonical.Marshal(struct {
+		Name    string `json:"name"`
+		Request any    `json:"request"`
+	}{c.name, c.request})
+	if err != nil {
+		return Outcome{}, fault.Wrap(fault.RequestInvalid, err, "the request cannot be written as JSON")
+	}
+	sum := sha256.Sum256(asked)
+	hash := hex.EncodeToString(sum[:])
+	for range maxAttempts {
+		snapshot, err := load(ctx, l, c.stream, c.evolve, c.act.commandID())
+		if err != nil {
+			return Outcome{}, err
+		}
+		if before := snapshot.repeat; before != nil {
+			outcome := Outcome{ID: c.id, Revision: before.revision, Position: before.position, Repeated: true}
+			if before.hash != hash {
+				return Outcome{}, fault.New(fault.IdempotencyReused, "the key was used here with another request")
+			}
+			if before.refused != nil {
+				return outcome, before.refused
+			}
+			return outcome, nil
+		}
+		if seen := c.act.Expected; seen != nil && *seen+1 != snapshot.Head.Next {
+			return Outcome{}, fault.New(fault.RevisionStale, "you have seen revision %d; it is %d now", *seen, int64(snapshot.Head.Next)-1)
+		}
+		happened, err := c.decide(ctx, snapshot.State)
+		if err != nil {
+			return Outcome{}, err
+		}
+		if len(happened) == 0 {
+			return Outcome{ID: c.id, Revision: max(snapshot.Head.Next, 1) - 1, Position: snapshot.Position}, nil
+		}
+		outcome, err := l.append(ctx, c.stream, snapshot.Head, l.metadata(c.act, hash), happened)
+		if fault.Is(err, fault.StreamConflict) {
+			continue
+		}
+		if err != nil {
+			return Outcome{}, err
+		}
+		outcome.ID = c.id
+		for _, e := range happened {
+			if refusal, ok := e.(event.Refusal); ok {
+				return outcome, refusal.Refused()
+			}
+		}
+		return outcome, nil
+	}
+	return Outcome{}, fault.New(fault.StreamConflict, "others kept being faster; try again")
+}
+
+func (l *Ledger) append(ctx context.Context, stream eventstore.StreamID, head eventstore.Head, metadata eventstore.Metadata, happened []event.Event) (Outcome, error) {
+	drafts := make([]eventstore.Draft, 0, len(happened))
+	for _, e := range happened {
+		draft, err := l.codec.Encode(e, metadata)
+		if err != nil {
+			return Outcome{}, err
+		}
+		drafts = append(drafts, draft)
+	}
+	events, err := eventstore.Chain(stream, head, drafts...)
+	if err != nil {
+		return Outcome{}, err
+	}
+	position, err := l.store.Append(ctx, events...)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("append to %s: %w", stream, err)
+	}
+	return Outcome{Revision: events[len(events)-1].Revision, Position: position}, nil
+}
+
+// newID makes the id of a new thing: from the command's id, so that a retried
+// command meets the stream it made, or at random.
+func (l *Ledger) newID(act Act, name string) (string, error) {
+	var id uuid.UUID
+	if command := act.commandID(); command != "" {
+		sum := sha256.Sum256([]byte("dalel new " + name + "\x00" + command))
+		copy(id[:], sum[:])
+	} else if _, err := io.ReadFull(l.random, id[:]); err != nil {
+		return "", fault.Wrap(fault.Internal, err, "random id")
+	}
+	id[6] = id[6]&0x0f | 0x80 // version 8, RFC 9562
+	id[8] = id[8]&0x3f | 0x80
+	return id.String(), nil
+}
+
+// require refuses unless the act is in one of the roles.
+func require(act Act, roles ...access.Role) error {
+	for _, role := range roles {
+		if act.Role == role {
+			return nil
+		}
+	}
+	return fault.New(fault.Forbidden, "this needs the role %v", roles)
+}
+
+// asFault returns err as a *fault.Error, nil if it is none.
+func asFault(err error) *fault.Error {
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return f
+	}
+	return nil
+}

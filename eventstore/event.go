@@ -5,10 +5,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
-	"dalel/internal/canonical"
 	"dalel/internal/fault"
 
 	"github.com/google/uuid"
@@ -200,7 +200,7 @@ func CommitmentRecord(stream StreamID, revision Revision, eventType string, data
 	record = append(record, `","metadata":"`...)
 	record = hex.AppendEncode(record, metadataHash[:])
 	record = append(record, `","revision":`...)
-	record = fmt.Appendf(record, "%d", uint64(revision))
+	record = strconv.AppendUint(record, uint64(revision), 10)
 	record = append(record, `,"stream":"`...)
 	record = append(record, stream...)
 	record = append(record, `","type":"`...)
@@ -238,7 +238,7 @@ func Chain(stream StreamID, head Head, drafts ...Draft) ([]Event, error) {
 			prev := head.Commitment
 			metadata.Prev = &prev
 		}
-		encoded, err := canonical.Marshal(metadata)
+		encoded, err := encodeMetadata(metadata)
 		if err != nil {
 			return nil, fault.Wrap(fault.EventInvalid, err, "metadata of a %s", draft.Type)
 		}

@@ -26,8 +26,8 @@ type Store interface {
 	// must hold.
 	//
 	// When Append returns nil every event is on stable storage; when it
-	// returns an error that is not a context's, none is. After a context's
-	// error either may be so: ask again with the same events.
+	// returns an error that is neither a context's nor store.failed, none is.
+	// After those two either all are or none: ask again with the same events.
 	//
 	// A retry is harmless: when the stream holds these very ids at these very
 	// revisions, Append changes nothing and returns the position of the

@@ -3,7 +3,6 @@ package eventstore
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"dalel/internal/fault"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 )
 
@@ -161,7 +161,7 @@ type Recorded struct {
 // ReadMetadata decodes the metadata.
 func (e Event) ReadMetadata() (Metadata, error) {
 	var m Metadata
-	if err := json.Unmarshal(e.Metadata, &m); err != nil {
+	if err := jsonv2.Unmarshal(e.Metadata, &m); err != nil {
 		return Metadata{}, fault.Wrap(fault.EventInvalid, err, "metadata of %s@%d", e.Stream, e.Revision)
 	}
 	return m, nil

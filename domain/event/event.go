@@ -13,10 +13,8 @@
 package event
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"reflect"
 	"slices"
@@ -25,6 +23,8 @@ import (
 	"dalel/eventstore"
 	"dalel/internal/canonical"
 	"dalel/internal/fault"
+
+	jsonv2 "github.com/go-json-experiment/json"
 )
 
 // Event is something that happened, as an aggregate tells it: a struct whose
@@ -139,14 +139,9 @@ func (c *Codec) DecodeData(eventType string, schema int, data []byte) (Event, er
 		data = upcast
 	}
 	target := reflect.New(reflect.TypeOf(definition.Zero))
-	decoder := json.NewDecoder(bytes.NewReader(data))
 	// A member that this version does not know would be lost in silence.
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(target.Interface()); err != nil {
+	if err := jsonv2.Unmarshal(data, target.Interface(), jsonv2.RejectUnknownMembers(true)); err != nil {
 		return nil, fault.Wrap(fault.EventInvalid, err, "data of a %s", eventType)
-	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return nil, fault.New(fault.EventInvalid, "data of a %s goes on after its end", eventType)
 	}
 	return target.Elem().Interface().(Event), nil
 }

@@ -1,0 +1,226 @@
+package process
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"dalel/eventstore"
+	"dalel/internal/fault"
+
+	_ "modernc.org/sqlite" // the driver's name is all that is used
+)
+
+// applicationID ("DlPM" in ASCII) and schemaVersion mark the file.
+const (
+	applicationID = 0x446c504d
+	schemaVersion = 1
+)
+
+// memory is the process managers' file.
+type memory struct{ db *sql.DB }
+
+// change is a statement that goes with a checkpoint.
+type change struct {
+	statement string
+	args      []any
+}
+
+var tables = []string{
+	// origin is the first event of the store that the file is about.
+	`CREATE TABLE origin (event TEXT NOT NULL) STRICT`,
+	`CREATE TABLE checkpoints (name TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT, WITHOUT ROWID`,
+	`CREATE TABLE signatures (certificate TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (certificate, document)) STRICT, WITHOUT ROWID`,
+	`CREATE TABLE notices (certificate TEXT NOT NULL, notice TEXT NOT NULL, PRIMARY KEY (certificate, notice)) STRICT, WITHOUT ROWID`,
+	fmt.Sprintf(`PRAGMA application_id = %d`, applicationID),
+	fmt.Sprintf(`PRAGMA user_version = %d`, schemaVersion),
+}
+
+// errForeign says that a file is of no use here.
+var errForeign = errors.New("the file is no process managers' file of this version and this store")
+
+func openMemory(ctx context.Context, path string, store eventstore.Store, log *slog.Logger) (*memory, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "find the process managers' file")
+	}
+	m, err := tryMemory(ctx, path, store)
+	if errors.Is(err, errForeign) {
+		log.Warn("the process managers' file cannot be used and is made anew; all commands are given again", "path", path)
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return nil, fault.Wrap(fault.Unavailable, err, "throw away the process managers' file")
+			}
+		}
+		m, err = tryMemory(ctx, path, store)
+	}
+	return m, err
+}
+
+func tryMemory(ctx context.Context, path string, store eventstore.Store) (_ *memory, err error) {
+	made, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err == nil {
+		err = made.Close()
+	}
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "make the process managers' file")
+	}
+	uri := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"_txlock": {"immediate"},
+		"_pragma": {"journal_mode(wal)", "synchronous(normal)", "busy_timeout(5000)"}}.Encode()}
+	db, err := sql.Open("sqlite", uri.String())
+	if err != nil {
+		return nil, failed(err)
+	}
+	db.SetMaxOpenConns(1)
+	m := &memory{db: db}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, db.Close())
+		}
+	}()
+	var application, version, count int
+	for pragma, into := range map[string]*int{"PRAGMA application_id": &application, "PRAGMA user_version": &version, "SELECT count(*) FROM sqlite_schema": &count} {
+		if err := db.QueryRowContext(ctx, pragma).Scan(into); err != nil {
+			return nil, failed(err)
+		}
+	}
+	switch {
+	case count == 0 && application == 0 && version == 0:
+		if err := m.write(ctx, func(tx *sql.Tx) error {
+			for _, statement := range tables {
+				if _, err := tx.ExecContext(ctx, statement); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+	case application != applicationID || version != schemaVersion:
+		return nil, errForeign
+	}
+	return m, m.checkOrigin(ctx, store)
+}
+
+// checkOrigin returns errForeign when the checkpoints are another store's:
+// what they would pass over was never looked at.
+func (m *memory) checkOrigin(ctx context.Context, store eventstore.Store) error {
+	var origin string
+	var last int64
+	err := m.db.QueryRowContext(ctx, "SELECT coalesce((SELECT event FROM origin), ''), coalesce((SELECT max(position) FROM checkpoints), 0)").Scan(&origin, &last)
+	if err != nil {
+		return failed(err)
+	}
+	end, err := store.End(ctx)
+	if err != nil {
+		return err
+	}
+	if uint64(last) > uint64(end) {
+		return errForeign
+	}
+	for first, err := range store.ReadAll(ctx, 0, 1) {
+		if err != nil {
+			return err
+		}
+		id := first.ID.String()
+		switch origin {
+		case id:
+			return nil
+		case "":
+			return m.write(ctx, func(tx *sql.Tx) error {
+				_, err := tx.ExecContext(ctx, "INSERT INTO origin VALUES (?)", id)
+				return err
+			})
+		default:
+			return errForeign
+		}
+	}
+	return nil
+}
+
+func (m *memory) checkpoint(ctx context.Context, name string) (eventstore.Position, error) {
+	var position int64
+	err := m.db.QueryRowContext(ctx, "SELECT coalesce((SELECT position FROM checkpoints WHERE name = ?), 0)", name).Scan(&position)
+	if err != nil {
+		return 0, failed(err)
+	}
+	return eventstore.Position(position), nil
+}
+
+// save moves a checkpoint and makes the changes that go with it, all or none.
+func (m *memory) save(ctx context.Context, name string, position eventstore.Position, changes []change) error {
+	if position > math.MaxInt64 {
+		return fault.New(fault.ProjectionStopped, "position %d is more than the file can hold", position)
+	}
+	return m.write(ctx, func(tx *sql.Tx) error {
+		for _, c := range changes {
+			if _, err := tx.ExecContext(ctx, c.statement, c.args...); err != nil {
+				return err
+			}
+		}
+		_, err := tx.ExecContext(ctx, "INSERT INTO checkpoints VALUES (?, ?) ON CONFLICT DO UPDATE SET position = excluded.position", name, int64(position))
+		return err
+	})
+}
+
+// reported says whether a notice stands against a certificate's key.
+func (m *memory) reported(ctx context.Context, certificate string) (reported bool, err error) {
+	err = m.db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM notices WHERE certificate = ?)", certificate).Scan(&reported)
+	if err != nil {
+		return false, failed(err)
+	}
+	return reported, nil
+}
+
+// signedWith returns the documents signed with a certificate's key.
+func (m *memory) signedWith(ctx context.Context, certificate string) (documents []string, err error) {
+	rows, err := m.db.QueryContext(ctx, "SELECT document FROM signatures WHERE certificate = ? ORDER BY document", certificate)
+	if err != nil {
+		return nil, failed(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var document string
+		if err := rows.Scan(&document); err != nil {
+			return nil, failed(err)
+		}
+		documents = append(documents, document)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, failed(err)
+	}
+	return documents, nil
+}
+
+func (m *memory) write(ctx context.Context, work func(tx *sql.Tx) error) error {
+	tx, err := m.db.BeginTx(ctx, nil)
+	if err != nil {
+		return failed(err)
+	}
+	if err := work(tx); err != nil {
+		return failed(errors.Join(err, tx.Rollback()))
+	}
+	if err := tx.Commit(); err != nil {
+		return failed(err)
+	}
+	return nil
+}
+
+func (m *memory) close() error {
+	if err := m.db.Close(); err != nil {
+		return failed(err)
+	}
+	return nil
+}
+
+// failed makes an error that passes of one of the file: a process manager
+// that cannot write waits, and does nothing that it would not remember.
+func failed(err error) error {
+	return fault.Wrap(fault.Unavailable, err, "use the process managers' file")
+}

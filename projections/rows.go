@@ -1,0 +1,294 @@
+package projections
+
+import (
+	"encoding/json"
+	"time"
+
+	"dalel/domain/document"
+	"dalel/domain/participant"
+	"dalel/eventstore"
+)
+
+// Status is where a document stands (R-D4).
+type Status string
+
+// The statuses of documents.
+const (
+	StatusDraft    Status = "draft"
+	StatusAwaiting Status = "awaiting"
+	StatusSigned   Status = "signed"
+	StatusRejected Status = "rejected"
+	StatusRevoked  Status = "revoked"
+	StatusExpired  Status = "expired"
+)
+
+// State is how far one party of a document has come (R-D4). It only ever
+// grows: who has signed and acknowledges afterwards has still signed.
+type State string
+
+// The states of parties. StatePending is that of a recipient to whom the
+// document was not delivered yet, and of a sender who has yet to sign; the
+// sender of a route that does not ask for its signature has none ("").
+const (
+	StatePending      State = "pending"
+	StateDelivered    State = "delivered"
+	StateViewed       State = "viewed"
+	StateAcknowledged State = "acknowledged"
+	StateSigned       State = "signed"
+	StateApproved     State = "approved"
+	StateRejected     State = "rejected"
+)
+
+// Direction tells incoming documents from outgoing ones.
+type Direction string
+
+// The directions.
+const (
+	In  Direction = "in"
+	Out Direction = "out"
+)
+
+// Counterparty is another party of a document, as a row shows it.
+type Counterparty struct {
+	Participant string `json:"participant"`
+	// Role is "sender" or what the route asks of the recipient: sign, approve,
+	// read.
+	Role string `json:"role"`
+	// Order is the recipient's step of the route, 0 for the sender.
+	Order int `json:"order"`
+	// State is how far it has come.
+	State State `json:"state,omitempty"`
+	// Compromised says that its signature fell with its key (R-C8).
+	Compromised bool `json:"compromised,omitempty"`
+}
+
+// RoleSender is the role of a document's sender in a Counterparty.
+const RoleSender = "sender"
+
+// DocumentRow is what is true of a document, whoever looks at it.
+type DocumentRow struct {
+	Document string        `json:"document"`
+	Sender   string        `json:"sender"`
+	Kind     document.Kind `json:"kind"`
+	Title    string        `json:"title"`
+	// SenderNumber is the number that the sender gave it, Date the document's
+	// own date (YYYY-MM-DD), Sum its amount; each may be missing.
+	SenderNumber string        `json:"senderNumber,omitempty"`
+	Date         string        `json:"date,omitempty"`
+	Sum          *document.Sum `json:"sum,omitempty"`
+	// Number is the ledger's 20-digit number, "" before completion (R-D8).
+	Number string `json:"number,omitempty"`
+	Status Status `json:"status"`
+	// Compromised says that a signature on it fell with its key (R-C8).
+	Compromised bool `json:"compromised"`
+	// RevocationPending says that a party has proposed to revoke the completed
+	// document and the others have yet to answer (R-D6).
+	RevocationPending bool `json:"revocationPending"`
+	// Files is how many files it has.
+	Files int `json:"files"`
+	// Recipients are the parties of the route in its order.
+	Recipients []Counterparty `json:"recipients,omitempty"`
+	// Deadline is the nearest one that somebody has yet to meet.
+	Deadline  *time.Time `json:"deadline,omitempty"`
+	CreatedAt time.Time  `json:"createdAt"`
+	SentAt    *time.Time `json:"sentAt,omitempty"`
+	// UpdatedAt is when its last event was recorded, Position where.
+	UpdatedAt time.Time           `json:"updatedAt"`
+	Position  eventstore.Position `json:"position"`
+}
+
+// BoxRow is a document in one participant's inbox or outbox.
+type BoxRow struct {
+	// Participant is whose box it is.
+	Participant string    `json:"participant"`
+	Direction   Direction `json:"direction"`
+	Document    string    `json:"document"`
+	Sender      string    `json:"sender"`
+	// Counterparties are all other parties of the document: the sender first,
+	// then the recipients in the order of the route.
+	Counterparties []Counterparty `json:"counterparties"`
+	Kind           document.Kind  `json:"kind"`
+	Title          string         `json:"title"`
+	// SenderNumber is the number that the sender gave it, Date the document's
+	// own date (YYYY-MM-DD), Sum its amount; each may be missing.
+	SenderNumber string        `json:"senderNumber,omitempty"`
+	Date         string        `json:"date,omitempty"`
+	Sum          *document.Sum `json:"sum,omitempty"`
+	// Number is the ledger's 20-digit number, "" before completion (R-D8).
+	Number string `json:"number,omitempty"`
+	Status Status `json:"status"`
+	// State is how far this party has come, and Role what is asked of it:
+	// sign, approve, read, or sender.
+	State State  `json:"state,omitempty"`
+	Role  string `json:"role"`
+	// Turn says that the document waits for this party to sign or approve.
+	Turn bool `json:"turn"`
+	// RevocationPending says that a party has proposed to revoke the completed
+	// document and the others have yet to answer (R-D6).
+	RevocationPending bool `json:"revocationPending"`
+	// Compromised says that a signature on it fell with its key (R-C8).
+	Compromised bool `json:"compromised"`
+	// Deadline is this party's own in an inbox, and in an outbox the nearest
+	// one that somebody has yet to meet.
+	Deadline  *time.Time `json:"deadline,omitempty"`
+	CreatedAt time.Time  `json:"createdAt"`
+	SentAt    *time.Time `json:"sentAt,omitempty"`
+	// DeliveredAt is when it came into this inbox; missing in an outbox.
+	DeliveredAt *time.Time `json:"deliveredAt,omitempty"`
+	// UpdatedAt is when its last event was recorded, Position where.
+	UpdatedAt time.Time           `json:"updatedAt"`
+	Position  eventstore.Position `json:"position"`
+}
+
+// JournalRow is an entry of the journal of incoming and outgoing documents
+// (R-G1): made once, when the document is sent (outgoing) or delivered
+// (incoming), and never moved. Status, State, Number and Compromised are as
+// they stand now.
+type JournalRow struct {
+	Participant string    `json:"participant"`
+	Direction   Direction `json:"direction"`
+	// Position is that of the event which made the entry, and RegisteredAt its
+	// moment: of sending or of delivery.
+	Position     eventstore.Position `json:"position"`
+	RegisteredAt time.Time           `json:"registeredAt"`
+	Document     string              `json:"document"`
+	Kind         document.Kind       `json:"kind"`
+	Title        string              `json:"title"`
+	// SenderNumber is the number that the sender gave it, if any.
+	SenderNumber string `json:"senderNumber,omitempty"`
+	// Number is the ledger's 20-digit number, "" before completion.
+	Number string `json:"number,omitempty"`
+	// Counterparties are the recipients of an outgoing document, and the
+	// sender alone of an incoming one.
+	Counterparties []string `json:"counterparties"`
+	Status         Status   `json:"status"`
+	// State is how far this participant has come.
+	State       State `json:"state,omitempty"`
+	Compromised bool  `json:"compromised"`
+}
+
+// TimelineRow is one event of a document's stream, for people.
+type TimelineRow struct {
+	Document string              `json:"document"`
+	Position eventstore.Position `json:"position"`
+	Revision eventstore.Revision `json:"revision"`
+	// Event is the event's id.
+	Event      string    `json:"event"`
+	Type       string    `json:"type"`
+	RecordedAt time.Time `json:"recordedAt"`
+	// Actor is the natural person, or "system", who acted; OnBehalfOf the
+	// participant for whom, if another.
+	Actor      string `json:"actor"`
+	OnBehalfOf string `json:"onBehalfOf,omitempty"`
+	// Party is the participant whom the event is about: who signed, to whom
+	// it was delivered.
+	Party string `json:"party,omitempty"`
+	// Facts is a JSON object of what else is worth showing; its members are
+	// those of [Facts].
+	Facts json.RawMessage `json:"facts"`
+}
+
+// Facts are what a timeline shows of an event besides its type, its time and
+// its parties. Only what the event's type has is set.
+type Facts struct {
+	Kind         document.Kind `json:"kind,omitzero"`
+	Title        string        `json:"title,omitzero"`
+	SenderNumber string        `json:"senderNumber,omitzero"`
+	// File, MediaType, Size (bytes) and SHA256 describe the file attached or
+	// removed.
+	File      string `json:"file,omitzero"`
+	MediaType string `json:"mediaType,omitzero"`
+	Size      int64  `json:"size,omitzero"`
+	SHA256    string `json:"sha256,omitzero"`
+	Replaces  string `json:"replaces,omitzero"`
+	// Recipients are those of the route.
+	Recipients  []string `json:"recipients,omitempty"`
+	SenderSigns bool     `json:"senderSigns,omitzero"`
+	// At is the moment that the event itself names (sent, delivered, signed…).
+	At *time.Time `json:"at,omitzero"`
+	// Method, Certificate (SHA-256), Verdict, TrustedTime and Seal describe a
+	// signature; Signatures is how many files it covers.
+	Method      document.Method `json:"method,omitzero"`
+	Certificate string          `json:"certificate,omitzero"`
+	Verdict     string          `json:"verdict,omitzero"`
+	TrustedTime bool            `json:"trustedTime,omitzero"`
+	Seal        bool            `json:"seal,omitzero"`
+	Signatures  int             `json:"signatures,omitzero"`
+	// Code is the error that a refused signer was given.
+	Code   string `json:"code,omitzero"`
+	Reason string `json:"reason,omitzero"`
+	Number string `json:"number,omitzero"`
+	// AfterCompletion says that a revocation had everybody's consent.
+	AfterCompletion bool `json:"afterCompletion,omitzero"`
+	// Parties are those who missed a deadline, or whose signatures fell with
+	// a key; Standing those whose signatures with it stand.
+	Parties  []string   `json:"parties,omitempty"`
+	Standing []string   `json:"standing,omitempty"`
+	Deadline *time.Time `json:"deadline,omitzero"`
+	// Notice and CompromisedFrom describe a compromised key.
+	Notice          string     `json:"notice,omitzero"`
+	CompromisedFrom *time.Time `json:"compromisedFrom,omitzero"`
+	// Person is the employee who acted for the party, if any.
+	Person string `json:"person,omitzero"`
+}
+
+// Participant is an entry of the participants' directory.
+type Participant struct {
+	ID   string           `json:"id"`
+	Kind participant.Kind `json:"kind"`
+	Name string           `json:"name"`
+	// Status is "registered" until the operator has checked the participant,
+	// then "active".
+	Status string `json:"status"`
+}
+
+// The statuses of participants.
+const (
+	ParticipantRegistered = "registered"
+	ParticipantActive     = "active"
+)
+
+// Employee is a person who may act for a participant.
+type Employee struct {
+	Participant string              `json:"participant"`
+	Person      string              `json:"person"`
+	Rights      []participant.Right `json:"rights"`
+}
+
+// Page asks for a part of a list. The zero Page is the first 50 rows.
+type Page struct {
+	// After is the Next of the page before, "" for the first. It is opaque.
+	After string
+	// Limit is 1 to MaxPage rows; 0 means DefaultPage.
+	Limit int
+}
+
+// Bounds of [Page].
+const (
+	DefaultPage = 50
+	MaxPage     = 200
+)
+
+// Result is a part of a list.
+type Result[T any] struct {
+	Items []T `json:"items"`
+	// Next is the After of the next page, "" when there is none.
+	Next string `json:"next,omitempty"`
+}
+
+// JournalFilter narrows a journal. Empty fields do not narrow.
+type JournalFilter struct {
+	// Participant is whose journal it is; "" is everybody's, for operators
+	// and auditors.
+	Participant string
+	// Direction is "in" or "out".
+	Direction Direction
+	Kind      document.Kind
+	Status    Status
+	// Counterparty is a participant's id.
+	Counterparty string
+	// Number is the ledger's number or the sender's own, in full.
+	Number string
+	// From (inclusive) and To (exclusive) bound the moment of registration.
+	From, To time.Time
+}

@@ -1,0 +1,487 @@
+package packet
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/csv"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"dalel/blobs"
+	"dalel/domain/document"
+	"dalel/domain/event"
+	"dalel/domain/packet/container"
+	"dalel/domain/signature"
+	"dalel/eventstore"
+	"dalel/internal/fault"
+)
+
+// Format is the version of the packet's form that this package writes.
+const Format = 1
+
+// Names of entries that are in every packet.
+const (
+	mimetypeName     = container.MimetypeName
+	readmeName       = "README.txt"
+	manifestName     = "manifest.json"
+	sumsName         = "manifest-sha256.txt"
+	journalName      = "journal.csv"
+	asicManifestName = "META-INF/ASiCManifest.xml"
+	sealName         = "META-INF/signature.p7s"
+
+	mimetype = "application/vnd.etsi.asic-e+zip"
+)
+
+// Media types of what is not a document's file.
+const (
+	typeText        = "text/plain; charset=utf-8"
+	typeJSON        = "application/json"
+	typeCSV         = "text/csv; charset=utf-8; header=present"
+	typeCMS         = "application/pkcs7-signature"
+	typeCertificate = "application/pkix-cert"
+)
+
+// Manifest is manifest.json: what the packet is, and its files.
+type Manifest struct {
+	Format  int     `json:"format"`
+	Subject Subject `json:"subject"`
+	// Ledger names the ledger that exported.
+	Ledger string `json:"ledger"`
+	// ExportedAt is when the newest event taken in was recorded, and Position
+	// is that event's position.
+	ExportedAt time.Time           `json:"exportedAt"`
+	Position   eventstore.Position `json:"position"`
+	Operator   Operator            `json:"operator"`
+	Verifier   Verifier            `json:"verifier"`
+	// Files are all but manifest.json, manifest-sha256.txt and META-INF/, in
+	// order of their paths.
+	Files []File `json:"files,omitempty"`
+}
+
+// Subject is what a packet is about.
+type Subject struct {
+	// Kind is "document".
+	Kind     string `json:"kind"`
+	Document string `json:"document"`
+	// Number is the document's 20-digit number, "" before completion.
+	Number string `json:"number,omitempty"`
+}
+
+// Operator is who seals.
+type Operator struct {
+	// Certificate is the SHA-256 of the seal's certificate in DER.
+	Certificate string `json:"certificate"`
+}
+
+// Verifier names the program that the packet was made to be checked with
+// (R-G7).
+type Verifier struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+// File is a line of the manifest.
+type File struct {
+	Path      string `json:"path"`
+	MediaType string `json:"mediaType"`
+	// Size is in bytes.
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+// item is a file that a packet must have. Either its content is known, or it
+// is stored content with a known digest.
+type item struct {
+	name, mediaType string
+	// claim is what its content bears witness to.
+	claim   string
+	content []byte
+	stored  bool
+	digest  blobs.Digest
+	// size of stored content, -1 until it is known.
+	size int64
+}
+
+func (i item) file() File { return File{i.name, i.mediaType, i.size, i.digest.String()} }
+
+// documentFile is a file of the document with its name in the packet.
+type documentFile struct {
+	document.File
+	entry string
+}
+
+// signed is one signature of a packet.
+type signed struct {
+	claim  string
+	folder string
+	// event says who signed; signature is the one CMS.
+	event     record
+	by        document.Signed
+	signature document.FileSignature
+	files     []documentFile
+	// chain has the fingerprints of the certificates in chain/, in order.
+	chain []string
+	// fallenBy is the compromise notice by which it fell.
+	fallenBy string
+	// replaced says that the party signed again after that.
+	replaced bool
+}
+
+// composition is everything that follows from a document's events.
+type composition struct {
+	manifest   Manifest // without files
+	state      document.State
+	history    []record
+	files      []documentFile
+	signatures []signed
+	// items are in no particular order, without the manifests and the seal.
+	items []item
+}
+
+// compose works out what a packet must hold, from the events in order of
+// position. Of the manifest it takes ledger, operator and verifier.
+func compose(head Manifest, id string, history []record) (*composition, error) {
+	if len(history) == 0 {
+		return nil, fault.New(fault.DocumentUnknown, "no events of this document")
+	}
+	c := &composition{history: history}
+	for _, r := range ofStream(history, document.StreamID(id)) {
+		c.state = document.Evolve(c.state, r.event)
+	}
+	newest := history[len(history)-1]
+	c.manifest = Manifest{
+		Format:     Format,
+		Subject:    Subject{Kind: "document", Document: id, Number: c.state.Number},
+		Ledger:     head.Ledger,
+		ExportedAt: newest.metadata.RecordedAt,
+		Position:   newest.Position,
+		Operator:   head.Operator,
+		Verifier:   head.Verifier,
+	}
+	c.add(mimetypeName, "text/plain", ClaimArchive, []byte(mimetype))
+	if err := c.addDocument(); err != nil {
+		return nil, err
+	}
+	if err := c.addSignatures(); err != nil {
+		return nil, err
+	}
+	if err := c.addEvents(); err != nil {
+		return nil, err
+	}
+	journal, err := c.journal()
+	if err != nil {
+		return nil, err
+	}
+	c.add(journalName, typeCSV, ClaimJournal, journal)
+	c.add(readmeName, typeText, ClaimContents, c.readme())
+	return c, nil
+}
+
+func (c *composition) add(name, mediaType, claim string, content []byte) {
+	c.items = append(c.items, item{
+		name: name, mediaType: mediaType, claim: claim, content: content,
+		digest: blobs.Sum(content), size: int64(len(content)),
+	})
+}
+
+func (c *composition) addStored(name, mediaType, claim, digest string, size int64) error {
+	parsed, err := blobs.ParseDigest(digest)
+	if err != nil {
+		return fault.Wrap(fault.EventInvalid, err, "the address of %s", name)
+	}
+	c.items = append(c.items, item{name: name, mediaType: mediaType, claim: claim, stored: true, digest: parsed, size: size})
+	return nil
+}
+
+func (c *composition) addDocument() error {
+	var safe names
+	for _, f := range c.state.Files {
+		file := documentFile{f, "document/" + safe.safe(f.Name)}
+		c.files = append(c.files, file)
+		if err := c.addStored(file.entry, f.MediaType, ClaimDocuments, f.SHA256, f.Size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// signatureFile is signature.json.
+type signatureFile struct {
+	Party       string          `json:"party"`
+	By          event.By        `json:"by"`
+	Method      document.Method `json:"method"`
+	ReceivedAt  time.Time       `json:"receivedAt"`
+	SignedAt    time.Time       `json:"signedAt"`
+	TrustedTime bool            `json:"trustedTime"`
+	Seal        bool            `json:"seal"`
+	// Files are the names in this packet of what was signed: more than one
+	// only where several files have the same content.
+	Files       []string `json:"files"`
+	FileSHA256  string   `json:"fileSha256"`
+	CMSSHA256   string   `json:"cmsSha256"`
+	Certificate string   `json:"certificateSha256"`
+	// Event is the event that records it.
+	Event    string `json:"event"`
+	FallenBy string `json:"fallenBy,omitempty"`
+}
+
+// verdictFile is verdict.json. Without a trusted time token the moment of
+// signing is that of receipt, and both verdicts are one.
+type verdictFile struct {
+	Receipt signature.Verdict `json:"receipt"`
+	Signing signature.Verdict `json:"signing"`
+}
+
+func (c *composition) addSignatures() error {
+	nth := 0
+	for _, r := range ofStream(c.history, document.StreamID(c.manifest.Subject.Document)) {
+		by, ok := r.event.(document.Signed)
+		if !ok {
+			continue
+		}
+		for _, one := range by.Signatures {
+			number := len(c.signatures) + 1
+			s := signed{
+				claim:  fmt.Sprintf("signature-%02d", number),
+				folder: fmt.Sprintf("signatures/%02d/", number),
+				event:  r, by: by, signature: one,
+			}
+			for _, f := range c.files {
+				if f.SHA256 == one.File {
+					s.files = append(s.files, f)
+				}
+			}
+			for _, signer := range one.Verdict.Signers {
+				for _, fingerprint := range append([]string{signer.Certificate}, signer.Chain...) {
+					if fingerprint != "" && fingerprint != by.Certificate && !slices.Contains(s.chain, fingerprint) {
+						s.chain = append(s.chain, fingerprint)
+					}
+				}
+			}
+			// The state has the signatures in the order of their events.
+			if nth < len(c.state.Signatures) {
+				s.fallenBy = c.state.Signatures[nth].FallenBy
+				s.replaced = slices.ContainsFunc(c.state.Signatures[nth+1:], func(later document.Signature) bool {
+					return later.Party == by.Party && later.FallenBy == ""
+				})
+			}
+			c.signatures = append(c.signatures, s)
+		}
+		nth++
+	}
+	for _, s := range c.signatures {
+		if err := c.addSignature(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *composition) addSignature(s signed) error {
+	if err := c.addStored(s.folder+"signature.p7s", typeCMS, s.claim, s.signature.CMS, -1); err != nil {
+		return err
+	}
+	if err := c.addStored(s.folder+"certificate.cer", typeCertificate, s.claim, s.by.Certificate, -1); err != nil {
+		return err
+	}
+	for i, fingerprint := range s.chain {
+		if err := c.addStored(fmt.Sprintf("%schain/%02d.cer", s.folder, i+1), typeCertificate, s.claim, fingerprint, -1); err != nil {
+			return err
+		}
+	}
+	files := []string{}
+	for _, f := range s.files {
+		files = append(files, f.entry)
+	}
+	description, err := encode(signatureFile{
+		Party: s.by.Party, By: s.by.By, Method: s.by.Method,
+		ReceivedAt: s.by.ReceivedAt, SignedAt: s.by.SignedAt, TrustedTime: s.by.TrustedTime, Seal: s.by.Seal,
+		Files: files, FileSHA256: s.signature.File, CMSSHA256: s.signature.CMS, Certificate: s.by.Certificate,
+		Event: c.eventName(s.event), FallenBy: s.fallenBy,
+	})
+	if err != nil {
+		return err
+	}
+	verdict, err := encode(verdictFile{Receipt: s.signature.Verdict, Signing: s.signature.Verdict})
+	if err != nil {
+		return err
+	}
+	c.add(s.folder+"signature.json", typeJSON, s.claim, description)
+	c.add(s.folder+"verdict.json", typeJSON, s.claim, verdict)
+	return nil
+}
+
+func eventName(number int, eventType string) string {
+	return fmt.Sprintf("events/%04d-%s.json", number, eventType)
+}
+
+func (c *composition) eventName(r record) string {
+	for i, other := range c.history {
+		if other.ID == r.ID {
+			return eventName(i+1, r.Type)
+		}
+	}
+	return ""
+}
+
+func (c *composition) addEvents() error {
+	for i, r := range c.history {
+		content, err := encodeEvent(r)
+		if err != nil {
+			return err
+		}
+		c.add(eventName(i+1, r.Type), typeJSON, ClaimEvents, content)
+	}
+	return nil
+}
+
+// journal is the extract from each party's journal for this document (R-G1,
+// R-G2): what the sender's journal of outgoing and the recipients' journals of
+// incoming documents hold, the latter from delivery on. RFC 4180, in UTF-8,
+// with a header line. A cell that a spreadsheet would take for a formula has
+// an apostrophe put before it.
+func (c *composition) journal() ([]byte, error) {
+	var out bytes.Buffer
+	w := csv.NewWriter(&out)
+	w.UseCRLF = true
+	rows := [][]string{{
+		"journal", "participant", "document", "kind", "title", "number", "date", "recordedAt",
+		"event", "actor", "onBehalfOf", "revision", "position", "commitment", "file",
+	}}
+	parties := []string{c.state.Sender}
+	for _, p := range c.state.Parties {
+		if p.Participant != c.state.Sender {
+			parties = append(parties, p.Participant)
+		}
+	}
+	for _, party := range parties {
+		journal, open := "outgoing", party == c.state.Sender
+		if !open {
+			journal = "incoming"
+		}
+		var state document.State
+		for i, r := range c.history {
+			if r.Stream != document.StreamID(c.manifest.Subject.Document) {
+				continue
+			}
+			state = document.Evolve(state, r.event)
+			if open = open || state.CanSee(party); !open {
+				continue
+			}
+			d := state.Details
+			rows = append(rows, []string{
+				journal, party, state.ID, string(d.Kind), d.Title, d.Number, d.Date,
+				r.metadata.RecordedAt.UTC().Format(time.RFC3339Nano), r.Type, r.metadata.Actor, r.metadata.OnBehalfOf,
+				strconv.FormatUint(uint64(r.Revision), 10), strconv.FormatUint(uint64(r.Position), 10),
+				r.Commitment.String(), eventName(i+1, r.Type),
+			})
+		}
+	}
+	for _, row := range rows {
+		for i, cell := range row {
+			if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+				row[i] = "'" + cell
+			}
+		}
+	}
+	if err := w.WriteAll(rows); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "write the journal")
+	}
+	return out.Bytes(), nil
+}
+
+// withFiles returns the manifest with the items as its files. Sizes of stored
+// items must be known.
+func (c *composition) withFiles() Manifest {
+	m := c.manifest
+	for _, i := range c.items {
+		m.Files = append(m.Files, i.file())
+	}
+	slices.SortFunc(m.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	return m
+}
+
+// sums is manifest-sha256.txt for a manifest and its bytes.
+func sums(m Manifest, manifest []byte) []byte {
+	lines := map[string]string{manifestName: blobs.Sum(manifest).String()}
+	for _, f := range m.Files {
+		lines[f.Path] = f.SHA256
+	}
+	var out bytes.Buffer
+	for _, name := range sortedKeys(lines) {
+		// Two blanks: sha256sum's own form. No name has a backslash or a line
+		// break, so none needs its escapes.
+		fmt.Fprintf(&out, "%s  %s\n", lines[name], name)
+	}
+	return out.Bytes()
+}
+
+// asicManifest is META-INF/ASiCManifest.xml (ETSI EN 319 162-1, annex A.4).
+func asicManifest(m Manifest, manifest, sums []byte) []byte {
+	files := append(slices.Clone(m.Files),
+		File{Path: manifestName, MediaType: typeJSON, SHA256: blobs.Sum(manifest).String()},
+		File{Path: sumsName, MediaType: typeText, SHA256: blobs.Sum(sums).String()})
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	var out bytes.Buffer
+	out.WriteString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n" +
+		`<asic:ASiCManifest xmlns:asic="http://uri.etsi.org/02918/v1.2.1#" xmlns:ds="http://www.w3.org/2000/09/xmldsig#">` + "\n" +
+		`  <asic:SigReference URI="` + sealName + `" MimeType="` + typeCMS + `"/>` + "\n")
+	for _, f := range files {
+		if f.Path == mimetypeName {
+			continue
+		}
+		digest, _ := hex.DecodeString(f.SHA256) // hexadecimal by its making
+		fmt.Fprintf(&out, `  <asic:DataObjectReference URI="%s" MimeType="%s">`+"\n"+
+			`    <ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/>`+"\n"+
+			`    <ds:DigestValue>%s</ds:DigestValue>`+"\n"+
+			`  </asic:DataObjectReference>`+"\n",
+			attribute(uri(f.Path)), attribute(f.MediaType), base64.StdEncoding.EncodeToString(digest))
+	}
+	out.WriteString("</asic:ASiCManifest>\n")
+	return out.Bytes()
+}
+
+// uri writes an entry's name as a relative reference (RFC 3986).
+func uri(name string) string {
+	parts := strings.Split(name, "/")
+	for i, part := range parts {
+		parts[i] = url.PathEscape(part)
+	}
+	return strings.Join(parts, "/")
+}
+
+var attributeEscapes = strings.NewReplacer(
+	"&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&#39;", "\t", "&#9;", "\n", "&#10;", "\r", "&#13;")
+
+func attribute(text string) string { return attributeEscapes.Replace(text) }
+
+// encode writes a JSON file as people read it: indented, in the order of the
+// struct's fields, with a line break at the end.
+func encode(v any) ([]byte, error) {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "encode a %T", v)
+	}
+	return out.Bytes(), nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func digestText(sum [sha256.Size]byte) string { return hex.EncodeToString(sum[:]) }

@@ -1,0 +1,75 @@
+// Package packet exports proof packets and verifies them.
+//
+// A proof packet is one file that a party, a commission or a court can check
+// with no server and no network, with `dalel verify` or, file by file, with
+// openssl and sha256sum (R-M1, R-M2). It is an ASiC-E container with CAdES
+// (ETSI EN 319 162-1) in the strict ZIP form of package container.
+//
+// # What is in it
+//
+//	mimetype                          application/vnd.etsi.asic-e+zip
+//	README.txt                        how to check each claim by hand, in ru, kk, en
+//	manifest.json                     what this is, and every file with its SHA-256
+//	manifest-sha256.txt               the same hashes for sha256sum -c
+//	document/…                        the document's files, byte for byte
+//	signatures/01/signature.p7s       a party's CMS over one file, as it came
+//	signatures/01/certificate.cer     that party's certificate, DER
+//	signatures/01/chain/01.cer …      the other certificates of the verdict
+//	signatures/01/signature.json      who signed which file when
+//	signatures/01/verdict.json        the verdict as the events record it
+//	events/0001-DocumentCreated.json  every event, in order of position
+//	journal.csv                       the extract from the parties' journals
+//	META-INF/ASiCManifest.xml         the hash of every file but three
+//	META-INF/signature.p7s            the operator's seal over that
+//
+// There is a folder under signatures/ for each party and each file, numbered
+// in the order in which the ledger received them. Attempts that did not count
+// (SignatureRefused) are among the events and have no folder.
+//
+// The events are those of the document, of the certificates that signed it, of
+// its number, and the registration of each party (the first event of its
+// stream only), all up to one position. Event files hold the canonical JSON of
+// data and metadata as strings, so that sha256sum over what `jq -j .data`
+// prints gives the hash that the commitment is made of.
+//
+// # Which file vouches for which
+//
+// The three lists of hashes form a chain without a ring:
+//
+//   - manifest.json lists every file except itself, manifest-sha256.txt and
+//     META-INF/;
+//   - manifest-sha256.txt lists what manifest.json lists, and manifest.json;
+//   - META-INF/ASiCManifest.xml lists what manifest-sha256.txt lists, and
+//     manifest-sha256.txt, but not mimetype, whose one content is fixed by
+//     ETSI EN 319 162-1 and by the verifier;
+//   - META-INF/signature.p7s signs META-INF/ASiCManifest.xml.
+//
+// # The same packet every time
+//
+// The bytes are a function of the events up to a position, the stored
+// content, the ledger's name, the verifier's name and the seal's key. There is
+// no clock: "exported at" is when the newest event in the packet was recorded.
+// Everything but the stored content and the seal is composed from the events
+// by one function, which [Export] uses to write and [Verify] uses to compare.
+// Its output belongs to [Format]: a change of it is another format.
+//
+// # What a packet cannot show yet
+//
+// There is no time token and no transparency log in this format. The recorded
+// moments are the operator's word, and an operator could leave out the newest
+// events of a stream. The README of each packet says so.
+//
+// # A signature that fell
+//
+// A packet can be true in every byte and still hold a signature that counts
+// for nothing, because its key was compromised before it was made (R-C8). Such
+// a packet is [Good]: it proves what happened, the fall included, and a
+// commission has to be able to rely on it. The signature is named in
+// [Report.Fallen], which no reader of the report may leave unsaid. If the
+// party signed again with another key afterwards, the new signature decides.
+// A fall that the certificate's events demand and the document's do not
+// record is [Bad].
+//
+// A packet never vouches for itself: whoever verifies brings the anchors (see
+// [LoadTrust]), and without them the best answer is [Untrusted].
+package packet

@@ -1,0 +1,301 @@
+package packet
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"dalel/blobs"
+	"dalel/domain/document"
+	"dalel/domain/event"
+	"dalel/domain/packet/container"
+	"dalel/domain/participant"
+	"dalel/eventstore"
+	"dalel/internal/fault"
+)
+
+// Source gives the events of a ledger. Every eventstore.Store is one.
+type Source interface {
+	// ReadStream yields a stream's events from a revision on, oldest first.
+	ReadStream(ctx context.Context, stream eventstore.StreamID, from eventstore.Revision, limit int) iter.Seq2[eventstore.Recorded, error]
+	// End returns the position of the newest event.
+	End(ctx context.Context) (eventstore.Position, error)
+}
+
+// Content gives stored content. Every blobs.Store is one.
+type Content interface {
+	Open(ctx context.Context, digest blobs.Digest) (io.ReadCloser, blobs.Info, error)
+}
+
+// Request says what to export, from where.
+type Request struct {
+	// Document is the id of the document.
+	Document string
+	// At is the position up to which events are taken in; 0 means up to now.
+	At eventstore.Position
+	// Ledger names the ledger, as its operator calls it.
+	Ledger string
+	// Verifier names the program that the packet can be checked with.
+	Verifier Verifier
+	Events   Source
+	Content  Content
+	Sealer   Sealer
+}
+
+// MaxEvents is how many events a packet holds at most.
+const MaxEvents = 50_000
+
+// Export writes the proof packet of a document to w and returns its manifest.
+//
+// Everything is read and checked once before the first byte is written, so
+// that missing or changed content (blob.not-found, blob.corrupt) or a broken
+// chain (event.chain-broken) leaves w empty; content is then read again and
+// copied, and only small files are held in memory. After any other error what
+// w has is not a packet. document.unknown says that there is no such document
+// up to that position.
+func Export(ctx context.Context, w io.Writer, request Request) (Manifest, error) {
+	if request.Events == nil || request.Content == nil || request.Sealer == nil {
+		return Manifest{}, fault.New(fault.Internal, "an export needs events, content and a sealer")
+	}
+	history, err := collect(ctx, request)
+	if err != nil {
+		return Manifest{}, err
+	}
+	head := Manifest{
+		Ledger: request.Ledger, Verifier: request.Verifier,
+		Operator: Operator{Certificate: fingerprint(request.Sealer.Certificate())},
+	}
+	c, err := compose(head, request.Document, history)
+	if err != nil {
+		return Manifest{}, err
+	}
+	sums32 := make([]uint32, len(c.items))
+	for i := range c.items {
+		if sums32[i], err = measure(ctx, request.Content, &c.items[i]); err != nil {
+			return Manifest{}, err
+		}
+	}
+	manifest := c.withFiles()
+	items, err := seal(ctx, request.Sealer, c, manifest)
+	if err != nil {
+		return Manifest{}, err
+	}
+	order := make([]int, len(items))
+	for i := range items {
+		order[i] = i
+		if i >= len(sums32) {
+			sums32 = append(sums32, crc32.ChecksumIEEE(items[i].content))
+		}
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(-compareBool(items[a].name == mimetypeName, items[b].name == mimetypeName), strings.Compare(items[a].name, items[b].name))
+	})
+	entries := make([]container.Entry, len(order))
+	for i, n := range order {
+		entries[i] = container.Entry{Name: items[n].name, Size: items[n].size, CRC32: sums32[n]}
+	}
+	out := bufio.NewWriterSize(w, 256<<10)
+	err = container.Write(out, entries, func(i int) (io.ReadCloser, error) {
+		return open(ctx, request.Content, items[order[i]])
+	})
+	if err == nil {
+		err = out.Flush()
+	}
+	if err != nil {
+		return Manifest{}, fmt.Errorf("write the packet: %w", err)
+	}
+	return manifest, nil
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// ExportFile writes the packet to a file, all or nothing: into a temporary
+// file beside it that takes its place once everything is on the disk. A file
+// that is there already stays as it is if the export fails. Errors are those
+// of [Export], storage.full, and those of the operating system.
+func ExportFile(ctx context.Context, path string, request Request) (Manifest, error) {
+	file, err := os.CreateTemp(filepath.Dir(path), ".packet-*.partial")
+	if err != nil {
+		return Manifest{}, fmt.Errorf("begin the packet: %w", err)
+	}
+	done := false
+	defer func() {
+		if !done {
+			file.Close()
+			os.Remove(file.Name())
+		}
+	}()
+	manifest, err := Export(ctx, file, request)
+	if err == nil {
+		err = errors.Join(file.Chmod(0o644), file.Sync(), file.Close())
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		return Manifest{}, fault.Wrap(fault.StorageFull, err, "no room for the packet")
+	}
+	if err != nil {
+		return Manifest{}, fmt.Errorf("export to a file: %w", err)
+	}
+	if err := os.Rename(file.Name(), path); err != nil {
+		return Manifest{}, fmt.Errorf("put the packet in its place: %w", err)
+	}
+	done = true
+	if folder, err := os.Open(filepath.Dir(path)); err == nil {
+		// The name may be lost with the power; the packet can be made again.
+		_ = folder.Sync()
+		folder.Close()
+	}
+	return manifest, nil
+}
+
+// seal adds the three lists and the operator's seal to what was composed.
+func seal(ctx context.Context, sealer Sealer, c *composition, manifest Manifest) ([]item, error) {
+	encoded, err := encode(manifest)
+	if err != nil {
+		return nil, err
+	}
+	sums := sums(manifest, encoded)
+	asic := asicManifest(manifest, encoded, sums)
+	sealed, err := sealer.Seal(ctx, asic)
+	if err != nil {
+		return nil, fmt.Errorf("seal the packet: %w", err)
+	}
+	c.add(manifestName, typeJSON, ClaimManifest, encoded)
+	c.add(sumsName, typeText, ClaimManifest, sums)
+	c.add(asicManifestName, "application/xml", ClaimSeal, asic)
+	c.add(sealName, typeCMS, ClaimSeal, sealed)
+	return c.items, nil
+}
+
+// collect reads the events that belong into the packet, as they were at one
+// position, in order of position, their chains checked.
+func collect(ctx context.Context, request Request) ([]record, error) {
+	codec, err := newCodec()
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "event types")
+	}
+	at := request.At
+	if at == 0 {
+		// The position is fixed first: what comes later on any stream is out.
+		if at, err = request.Events.End(ctx); err != nil {
+			return nil, fmt.Errorf("find the newest event: %w", err)
+		}
+	}
+	history, err := readStream(ctx, request.Events, codec, need{stream: document.StreamID(request.Document)}, at, 0)
+	if err != nil {
+		return nil, err
+	}
+	if len(history) == 0 {
+		return nil, fault.New(fault.DocumentUnknown, "no such document up to position %d", uint64(at))
+	}
+	for _, n := range needs(history) {
+		events, err := readStream(ctx, request.Events, codec, n, at, len(history))
+		if err != nil {
+			return nil, err
+		}
+		if len(events) == 0 {
+			code := fault.ChainBroken
+			if n.stream.Category() == participant.Category {
+				code = fault.ParticipantUnknown
+			}
+			return nil, fault.New(code, "the ledger has no stream %s, which the document refers to", n.stream)
+		}
+		history = append(history, events...)
+	}
+	slices.SortFunc(history, func(a, b record) int { return cmp.Compare(a.Position, b.Position) })
+	return history, nil
+}
+
+func readStream(ctx context.Context, source Source, codec *event.Codec, n need, at eventstore.Position, before int) ([]record, error) {
+	limit := 0
+	if n.first {
+		limit = 1
+	}
+	var records []record
+	var head eventstore.Head
+	for recorded, err := range source.ReadStream(ctx, n.stream, 0, limit) {
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", n.stream, err)
+		}
+		if recorded.Position > at {
+			break
+		}
+		if head, err = eventstore.Follow(head, recorded.Event); err != nil {
+			return nil, err
+		}
+		r, err := readRecord(codec, recorded)
+		if err != nil {
+			return nil, err
+		}
+		if records = append(records, r); before+len(records) > MaxEvents {
+			return nil, fault.New(fault.RequestTooLarge, "a packet holds at most %d events", MaxEvents)
+		}
+	}
+	return records, nil
+}
+
+// measure reads an item's content once, checks it against its digest, and sets
+// its size. It returns the CRC-32.
+func measure(ctx context.Context, content Content, i *item) (uint32, error) {
+	if !i.stored {
+		return crc32.ChecksumIEEE(i.content), nil
+	}
+	reader, err := open(ctx, content, *i)
+	if err != nil {
+		return 0, err
+	}
+	defer reader.Close()
+	sum, digest := crc32.NewIEEE(), newDigest()
+	size, err := io.Copy(io.MultiWriter(sum, digest), reader)
+	if err != nil {
+		return 0, fmt.Errorf("read %s: %w", i.name, err)
+	}
+	if digest.sum() != i.digest || i.size >= 0 && size != i.size {
+		return 0, fault.New(fault.BlobCorrupt, "the content of %s is not what the events say", i.name)
+	}
+	i.size = size
+	return sum.Sum32(), nil
+}
+
+// open opens an item's content.
+func open(ctx context.Context, content Content, i item) (io.ReadCloser, error) {
+	if !i.stored {
+		return io.NopCloser(bytes.NewReader(i.content)), nil
+	}
+	reader, _, err := content.Open(ctx, i.digest)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", i.name, err)
+	}
+	return cancellable{ctx, reader}, nil
+}
+
+// cancellable stops a long copy when its context ends.
+type cancellable struct {
+	ctx context.Context
+	io.ReadCloser
+}
+
+func (c cancellable) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.ReadCloser.Read(p)
+}

@@ -1,0 +1,36 @@
+package packet
+
+import (
+	"context"
+
+	"dalel/blobs"
+	"dalel/domain/signature"
+)
+
+// OpenSeal checks a seal over content.
+func OpenSeal(ctx context.Context, sealed, content []byte) error {
+	_, err := openSeal(ctx, signature.StandardAlgorithms(), sealed, content)
+	return err
+}
+
+// SafeNames gives names to files as one document's.
+func SafeNames(list ...string) []string {
+	var n names
+	for i, name := range list {
+		list[i] = n.safe(name)
+	}
+	return list
+}
+
+// DigestText is a SHA-256 as manifests write it.
+func DigestText(content []byte) string { return blobs.Sum(content).String() }
+
+// Lists returns manifest.json, manifest-sha256.txt and the ASiC manifest.
+func Lists(m Manifest) (manifest, sha256, asic []byte) {
+	manifest, err := encode(m)
+	if err != nil {
+		return nil, nil, nil
+	}
+	sha256 = sums(m, manifest)
+	return manifest, sha256, asicManifest(m, manifest, sha256)
+}

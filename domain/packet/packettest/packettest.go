@@ -1,0 +1,371 @@
+// Package packettest makes a small ledger in memory for tests of proof
+// packets: one document of two files, sent by one legal entity to two others,
+// signed by two of them with real signatures under a test authority.
+package packettest
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"dalel/blobs"
+	"dalel/domain/certificate"
+	"dalel/domain/document"
+	"dalel/domain/event"
+	"dalel/domain/packet"
+	"dalel/domain/participant"
+	"dalel/domain/signature"
+	"dalel/eventstore"
+	"dalel/internal/cms"
+	"dalel/internal/fault"
+	"dalel/internal/testca"
+)
+
+// Ids in the ledger of [New].
+const (
+	Document  = "0190c2aa-0000-7000-8000-000000000001"
+	Sender    = "0190c2aa-0000-7000-8000-00000000000a"
+	Recipient = "0190c2aa-0000-7000-8000-00000000000b"
+	Reader    = "0190c2aa-0000-7000-8000-00000000000c"
+	// Number is the document's number; its check digits are right.
+	Number = "12345678901234567888"
+)
+
+// start is when the ledger's first event is recorded.
+var start = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+
+// Ledger is a ledger in memory: a packet.Source and packet.Content.
+type Ledger struct {
+	Root, Issuing *testca.Identity
+	Signers       map[string]*testca.Identity
+	Operator      *testca.Identity
+	Sealer        packet.Sealer
+	Files         map[string][]byte
+	Policy        *signature.Policy
+	// Alter, if set, changes what is recorded of a signature, as a dishonest
+	// operator would.
+	Alter            func(*document.Signed)
+	streams          map[eventstore.StreamID][]eventstore.Recorded
+	contents         map[blobs.Digest][]byte
+	position         eventstore.Position
+	now              time.Time
+	codec            *event.Codec
+	references       map[eventstore.StreamID]event.Reference
+	certificateNames map[string]string
+	err              error
+}
+
+// New makes the ledger and plays the document's story to its end.
+func New(ctx context.Context) (*Ledger, error) {
+	l, err := NewDraft(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l, errors.Join(l.Complete(ctx), l.err)
+}
+
+// NewDraft makes the ledger with participants, certificates and a draft of two
+// files.
+func NewDraft(ctx context.Context) (*Ledger, error) {
+	codec, err := event.NewCodec(document.Events(), participant.Events(), certificate.Events())
+	if err != nil {
+		return nil, err
+	}
+	l := &Ledger{
+		Signers: map[string]*testca.Identity{}, streams: map[eventstore.StreamID][]eventstore.Recorded{},
+		contents: map[blobs.Digest][]byte{}, now: start, codec: codec, references: map[eventstore.StreamID]event.Reference{},
+		Files: map[string][]byte{
+			"Договор поставки №7.txt": bytes.Repeat([]byte("Стороны договорились о поставке зерна. / Parties agree.\n"), 40),
+			"Supplement (1).txt":      []byte("A supplement to the contract.\n"),
+		},
+		certificateNames: map[string]string{},
+	}
+	if err := l.authority(); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{Sender, Recipient, Reader} {
+		l.append(participant.StreamID(name), participant.Registered{
+			Participant: name, Kind: participant.LegalEntity, Identifier: "123456789021", Name: "ТОО Test " + name[35:], Country: "KZ",
+		})
+		l.append(participant.StreamID(name), participant.Activated{Participant: name, Basis: "register of legal entities"})
+	}
+	for _, name := range []string{Sender, Recipient} {
+		if err := l.Register(name, l.Signers[name]); err != nil {
+			return nil, err
+		}
+	}
+	by := event.By{Participant: Sender}
+	l.append(document.StreamID(Document), document.Created{Document: Document, Sender: Sender, By: by, Details: document.Details{
+		Kind: document.Contract, Title: "=Договор, \"поставка\"", Number: "7", Date: "2026-03-02", Sum: &document.Sum{Minor: "150000000", Currency: "KZT"},
+	}})
+	replaced := l.Put([]byte("first version, replaced before sending"))
+	l.append(document.StreamID(Document), document.FileAttached{Document: Document, Sender: Sender, By: by, File: document.File{
+		Name: "Supplement (1).txt", MediaType: "text/plain", Size: 38, SHA256: replaced.String(),
+	}})
+	for _, name := range []string{"Supplement (1).txt", "Договор поставки №7.txt"} {
+		digest := l.Put(l.Files[name])
+		attached := document.FileAttached{Document: Document, Sender: Sender, By: by, File: document.File{
+			Name: name, MediaType: "text/plain; charset=utf-8", Size: int64(len(l.Files[name])), SHA256: digest.String(),
+		}}
+		if name[0] == 'S' {
+			attached.Replaces = replaced.String()
+		}
+		l.append(document.StreamID(Document), attached)
+	}
+	return l, errors.Join(ctx.Err(), l.err)
+}
+
+func (l *Ledger) authority() error {
+	begin, end := start.AddDate(-2, 0, 0), start.AddDate(8, 0, 0)
+	var err error
+	make := func(identity **testca.Identity, issue func() (*testca.Identity, error)) {
+		if err == nil {
+			*identity, err = issue()
+		}
+	}
+	make(&l.Root, func() (*testca.Identity, error) {
+		return testca.NewRoot(testca.CA{Name: "Test root", NotBefore: begin, NotAfter: end})
+	})
+	make(&l.Issuing, func() (*testca.Identity, error) {
+		return l.Root.NewIntermediate(testca.CA{Name: "Test issuing CA", NotBefore: begin, NotAfter: end})
+	})
+	for _, name := range []string{Sender, Recipient} {
+		var identity *testca.Identity
+		make(&identity, func() (*testca.Identity, error) { return l.Issue(testca.P256) })
+		l.Signers[name] = identity
+	}
+	make(&l.Operator, func() (*testca.Identity, error) {
+		return l.Issuing.Issue(testca.Leaf{
+			Key: testca.RSA2048, NotBefore: start.AddDate(0, -1, 0), NotAfter: start.AddDate(0, 2, 0),
+			Owner: testca.Owner{BIN: "123456789021", Organization: "Test operator", UserID: "seal", Role: testca.InformationSystem},
+		})
+	})
+	if err != nil {
+		return err
+	}
+	l.Policy = &signature.Policy{Roots: []*x509.Certificate{l.Root.Certificate}, Intermediates: []*x509.Certificate{l.Issuing.Certificate}}
+	l.Sealer, err = packet.NewSealer(l.Operator.Certificate, l.Operator.Key)
+	return err
+}
+
+// Issue makes a signing certificate, good around the time of the story.
+func (l *Ledger) Issue(kind testca.KeyKind) (*testca.Identity, error) {
+	return l.Issuing.Issue(testca.Leaf{
+		Key: kind, NotBefore: start.AddDate(0, -1, 0), NotAfter: start.AddDate(0, 11, 0),
+		Owner: testca.Owner{IIN: "123456789011", BIN: "123456789021", Surname: "TESTOV", GivenName: "TEST", Organization: "Test LLP", Role: testca.Head},
+	})
+}
+
+// Register registers a certificate for a participant.
+func (l *Ledger) Register(name string, identity *testca.Identity) error {
+	c := identity.Certificate
+	print := blobs.Sum(c.Raw).String()
+	l.Put(c.Raw)
+	l.Use(name, identity)
+	l.append(certificate.StreamID(print), certificate.Registered{
+		Certificate: print, Participant: name, OwnerBIN: "123456789021", OwnerIIN: "123456789011", OwnerName: "Test LLP", Purpose: "signing", Role: "head",
+		Algorithm: "ECDSA-P256", Serial: c.SerialNumber.Text(16), Issuer: c.Issuer.String(), NotBefore: c.NotBefore.UTC(), NotAfter: c.NotAfter.UTC(),
+	})
+	return nil
+}
+
+// Use has a participant sign with a certificate, whoever it is registered to.
+func (l *Ledger) Use(name string, identity *testca.Identity) {
+	l.certificateNames[name] = blobs.Sum(identity.Certificate.Raw).String()
+	l.Signers[name] = identity
+}
+
+// Certificate returns the fingerprint of a participant's certificate.
+func (l *Ledger) Certificate(name string) string { return l.certificateNames[name] }
+
+// Complete plays the story from the draft to the completed document, with an
+// attempt that was refused on the way.
+func (l *Ledger) Complete(ctx context.Context) error {
+	l.Send()
+	if err := l.Sign(ctx, Sender); err != nil {
+		return err
+	}
+	return l.Finish(ctx)
+}
+
+// Send sends the draft.
+func (l *Ledger) Send() {
+	stream := document.StreamID(Document)
+	l.append(stream, document.Sent{
+		Document: Document, Sender: Sender, By: event.By{Participant: Sender}, SenderSigns: true, SentAt: l.now,
+		Recipients: []document.Recipient{
+			{Participant: Recipient, Role: document.RoleSign, Method: document.MethodCertificate, Order: 1},
+			{Participant: Reader, Role: document.RoleRead, Order: 1},
+		},
+		ReliedOn: []event.Reference{l.references[participant.StreamID(Recipient)]},
+	})
+}
+
+// Finish plays what comes after the sender's signature.
+func (l *Ledger) Finish(ctx context.Context) error {
+	stream := document.StreamID(Document)
+	for _, name := range []string{Recipient, Reader} {
+		l.append(stream, document.Delivered{Document: Document, Recipient: name, DeliveredAt: l.now})
+		l.append(stream, document.Viewed{Document: Document, Recipient: name, By: event.By{Participant: name}, ViewedAt: l.now})
+	}
+	l.append(stream, document.SignatureRefused{
+		Document: Document, Party: Recipient, By: event.By{Participant: Recipient}, AttemptedAt: l.now,
+		Code: fault.SignatureInvalid, Detail: "the signature is not valid", Reasons: []fault.Reason{{Code: signature.DigestMismatch, Detail: "the content is not what was signed"}},
+	})
+	if err := l.Sign(ctx, Recipient); err != nil {
+		return err
+	}
+	l.append(document.NumberStreamID(Number), document.NumberClaimed{Number: Number, Document: Document, ClaimedAt: l.now})
+	l.append(stream, document.Completed{Document: Document, Number: Number, CompletedAt: l.now})
+	l.append(stream, document.Acknowledged{Document: Document, Recipient: Reader, By: event.By{Participant: Reader}, AcknowledgedAt: l.now})
+	return nil
+}
+
+// Sign signs both files for a participant with its certificate's key.
+func (l *Ledger) Sign(ctx context.Context, name string) error {
+	identity := l.Signers[name]
+	signed := document.Signed{
+		Document: Document, Party: name, By: event.By{Participant: name}, Method: document.MethodCertificate,
+		ReceivedAt: l.now, SignedAt: l.now, Certificate: l.certificateNames[name], Seal: true,
+		ReliedOn: []event.Reference{l.references[certificate.StreamID(l.certificateNames[name])]},
+	}
+	for _, file := range []string{"Supplement (1).txt", "Договор поставки №7.txt"} {
+		content := l.Files[file]
+		message, err := cms.Sign(ctx, cms.SignOptions{
+			Content: bytes.NewReader(content), Certificates: []*x509.Certificate{l.Issuing.Certificate},
+			Signers: []cms.SignerOptions{{Certificate: identity.Certificate, Key: identity.Key, SigningTime: l.now.Add(-time.Minute)}},
+		})
+		if err != nil {
+			return err
+		}
+		verdict, err := l.Policy.Verify(ctx, signature.Request{CMS: message, At: l.now, Content: func() (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(content)), nil
+		}})
+		if err != nil {
+			return err
+		}
+		if verdict.Status != signature.Valid && l.Alter == nil {
+			return fmt.Errorf("the signature made here is %s: %+v", verdict.Status, verdict)
+		}
+		for _, c := range []*testca.Identity{identity, l.Issuing, l.Root} {
+			l.Put(c.Certificate.Raw)
+		}
+		signed.Signatures = append(signed.Signatures, document.FileSignature{
+			File: blobs.Sum(content).String(), CMS: l.Put(message).String(), Verdict: verdict,
+		})
+	}
+	if l.Alter != nil {
+		l.Alter(&signed)
+	}
+	l.append(document.StreamID(Document), signed)
+	return nil
+}
+
+// Append records an event.
+func (l *Ledger) Append(stream eventstore.StreamID, e event.Event) { l.append(stream, e) }
+
+// Now is the moment of the next event.
+func (l *Ledger) Now() time.Time { return l.now }
+
+func (l *Ledger) append(stream eventstore.StreamID, e event.Event) {
+	recorded := l.streams[stream]
+	var head eventstore.Head
+	if n := len(recorded); n > 0 {
+		head = recorded[n-1].Head()
+	}
+	draft, err := l.codec.Encode(e, eventstore.Metadata{
+		Actor: Sender, Role: "participant", IP: "192.0.2.7", Device: "test <&> \"device\"", CommandID: fmt.Sprintf("c-%d", l.position), RecordedAt: l.now,
+	})
+	if err != nil {
+		l.err = errors.Join(l.err, err)
+		return
+	}
+	events, err := eventstore.Chain(stream, head, draft)
+	if err != nil {
+		l.err = errors.Join(l.err, err)
+		return
+	}
+	l.position += 3 // positions are increasing and not dense
+	l.streams[stream] = append(recorded, eventstore.Recorded{Event: events[0], Position: l.position})
+	l.references[stream] = event.Reference{Stream: stream, Revision: events[0].Revision, Commitment: events[0].Commitment}
+	l.now = l.now.Add(37*time.Second + 250*time.Millisecond)
+}
+
+// Put stores content.
+func (l *Ledger) Put(content []byte) blobs.Digest {
+	digest := blobs.Sum(content)
+	l.contents[digest] = slices.Clone(content)
+	return digest
+}
+
+// Forget takes content away; Corrupt changes a byte of it.
+func (l *Ledger) Forget(digest blobs.Digest) { delete(l.contents, digest) }
+
+// Corrupt changes a byte of stored content, behind the ledger's back.
+func (l *Ledger) Corrupt(digest blobs.Digest) { l.contents[digest][3] ^= 1 }
+
+// End implements packet.Source.
+func (l *Ledger) End(context.Context) (eventstore.Position, error) { return l.position, nil }
+
+// ReadStream implements packet.Source.
+func (l *Ledger) ReadStream(_ context.Context, stream eventstore.StreamID, from eventstore.Revision, limit int) iter.Seq2[eventstore.Recorded, error] {
+	return func(yield func(eventstore.Recorded, error) bool) {
+		for i, r := range l.streams[stream] {
+			if i < int(from) || limit > 0 && i >= int(from)+limit {
+				continue
+			}
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Open implements packet.Content.
+func (l *Ledger) Open(_ context.Context, digest blobs.Digest) (io.ReadCloser, blobs.Info, error) {
+	content, ok := l.contents[digest]
+	if !ok {
+		return nil, blobs.Info{}, fault.New(fault.BlobNotFound, "no content %s", digest)
+	}
+	var end error = io.EOF
+	if blobs.Sum(content) != digest {
+		end = fault.New(fault.BlobCorrupt, "content %s", digest)
+	}
+	return io.NopCloser(io.MultiReader(bytes.NewReader(content), failing{end})), blobs.Info{Digest: digest, Size: int64(len(content))}, nil
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// Request returns what exports the document.
+func (l *Ledger) Request() packet.Request {
+	return packet.Request{
+		Document: Document, Ledger: "Test ledger", Verifier: packet.Verifier{Name: "dalel verify", Version: "test"},
+		Events: l, Content: l, Sealer: l.Sealer,
+	}
+}
+
+// Trust returns the anchors that the packet rests on.
+func (l *Ledger) Trust() packet.Trust {
+	return packet.Trust{Roots: []*x509.Certificate{l.Root.Certificate}, Operators: []*x509.Certificate{l.Operator.Certificate}}
+}
+
+// WriteTrust writes those anchors into a folder for packet.LoadTrust.
+func (l *Ledger) WriteTrust(folder string) error {
+	if err := os.MkdirAll(filepath.Join(folder, "roots"), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(folder, "roots", "root.pem"), l.Root.CertificatePEM(), 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(folder, "operator.cer"), l.Operator.Certificate.Raw, 0o644)
+}

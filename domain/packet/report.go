@@ -1,0 +1,181 @@
+package packet
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Answer says whether a claim holds.
+type Answer string
+
+// The answers. Cannot-tell is never turned into yes or no.
+const (
+	Yes Answer = "yes"
+	No  Answer = "no"
+	// NotAnchored means: consistent in itself, but resting on an anchor that
+	// is not among those of the person who checks.
+	NotAnchored Answer = "untrusted"
+	// CannotTell means that it could not be found out: an algorithm is not
+	// known, or what would have to be read is damaged.
+	CannotTell Answer = "unknown"
+)
+
+// Status is the outcome of a verification.
+type Status string
+
+// The outcomes.
+const (
+	// Good: every claim holds and rests on the given anchors.
+	Good Status = "good"
+	// Bad: at least one claim does not hold.
+	Bad Status = "bad"
+	// Untrusted: nothing contradicts the packet, but at least one claim rests
+	// on other anchors, or could not be decided. A claim that cannot be
+	// decided belongs here and not under Bad: it has not been shown to be
+	// wrong, just as a foreign anchor has not; both lack something on the
+	// side of the person who checks, and neither is ever Good.
+	Untrusted Status = "untrusted"
+)
+
+// Ids of the claims. Each signature has one of its own: signature-01, ….
+const (
+	ClaimArchive      = "archive"
+	ClaimManifest     = "manifest"
+	ClaimSeal         = "seal"
+	ClaimEvents       = "events"
+	ClaimStory        = "story"
+	ClaimDocuments    = "documents"
+	ClaimCertificates = "certificates"
+	ClaimJournal      = "journal"
+	ClaimContents     = "contents"
+)
+
+// Claim is one thing that a packet says.
+type Claim struct {
+	ID     string   `json:"id"`
+	Title  string   `json:"title"`
+	Holds  Answer   `json:"holds"`
+	Detail string   `json:"detail,omitempty"`
+	Files  []string `json:"files,omitempty"`
+}
+
+// Problem is one thing that is not as it must be, and where.
+type Problem struct {
+	// File is the entry of the packet, "" if it is none in particular.
+	File string `json:"file,omitempty"`
+	// Claim is the id of the claim that it goes against.
+	Claim  string `json:"claim"`
+	Detail string `json:"detail"`
+}
+
+// Report is what a verification found.
+type Report struct {
+	Status Status `json:"status"`
+	// Manifest is the packet's own, without its files; its zero value if it
+	// could not be read. It is part of what is verified and proves nothing.
+	Manifest Manifest  `json:"packet"`
+	Claims   []Claim   `json:"claims"`
+	Problems []Problem `json:"problems"`
+	// Fallen are the signatures that count for nothing although the packet
+	// holds: it proves that they fell.
+	Fallen []Fallen `json:"fallen"`
+}
+
+// Fallen is a signature whose key was compromised before it was made, as the
+// document's own events record (R-C8).
+type Fallen struct {
+	// Signature is the number of its folder: "02".
+	Signature string `json:"signature"`
+	Party     string `json:"party"`
+	// Notice is the compromise notice by which it fell.
+	Notice string `json:"notice"`
+}
+
+// Claim returns the claim of that id.
+func (r Report) Claim(id string) (Claim, bool) {
+	i := slices.IndexFunc(r.Claims, func(c Claim) bool { return c.ID == id })
+	if i < 0 {
+		return Claim{}, false
+	}
+	return r.Claims[i], true
+}
+
+// maxProblems is how many problems of one claim are listed.
+const maxProblems = 200
+
+// findings gathers a claim while it is looked into. It holds until something
+// is found against it.
+type findings struct {
+	Claim
+	problems []Problem
+	more     int
+}
+
+// no records that the claim does not hold, because of a file ("" for none).
+func (f *findings) no(file, format string, args ...any) {
+	f.Holds = No
+	if len(f.problems) == maxProblems {
+		f.more++
+		return
+	}
+	f.problems = append(f.problems, Problem{file, f.ID, fmt.Sprintf(format, args...)})
+}
+
+// unknown records that the claim cannot be decided.
+func (f *findings) unknown(format string, args ...any) {
+	if f.Holds != No {
+		f.Holds, f.Detail = CannotTell, fmt.Sprintf(format, args...)
+	}
+}
+
+// unanchored records that the claim rests on a foreign anchor.
+func (f *findings) unanchored(format string, args ...any) {
+	if f.Holds == Yes {
+		f.Holds, f.Detail = NotAnchored, fmt.Sprintf(format, args...)
+	}
+}
+
+// says gives the claim a detail if nothing was found against it.
+func (f *findings) says(format string, args ...any) {
+	if f.Holds == Yes {
+		f.Detail = fmt.Sprintf(format, args...)
+	}
+}
+
+// inquiry is a set of claims, in order.
+type inquiry struct{ claims []*findings }
+
+func (q *inquiry) open(id, title string) *findings {
+	f := &findings{Claim: Claim{ID: id, Title: title, Holds: Yes}}
+	q.claims = append(q.claims, f)
+	return f
+}
+
+func (q *inquiry) claim(id string) *findings {
+	for _, f := range q.claims {
+		if f.ID == id {
+			return f
+		}
+	}
+	return q.open(id, id)
+}
+
+func (q *inquiry) report(m Manifest) Report {
+	m.Files = nil
+	r := Report{Status: Good, Manifest: m, Claims: []Claim{}, Problems: []Problem{}, Fallen: []Fallen{}}
+	for _, f := range q.claims {
+		switch {
+		case f.Holds == No:
+			r.Status = Bad
+			f.Detail = f.problems[0].Detail
+			if n := len(f.problems) + f.more; n > 1 {
+				f.Detail += fmt.Sprintf(" (and %d more)", n-1)
+			}
+		case f.Holds != Yes && r.Status == Good:
+			r.Status = Untrusted
+		}
+		r.Claims = append(r.Claims, f.Claim)
+		r.Problems = append(r.Problems, f.problems...)
+	}
+	return r
+}

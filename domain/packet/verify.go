@@ -1,0 +1,592 @@
+package packet
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"io"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"dalel/blobs"
+	"dalel/domain/document"
+	"dalel/domain/packet/container"
+	"dalel/domain/signature"
+	"dalel/eventstore"
+	"dalel/internal/fault"
+)
+
+// Options are what a verification rests on.
+type Options struct {
+	// Trust is the anchors of the person who checks. With none, the best
+	// outcome is Untrusted.
+	Trust Trust
+	// Algorithms are those of signature.StandardAlgorithms if nil.
+	Algorithms *signature.Algorithms
+}
+
+// Bounds of what is held in memory of a packet. The document's own files are
+// streamed and may be of any size.
+const (
+	// maxHeldFile is the size of any other file at most.
+	maxHeldFile = 64 << 20
+	// maxHeld is the size of all of them.
+	maxHeld = 512 << 20
+)
+
+// Verify checks a packet against itself and against the given anchors. It
+// reads nothing but r, opens no connection and looks at no clock: the moments
+// are those that the packet records.
+//
+// Whatever is wrong with the packet is in the report, with file and claim. The
+// error is packet.unreadable, for something that is no packet at all, or that
+// of r or of the context.
+func Verify(ctx context.Context, r io.ReaderAt, size int64, options Options) (Report, error) {
+	archive, err := container.Read(r, size)
+	if errors.Is(err, container.ErrUnreadable) {
+		return Report{}, fault.Wrap(fault.PacketUnreadable, err, "this is no proof packet")
+	}
+	if err != nil {
+		return Report{}, fault.Wrap(fault.PacketUnreadable, err, "the packet cannot be read")
+	}
+	v := &verification{archive: archive, trust: options.Trust, algorithms: options.Algorithms, held: map[string][]byte{}, digests: map[string]blobs.Digest{}}
+	if v.algorithms == nil {
+		v.algorithms = signature.StandardAlgorithms()
+	}
+	v.open(ClaimArchive, "The archive has the one form of a packet: nothing is hidden in it")
+	v.open(ClaimManifest, "Every file is in the manifest, and is what it says")
+	v.open(ClaimSeal, "The operator's seal is on every file")
+	v.open(ClaimEvents, "The events are as they were committed, each linked to the one before")
+	for _, step := range []func(context.Context) error{v.readArchive, v.checkManifest, v.checkSeal, v.checkEvents, v.checkContents} {
+		if err := step(ctx); err != nil {
+			return Report{}, fmt.Errorf("verify a packet: %w", err)
+		}
+	}
+	report := v.report(v.manifest)
+	report.Fallen = append(report.Fallen, v.fallen...)
+	return report, nil
+}
+
+// verification is one call of Verify.
+type verification struct {
+	inquiry
+	archive    *container.Archive
+	trust      Trust
+	algorithms *signature.Algorithms
+	// held has the contents of all but the document's files; digests the
+	// SHA-256 of every file.
+	held    map[string][]byte
+	digests map[string]blobs.Digest
+	sizes   map[string]int64
+	// manifest is the zero value if it cannot be read.
+	manifest    Manifest
+	history     []record
+	composition *composition
+	fallen      []Fallen
+}
+
+// readArchive reads every content once.
+func (v *verification) readArchive(ctx context.Context) error {
+	claim := v.claim(ClaimArchive)
+	for _, p := range v.archive.Problems {
+		claim.no(p.File, "%s", p.Detail)
+	}
+	v.sizes = map[string]int64{}
+	var held int64
+	for _, f := range v.archive.Files {
+		sum, digest := crc32.NewIEEE(), newDigest()
+		to := io.MultiWriter(sum, digest)
+		var kept *bytes.Buffer
+		if !strings.HasPrefix(f.Name, "document/") {
+			if held += f.Size; f.Size > maxHeldFile || held > maxHeld {
+				claim.no(f.Name, "%d bytes are more than such a file may have", f.Size)
+			} else {
+				kept = &bytes.Buffer{}
+				to = io.MultiWriter(to, kept)
+			}
+		}
+		n, err := io.Copy(to, cancellable{ctx, io.NopCloser(f.Open())})
+		if err != nil {
+			return fmt.Errorf("read %s: %w", f.Name, err)
+		}
+		switch {
+		case n != f.Size:
+			claim.no(f.Name, "%d bytes of it are there, %d are announced", n, f.Size)
+		case sum.Sum32() != f.CRC32:
+			claim.no(f.Name, "its content does not have the CRC-32 that the archive gives")
+		}
+		if kept != nil {
+			v.held[f.Name] = kept.Bytes()
+		}
+		v.digests[f.Name], v.sizes[f.Name] = digest.sum(), n
+	}
+	claim.says("%d files", len(v.archive.Files))
+	return nil
+}
+
+// checkManifest holds the archive against manifest.json and
+// manifest-sha256.txt.
+func (v *verification) checkManifest(context.Context) error {
+	claim := v.claim(ClaimManifest)
+	raw, ok := v.held[manifestName]
+	if !ok {
+		claim.no(manifestName, "it is missing")
+		return nil
+	}
+	var m Manifest
+	err := json.Unmarshal(raw, &m)
+	if err == nil {
+		var again []byte
+		if again, err = encode(m); err == nil && !bytes.Equal(again, raw) {
+			err = errors.New("it is not in the form in which it is written")
+		}
+	}
+	switch {
+	case err != nil:
+		claim.no(manifestName, "it cannot be read: %v", err)
+		return nil
+	case m.Format != Format:
+		claim.no(manifestName, "its format is %d, this verifier knows %d", m.Format, Format)
+		return nil
+	}
+	v.manifest = m
+	listed := map[string]bool{manifestName: true, sumsName: true, asicManifestName: true, sealName: true}
+	for _, f := range m.Files {
+		if listed[f.Path] {
+			claim.no(manifestName, "it lists %q twice, or where it has no place", f.Path)
+		}
+		listed[f.Path] = true
+		digest, ok := v.digests[f.Path]
+		switch {
+		case !ok:
+			claim.no(f.Path, "it is missing from the packet")
+		case digest.String() != f.SHA256:
+			claim.no(f.Path, "its SHA-256 is not the one in the manifest")
+		case v.sizes[f.Path] != f.Size:
+			claim.no(f.Path, "it has %d bytes, the manifest says %d", v.sizes[f.Path], f.Size)
+		}
+	}
+	for _, f := range v.archive.Files {
+		if !listed[f.Name] {
+			claim.no(f.Name, "it is not in the manifest")
+		}
+	}
+	switch got, ok := v.held[sumsName]; {
+	case !ok:
+		claim.no(sumsName, "it is missing")
+	case !bytes.Equal(got, sums(m, raw)):
+		claim.no(sumsName, "it does not have the lines that follow from manifest.json")
+	}
+	claim.says("%d files listed", len(m.Files))
+	return nil
+}
+
+// asicReference is a DataObjectReference.
+type asicReference struct {
+	URI    string `xml:"URI,attr"`
+	Digest string `xml:"DigestValue"`
+}
+
+// checkSeal holds every file against the ASiC manifest, and that against the
+// operator's seal.
+func (v *verification) checkSeal(ctx context.Context) error {
+	claim := v.claim(ClaimSeal)
+	claim.Files = []string{asicManifestName, sealName}
+	content, listed := v.held[asicManifestName]
+	sealed, there := v.held[sealName]
+	if !listed {
+		claim.no(asicManifestName, "it is missing")
+	}
+	if !there {
+		claim.no(sealName, "it is missing")
+	}
+	if !listed || !there {
+		return nil
+	}
+	v.checkSealed(claim, content)
+	asExpected := v.manifest.Format != 0 && bytes.Equal(content, asicManifest(v.manifest, v.held[manifestName], v.held[sumsName]))
+	if v.manifest.Format != 0 && !asExpected {
+		claim.no(asicManifestName, "it does not have the entries that follow from manifest.json")
+	}
+	certificate, err := openSeal(ctx, v.algorithms, sealed, content)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, errSealUnsupported):
+		claim.unknown("%v", err)
+	case err != nil:
+		claim.no(sealName, "%v", err)
+		if !asExpected {
+			claim.no(asicManifestName, "the seal is not over this content")
+		}
+	}
+	if certificate == nil {
+		return nil
+	}
+	print := fingerprint(certificate)
+	if v.manifest.Format != 0 && v.manifest.Operator.Certificate != print {
+		claim.no(sealName, "it was made with another certificate (SHA-256 %s) than the manifest names", print)
+	}
+	if !slices.ContainsFunc(v.trust.Operators, func(c *x509.Certificate) bool { return c.Equal(certificate) }) {
+		claim.unanchored("it was made with a certificate that is not among your anchors, SHA-256 %s", print)
+	}
+	claim.says("by the certificate with SHA-256 %s, which is among your anchors", print)
+	return nil
+}
+
+// checkSealed holds each file against its DataObjectReference (ETSI
+// EN 319 162-1, annex A.4), so that a changed file is named even when the
+// other manifests are changed too.
+func (v *verification) checkSealed(claim *findings, content []byte) {
+	var manifest struct {
+		References []asicReference `xml:"DataObjectReference"`
+	}
+	if err := xml.Unmarshal(content, &manifest); err != nil {
+		claim.no(asicManifestName, "it cannot be read")
+		return
+	}
+	covered := map[string]bool{mimetypeName: true, asicManifestName: true, sealName: true}
+	for _, reference := range manifest.References {
+		name, err := url.PathUnescape(reference.URI)
+		if err != nil {
+			claim.no(asicManifestName, "a reference cannot be read")
+			continue
+		}
+		covered[name] = true
+		digest, ok := v.digests[name]
+		switch {
+		case !ok:
+			claim.no(name, "it is sealed and missing from the packet")
+		case base64.StdEncoding.EncodeToString(digest[:]) != reference.Digest:
+			claim.no(name, "its SHA-256 is not the sealed one")
+		}
+	}
+	for _, f := range v.archive.Files {
+		if !covered[f.Name] {
+			claim.no(f.Name, "the seal does not cover it")
+		}
+	}
+}
+
+var eventNamePattern = regexp.MustCompile(`^events/([0-9]{4,9})-[A-Za-z0-9]+\.json$`)
+
+// checkEvents reads the events and computes every commitment and link anew.
+func (v *verification) checkEvents(context.Context) error {
+	claim := v.claim(ClaimEvents)
+	codec, err := newCodec()
+	if err != nil {
+		return err
+	}
+	type numbered struct {
+		number int
+		name   string
+	}
+	var files []numbered
+	for _, f := range v.archive.Files {
+		if !strings.HasPrefix(f.Name, "events/") {
+			continue
+		}
+		match := eventNamePattern.FindStringSubmatch(f.Name)
+		if match == nil || len(files) >= MaxEvents {
+			claim.no(f.Name, "it is no event of a packet")
+			continue
+		}
+		number, _ := strconv.Atoi(match[1]) // at most nine digits
+		files = append(files, numbered{number, f.Name})
+	}
+	slices.SortFunc(files, func(a, b numbered) int { return cmp.Compare(a.number, b.number) })
+	heads := map[eventstore.StreamID]eventstore.Head{}
+	broken := map[eventstore.StreamID]bool{}
+	var last eventstore.Position
+	for i, f := range files {
+		r, err := decodeEvent(codec, v.held[f.name])
+		if err == nil {
+			var again []byte
+			if again, err = encodeEvent(r); err == nil && !bytes.Equal(again, v.held[f.name]) {
+				err = errors.New("it is not in the form in which events are written")
+			}
+		}
+		if err != nil {
+			claim.no(f.name, "%v", err)
+			continue
+		}
+		if f.name != eventName(i+1, r.Type) {
+			claim.no(f.name, "its name must be %s", eventName(i+1, r.Type))
+		}
+		if r.Position <= last {
+			claim.no(f.name, "its position %d does not come after %d", uint64(r.Position), uint64(last))
+		}
+		last = r.Position
+		if !broken[r.Stream] {
+			head, err := eventstore.Follow(heads[r.Stream], r.Event)
+			if err != nil {
+				broken[r.Stream] = true
+				claim.no(f.name, "%v", err)
+			}
+			heads[r.Stream] = head
+		}
+		v.history = append(v.history, r)
+	}
+	v.checkStreams(claim, heads)
+	claim.says("%d events in %d streams", len(v.history), len(heads))
+	return nil
+}
+
+// checkStreams checks that the packet has the streams that its document calls
+// for, and no others.
+func (v *verification) checkStreams(claim *findings, heads map[eventstore.StreamID]eventstore.Head) {
+	var subject eventstore.StreamID
+	for stream := range heads {
+		if stream.Category() != document.Category {
+			continue
+		}
+		if subject != "" {
+			claim.no("", "there are events of several documents")
+		}
+		subject = stream
+	}
+	if subject == "" {
+		claim.no("", "there are no events of a document")
+		return
+	}
+	if v.manifest.Format != 0 && v.manifest.Subject.Document != subject.ID() {
+		claim.no(manifestName, "it names another document than the events")
+	}
+	wanted := map[eventstore.StreamID]bool{subject: true}
+	for _, n := range needs(ofStream(v.history, subject)) {
+		wanted[n.stream] = true
+		switch count := heads[n.stream].Next; {
+		case count == 0:
+			claim.no("", "the stream %s, which the document refers to, is missing", n.stream)
+		case n.first && count != 1:
+			claim.no("", "of the stream %s only the first event belongs here", n.stream)
+		}
+	}
+	for i, r := range v.history {
+		if !wanted[r.Stream] {
+			claim.no(eventName(i+1, r.Type), "the document has nothing to do with the stream %s", r.Stream)
+		}
+	}
+}
+
+// checkContents composes the packet anew from its events and holds every file
+// against the one that must be there; then it looks into what the events and
+// the signatures say.
+func (v *verification) checkContents(ctx context.Context) error {
+	v.inquiry.open(ClaimStory, "The events tell of something that could happen in this order")
+	v.inquiry.open(ClaimDocuments, "The document's files are byte for byte those that the events name")
+	certificates := &findings{Claim: Claim{ID: ClaimCertificates, Title: "Each certificate was registered to its party and in force when its signature came", Holds: Yes}}
+	journal := &findings{Claim: Claim{ID: ClaimJournal, Title: "The extract from the journals follows from the events", Holds: Yes}}
+	contents := &findings{Claim: Claim{ID: ClaimContents, Title: "README and manifest follow from the events, and nothing else is in the packet", Holds: Yes}}
+
+	if v.claim(ClaimEvents).Holds == Yes {
+		var subject string
+		for _, r := range v.history {
+			if r.Stream.Category() == document.Category {
+				subject = r.Stream.ID()
+			}
+		}
+		composed, err := compose(v.manifest, subject, v.history)
+		if err != nil {
+			v.claim(ClaimEvents).no("", "no packet follows from the events: %v", err)
+		} else {
+			v.composition = composed
+		}
+	}
+	if v.composition == nil {
+		v.claims = append(v.claims, certificates, journal, contents)
+		for _, id := range []string{ClaimStory, ClaimDocuments, ClaimCertificates, ClaimJournal, ClaimContents} {
+			v.claim(id).unknown("cannot be told, because the events do not hold")
+		}
+		return nil
+	}
+	for i, s := range v.composition.signatures {
+		claim := v.inquiry.open(s.claim, fmt.Sprintf("Signature %02d is that of %s over its file", i+1, s.by.Party))
+		claim.Files = []string{s.folder + "signature.p7s"}
+		for _, f := range s.files {
+			claim.Files = append(claim.Files, f.entry)
+		}
+	}
+	v.claims = append(v.claims, certificates, journal, contents)
+
+	expected := map[string]bool{manifestName: true, sumsName: true, asicManifestName: true, sealName: true}
+	for i := range v.composition.items {
+		item := &v.composition.items[i]
+		expected[item.name] = true
+		if item.name == readmeName && v.manifest.Format == 0 {
+			contents.unknown("README.txt cannot be compared, because manifest.json cannot be read")
+			continue
+		}
+		claim := v.claim(item.claim)
+		digest, ok := v.digests[item.name]
+		switch {
+		case !ok:
+			claim.no(item.name, "it is missing")
+		case digest != item.digest && item.stored:
+			claim.no(item.name, "its SHA-256 is not the one that the events name")
+		case digest != item.digest:
+			claim.no(item.name, "it is not what follows from the events")
+		case item.size >= 0 && v.sizes[item.name] != item.size:
+			claim.no(item.name, "it has %d bytes, the events say %d", v.sizes[item.name], item.size)
+		}
+		item.size = v.sizes[item.name]
+	}
+	for _, f := range v.archive.Files {
+		if !expected[f.Name] {
+			contents.no(f.Name, "nothing in the events calls for it")
+		}
+	}
+	if v.manifest.Format != 0 {
+		if again, err := encode(v.composition.withFiles()); err != nil {
+			return err
+		} else if !bytes.Equal(again, v.held[manifestName]) {
+			contents.no(manifestName, "it is not what follows from the events and the files")
+		}
+	}
+	v.story()
+	v.certificates()
+	for _, s := range v.composition.signatures {
+		if err := v.checkSignature(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkSignature verifies one CMS anew, at the recorded moment.
+func (v *verification) checkSignature(ctx context.Context, s signed) error {
+	claim := v.claim(s.claim)
+	name := s.folder + "signature.p7s"
+	recorded := s.signature.Verdict
+	if len(s.files) == 0 {
+		claim.no(name, "what it signs is no file of the document")
+		return nil
+	}
+	if away := recorded.At.Sub(s.event.metadata.RecordedAt).Abs(); away > clockSlack {
+		claim.no(s.folder+"verdict.json", "its verdict is for a moment %s away from when it was recorded", away)
+	}
+	if recorded.Status != signature.Valid {
+		claim.no(s.folder+"verdict.json", "it counts as a signature though its verdict is %q", recorded.Status)
+	}
+	if !slices.ContainsFunc(recorded.Signers, func(o signature.SignerVerdict) bool { return o.Certificate == s.by.Certificate }) {
+		claim.no(s.folder+"verdict.json", "the party's certificate is not among those of the signers")
+	}
+	file, ok := v.archive.File(s.files[0].entry)
+	message, there := v.held[name]
+	if !ok || !there {
+		claim.unknown("the signature or its file is not in the packet")
+		return nil
+	}
+	var own []*x509.Certificate // what the packet brings itself
+	for i := range len(s.chain) + 1 {
+		path := s.folder + "certificate.cer"
+		if i > 0 {
+			path = fmt.Sprintf("%schain/%02d.cer", s.folder, i)
+		}
+		certificate, err := v.certificate(path)
+		if err != nil {
+			claim.no(path, "the certificate cannot be read")
+			continue
+		}
+		own = append(own, certificate)
+	}
+	ask := func(roots []*x509.Certificate) (signature.Verdict, error) {
+		policy := &signature.Policy{Roots: roots, Intermediates: own, Algorithms: v.algorithms}
+		return policy.Verify(ctx, signature.Request{CMS: message, At: recorded.At, Content: func() (io.ReadCloser, error) {
+			return cancellable{ctx, io.NopCloser(file.Open())}, nil
+		}})
+	}
+	found, err := ask(v.trust.Roots)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if found.Status == signature.Unknown {
+		// Is it only the anchor that is missing? Then the packet's own, where
+		// the recorded verdict ended, make it valid.
+		var ends []*x509.Certificate
+		for _, signer := range recorded.Signers {
+			for _, c := range own {
+				if n := len(signer.Chain); n > 0 && signer.Chain[n-1] == fingerprint(c) {
+					ends = append(ends, c)
+				}
+			}
+		}
+		alone, err := ask(ends)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if alone.Status == signature.Valid {
+			if !sameVerdict(alone, recorded) {
+				claim.no(s.folder+"verdict.json", "the recorded verdict is not the one that is found now")
+			}
+			claim.unanchored("valid at %s, but its chain ends in a root that is not among your anchors", recorded.At.UTC().Format("2006-01-02 15:04:05 UTC"))
+			return nil
+		}
+		found = alone
+	}
+	switch {
+	case found.Status == signature.Unknown:
+		claim.unknown("it cannot be told whether it is valid: %s", codes(found))
+	case found.Status != signature.Valid:
+		claim.no(name, "it is %s: %s", found.Status, codes(found))
+	case !sameVerdict(found, recorded):
+		claim.no(s.folder+"verdict.json", "the recorded verdict is not the one that is found now")
+	}
+	claim.says("valid at %s, which the operator's clock says", recorded.At.UTC().Format("2006-01-02 15:04:05 UTC"))
+	if s.replaced {
+		claim.says("valid at %s; the key was found compromised later and the party signed again", recorded.At.UTC().Format("2006-01-02 15:04:05 UTC"))
+	}
+	return nil
+}
+
+// sameVerdict compares what two verdicts decide. The wording of details is not
+// part of it, nor is the path of the chain, which depends on the anchors.
+func sameVerdict(a, b signature.Verdict) bool {
+	return a.Status == b.Status && a.At.Equal(b.At) &&
+		slices.EqualFunc(a.Signers, b.Signers, func(a, b signature.SignerVerdict) bool {
+			return a.Status == b.Status && a.Certificate == b.Certificate && a.Algorithm == b.Algorithm &&
+				(a.ClaimedAt == nil) == (b.ClaimedAt == nil) && (a.ClaimedAt == nil || a.ClaimedAt.Equal(*b.ClaimedAt))
+		})
+}
+
+func codes(verdict signature.Verdict) string {
+	var list []string
+	for _, r := range verdict.Reasons {
+		list = append(list, r.Code)
+	}
+	for _, signer := range verdict.Signers {
+		for _, r := range signer.Reasons {
+			if signature.StatusOf(r.Code) != signature.Valid {
+				list = append(list, r.Code)
+			}
+		}
+	}
+	return strings.Join(slices.Compact(list), ", ")
+}
+
+func (v *verification) certificate(name string) (*x509.Certificate, error) {
+	der, ok := v.held[name]
+	if !ok {
+		return nil, errors.New("it is missing")
+	}
+	return x509.ParseCertificate(der)
+}
+
+// digest is a SHA-256 that ends in a blobs.Digest.
+type digest struct{ hash.Hash }
+
+func newDigest() digest { return digest{sha256.New()} }
+
+func (d digest) sum() blobs.Digest { return blobs.Digest(d.Sum(nil)) }

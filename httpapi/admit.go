@@ -1,0 +1,318 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"dalel/domain/access"
+	"dalel/domain/certificate"
+	"dalel/domain/document"
+	"dalel/domain/ledger"
+	"dalel/domain/participant"
+	"dalel/eventstore"
+	"dalel/httpapi/route"
+	"dalel/internal/fault"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+)
+
+// Names of what a request carries through echo's context.
+const (
+	keyRequestID   = "dalel request id"
+	keyDocument    = "dalel document"
+	keyCertificate = "dalel certificate"
+	keyToken       = "dalel token"
+)
+
+// contentSecurity lets a page load from here alone and run no inline script.
+const contentSecurity = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
+	"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// around is what every request gets, also one that no route answers.
+func (s *Server) around(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		began := time.Now()
+		id := uuid.NewString()
+		c.Set(keyRequestID, id)
+		header := c.Response().Header()
+		header.Set("X-Request-Id", id)
+		header.Set("Content-Security-Policy", contentSecurity)
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("X-Frame-Options", "DENY")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Cross-Origin-Opener-Policy", "same-origin")
+		header.Set("Cross-Origin-Resource-Policy", "same-origin")
+		// Private unless a public route says otherwise.
+		header.Set("Cache-Control", "no-store")
+		if c.Request().TLS != nil {
+			header.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		defer func() {
+			if thrown := recover(); thrown != nil {
+				if thrown == http.ErrAbortHandler {
+					panic(thrown)
+				}
+				// The value of a panic may hold anything: only its type is told.
+				s.Log.Error("a handler panicked", "request", id, "route", c.Path(), "type", typeName(thrown))
+				s.answerError(c, route.Route{}, route.Caller{}, errors.New("panic"))
+				err = nil
+			}
+			s.Log.Info("request", "request", id, "method", methodName(c.Request().Method), "route", c.Path(),
+				"status", c.Response().Status, "ms", time.Since(began).Milliseconds())
+		}()
+		select {
+		case s.requests <- struct{}{}:
+			defer func() { <-s.requests }()
+		default:
+			s.answerError(c, route.Route{}, route.Caller{}, fault.New(fault.Throttled, "too many requests at once; try again"))
+			return nil
+		}
+		if err := next(c); err != nil {
+			s.answerError(c, route.Route{}, route.Caller{}, err)
+		}
+		return nil
+	}
+}
+
+// serve makes the handler of a row: admission, then the row's own.
+func (s *Server) serve(r route.Route) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		caller, err := s.admit(c, r)
+		if err == nil {
+			err = r.Handler(c, caller)
+		}
+		if err != nil {
+			s.answerError(c, r, caller, err)
+		}
+		return nil
+	}
+}
+
+// admit lets a request in or says why not, in the order of the package
+// comment.
+func (s *Server) admit(c echo.Context, r route.Route) (route.Caller, error) {
+	request := c.Request()
+	caller := route.Caller{Act: ledger.Act{IP: s.address(request), Device: device(request)}}
+	if err := s.bound(c, r); err != nil {
+		return caller, err
+	}
+	if err := s.origins.Check(request); err != nil {
+		return caller, fault.Wrap(fault.Forbidden, err, "the request comes from another site")
+	}
+	ctx := request.Context()
+	token, presented := presentedToken(request)
+	unsafe := !slices.Contains([]string{http.MethodGet, http.MethodHead}, request.Method)
+	if (presented || unsafe) && s.failures.tooMany(caller.Act.IP, time.Now()) {
+		return caller, fault.New(fault.Throttled, "too many unknown tokens from this address; try again in a minute")
+	}
+	if r.Scope == route.Public {
+		if presented && r.Page {
+			if principal, err := s.Ledger.Authenticate(ctx, token); err == nil {
+				caller = signedIn(caller, principal)
+			}
+		}
+		return caller, s.prepare(c, r, &caller)
+	}
+	if !presented {
+		return caller, fault.New(fault.TokenMissing, "send a token: Authorization: Bearer, or sign in")
+	}
+	principal, err := s.Ledger.Authenticate(ctx, token)
+	if err != nil {
+		return caller, err
+	}
+	caller = signedIn(caller, principal)
+	c.Set(keyToken, token)
+	if !slices.Contains(r.Roles, caller.Role) {
+		return caller, fault.New(fault.Forbidden, "the role %s may not do this", caller.Role)
+	}
+	if err := s.inScope(ctx, c, r, caller); err != nil {
+		return caller, err
+	}
+	return caller, s.prepare(c, r, &caller)
+}
+
+func signedIn(caller route.Caller, principal ledger.Principal) route.Caller {
+	caller.Principal = principal
+	caller.Act.By, caller.Act.Role = principal.By, principal.Role
+	caller.Act.Session = principal.TokenID[:min(16, len(principal.TokenID))]
+	return caller
+}
+
+// absent is a refusal that means "no such thing", whatever the kind of its
+// code is elsewhere: a certificate that is not registered is no ground to
+// refuse a signature here, but an address at which nothing is.
+type absent struct{ error }
+
+func (a absent) Unwrap() error { return a.error }
+
+// inScope says whether what the address names is the caller's to see, by the
+// ledger's own streams.
+func (s *Server) inScope(ctx context.Context, c echo.Context, r route.Route, caller route.Caller) error {
+	switch r.Scope {
+	case route.All:
+		if caller.Role == access.RoleParticipant {
+			return fault.New(fault.Forbidden, "the role %s may not do this", caller.Role)
+		}
+	case route.Own:
+		if caller.Role != access.RoleParticipant || r.Command {
+			// A command's right is asked by the ledger, in its streams.
+			return nil
+		}
+		holder, err := s.Ledger.Participant(ctx, caller.By.Participant)
+		if err != nil {
+			return err
+		}
+		return holder.State.CheckMayAct(caller.By.Person, participant.RightRead)
+	case route.Self:
+		if caller.Role == access.RoleParticipant && param(c, "id") != caller.By.Participant {
+			return absent{fault.New(fault.ParticipantUnknown, "no such participant")}
+		}
+	case route.Document:
+		snapshot, err := s.Ledger.Document(ctx, caller.Act, param(c, "id"))
+		if err != nil {
+			return err
+		}
+		c.Set(keyDocument, snapshot)
+	case route.Certificate:
+		snapshot, err := s.Ledger.Certificate(ctx, param(c, "fingerprint"))
+		if err == nil && caller.Role == access.RoleParticipant && snapshot.State.Participant != caller.By.Participant {
+			err = fault.New(fault.CertificateUnknown, "the certificate is not registered")
+		}
+		if fault.Is(err, fault.CertificateUnknown) {
+			return absent{err}
+		}
+		if err != nil {
+			return err
+		}
+		c.Set(keyCertificate, snapshot)
+	case route.Token:
+		// Whose token it is stands in its stream, which RevokeToken reads and
+		// decides by; see revokeToken.
+	}
+	return nil
+}
+
+// documentOf and certificateOf return what inScope has read.
+func documentOf(c echo.Context) ledger.Snapshot[document.State] {
+	return c.Get(keyDocument).(ledger.Snapshot[document.State])
+}
+
+func certificateOf(c echo.Context) ledger.Snapshot[certificate.State] {
+	return c.Get(keyCertificate).(ledger.Snapshot[certificate.State])
+}
+
+// prepare reads the headers that all commands, or all reads, have.
+func (s *Server) prepare(c echo.Context, r route.Route, caller *route.Caller) error {
+	header := c.Request().Header
+	if r.Command {
+		key := header.Get("Idempotency-Key")
+		switch {
+		case key == "" && r.Page:
+		case key == "":
+			return fault.New(fault.IdempotencyMissing, "choose a key of 1 to 128 characters and keep it for retries")
+		case len(key) > 128 || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }):
+			return fault.New(fault.IdempotencyInvalid, "a key has 1 to 128 printable ASCII characters")
+		}
+		caller.Act.Key = key
+		if match := header.Get("If-Match"); match != "" {
+			revision, err := parseRevision(match)
+			if err != nil {
+				return err
+			}
+			caller.Act.Expected = &revision
+		}
+		return nil
+	}
+	if wait := header.Get("Dalel-Wait-For"); wait != "" {
+		position, err := parsePosition(wait)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(c.Request().Context(), waitLimit)
+		defer cancel()
+		return s.Models.WaitFor(ctx, position)
+	}
+	return nil
+}
+
+func parseRevision(tag string) (eventstore.Revision, error) {
+	inner, ok := strings.CutPrefix(tag, `"`)
+	inner, closed := strings.CutSuffix(inner, `"`)
+	revision, err := strconv.ParseUint(inner, 10, 63)
+	if !ok || !closed || err != nil {
+		return 0, fault.New(fault.RequestInvalid, `If-Match holds one revision in quotes, as in "12"`)
+	}
+	return eventstore.Revision(revision), nil
+}
+
+func parsePosition(text string) (eventstore.Position, error) {
+	position, err := strconv.ParseUint(text, 10, 63)
+	if err != nil {
+		return 0, fault.New(fault.CursorInvalid, "a position is a whole number")
+	}
+	return eventstore.Position(position), nil
+}
+
+// presentedToken returns the token of the header or else of the cookie. A
+// header that holds no bearer token is presented, and wrong.
+func presentedToken(r *http.Request) (string, bool) {
+	if header := r.Header.Get("Authorization"); header != "" {
+		scheme, token, _ := strings.Cut(header, " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			return "", true
+		}
+		return strings.TrimSpace(token), true
+	}
+	if cookie, err := r.Cookie(route.SessionCookie); err == nil && cookie.Value != "" {
+		return cookie.Value, true
+	}
+	return "", false
+}
+
+// address is where the request comes from, without its port.
+func (s *Server) address(r *http.Request) string {
+	if s.TrustProxy {
+		// The last entry is the one that the proxy itself wrote.
+		all := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+		if last, err := netip.ParseAddr(strings.TrimSpace(all[len(all)-1])); err == nil {
+			return last.WithZone("").String()
+		}
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	return host
+}
+
+// deviceBytes is how much of the User-Agent is kept.
+const deviceBytes = 200
+
+func device(r *http.Request) string {
+	agent := strings.ToValidUTF8(r.UserAgent(), "")
+	if len(agent) > deviceBytes {
+		agent = strings.ToValidUTF8(agent[:deviceBytes], "")
+	}
+	return agent
+}
+
+// param is a part of the address, its escapes undone.
+func param(c echo.Context, name string) string {
+	value := c.Param(name)
+	if c.Request().URL.RawPath == "" {
+		return value
+	}
+	if plain, err := url.PathUnescape(value); err == nil {
+		return plain
+	}
+	return value
+}

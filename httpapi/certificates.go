@@ -1,0 +1,135 @@
+package httpapi
+
+import (
+	"encoding/pem"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"dalel/blobs"
+	"dalel/domain/certificate"
+	"dalel/domain/ledger"
+	"dalel/httpapi/route"
+	"dalel/internal/fault"
+
+	"github.com/labstack/echo/v4"
+)
+
+// place sets the headers that say where a state was read, and returns the
+// same.
+func place[S any](c echo.Context, snapshot ledger.Snapshot[S]) (revision, position uint64) {
+	revision, position = uint64(max(snapshot.Head.Next, 1)-1), uint64(snapshot.Position)
+	c.Response().Header().Set("ETag", strconv.Quote(strconv.FormatUint(revision, 10)))
+	c.Response().Header().Set("Dalel-Position", strconv.FormatUint(position, 10))
+	return revision, position
+}
+
+// certificateTypes are the media types of certificates: DER (RFC 2585) and
+// PEM (RFC 8555).
+var certificateTypes = []string{"application/pkix-cert", "application/x-x509-ca-cert", "application/x-pem-file", "application/pem-certificate-chain"}
+
+func (s *Server) registerCertificate(c echo.Context, caller route.Caller) error {
+	name, _, err := mime.ParseMediaType(c.Request().Header.Get("Content-Type"))
+	if err != nil || !slices.Contains(certificateTypes, name) {
+		return fault.New(fault.MediaType, "send a certificate as application/pkix-cert, in DER or PEM")
+	}
+	der, err := io.ReadAll(c.Request().Body)
+	if err != nil {
+		return err
+	}
+	if block, rest := pem.Decode(der); block != nil {
+		if block.Type != "CERTIFICATE" || len(rest) > 0 {
+			return fault.New(fault.CertificateInvalid, "send one certificate, and nothing else")
+		}
+		der = block.Bytes
+	}
+	outcome, err := s.Ledger.RegisterCertificate(c.Request().Context(), caller.Act, param(c, "id"), der)
+	return created(c, "/certificates/", outcome, err)
+}
+
+type certificateView struct {
+	Fingerprint     string             `json:"fingerprint"`
+	Participant     string             `json:"participant"`
+	OwnerIIN        string             `json:"ownerIin,omitempty"`
+	OwnerBIN        string             `json:"ownerBin,omitempty"`
+	OwnerName       string             `json:"ownerName"`
+	Purpose         string             `json:"purpose"`
+	Role            string             `json:"role,omitempty"`
+	Algorithm       string             `json:"algorithm"`
+	Serial          string             `json:"serial"`
+	Issuer          string             `json:"issuer"`
+	NotBefore       time.Time          `json:"notBefore"`
+	NotAfter        time.Time          `json:"notAfter"`
+	Status          certificate.Status `json:"status"`
+	Notice          string             `json:"notice,omitempty"`
+	CompromisedFrom *time.Time         `json:"compromisedFrom,omitempty"`
+	AnnulledAt      *time.Time         `json:"annulledAt,omitempty"`
+	Revision        uint64             `json:"revision"`
+	Position        uint64             `json:"position"`
+}
+
+func (s *Server) certificate(c echo.Context, caller route.Caller) error {
+	snapshot := certificateOf(c)
+	state := snapshot.State
+	view := certificateView{
+		Fingerprint: state.Fingerprint, Participant: state.Participant,
+		OwnerIIN: state.IIN, OwnerBIN: state.BIN, OwnerName: state.Name, Purpose: state.Purpose, Role: state.Role,
+		Algorithm: state.Algorithm, Serial: state.Serial, Issuer: state.Issuer, NotBefore: state.NotBefore, NotAfter: state.NotAfter,
+		Status: state.Status, Notice: state.Notice, CompromisedFrom: state.CompromisedFrom, AnnulledAt: state.AnnulledAt,
+	}
+	view.Revision, view.Position = place(c, snapshot)
+	return c.JSON(http.StatusOK, view)
+}
+
+func (s *Server) downloadCertificate(c echo.Context, caller route.Caller) error {
+	fingerprint := certificateOf(c).State.Fingerprint
+	return s.sendBlob(c, fingerprint, "application/pkix-cert", fingerprint+".cer")
+}
+
+// sendBlob sends content by its hash.
+func (s *Server) sendBlob(c echo.Context, hash, mediaType, name string) error {
+	digest, err := blobs.ParseDigest(hash)
+	if err != nil {
+		return fault.Wrap(fault.EventInvalid, err, "a hash in an event")
+	}
+	content, info, err := s.Content.Open(c.Request().Context(), digest)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	describeContent(c, hash, mediaType, name, info.Size)
+	return copyChecked(c, content)
+}
+
+func (s *Server) compromise(c echo.Context, caller route.Caller) error {
+	var body ledger.CompromiseNotice
+	if err := readJSON(c, &body); err != nil {
+		return err
+	}
+	outcome, err := s.Ledger.ReportCompromise(c.Request().Context(), caller.Act, param(c, "fingerprint"), body)
+	return done(c, http.StatusOK, outcome, err)
+}
+
+func (s *Server) resume(c echo.Context, caller route.Caller) error {
+	var body struct {
+		Channel certificate.Channel `json:"channel"`
+		Reason  string              `json:"reason"`
+	}
+	if err := readJSON(c, &body); err != nil {
+		return err
+	}
+	outcome, err := s.Ledger.ResumeCertificate(c.Request().Context(), caller.Act, param(c, "fingerprint"), body.Channel, body.Reason)
+	return done(c, http.StatusOK, outcome, err)
+}
+
+func (s *Server) annul(c echo.Context, caller route.Caller) error {
+	var body reason
+	if err := readJSON(c, &body); err != nil {
+		return err
+	}
+	outcome, err := s.Ledger.AnnulCertificate(c.Request().Context(), caller.Act, param(c, "fingerprint"), body.Reason)
+	return done(c, http.StatusOK, outcome, err)
+}

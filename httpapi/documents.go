@@ -1,0 +1,342 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"dalel/domain/document"
+	"dalel/domain/event"
+	"dalel/domain/ledger"
+	"dalel/domain/signature"
+	"dalel/httpapi/route"
+	"dalel/internal/fault"
+
+	"github.com/labstack/echo/v4"
+)
+
+type reason struct {
+	Reason string `json:"reason"`
+}
+
+// plain makes the handler of a command that says nothing but itself.
+func (s *Server) plain(command func(*ledger.Ledger, context.Context, ledger.Act, string) (ledger.Outcome, error)) route.Handler {
+	return func(c echo.Context, caller route.Caller) error {
+		outcome, err := command(s.Ledger, c.Request().Context(), caller.Act, param(c, "id"))
+		return done(c, http.StatusOK, outcome, err)
+	}
+}
+
+// reasoned makes the handler of a command that gives a reason.
+func (s *Server) reasoned(command func(*ledger.Ledger, context.Context, ledger.Act, string, string) (ledger.Outcome, error)) route.Handler {
+	return func(c echo.Context, caller route.Caller) error {
+		var body reason
+		if err := readJSON(c, &body); err != nil {
+			return err
+		}
+		outcome, err := command(s.Ledger, c.Request().Context(), caller.Act, param(c, "id"), body.Reason)
+		return done(c, http.StatusOK, outcome, err)
+	}
+}
+
+func (s *Server) createDocument(c echo.Context, caller route.Caller) error {
+	var body document.Details
+	if err := readJSON(c, &body); err != nil {
+		return err
+	}
+	outcome, err := s.Ledger.CreateDocument(c.Request().Context(), caller.Act, body)
+	return created(c, "/documents/", outcome, err)
+}
+
+func (s *Server) describe(c echo.Context, caller route.Caller) error {
+	var body document.Details
+	if err := readJSON(c, &body); err != nil {
+		return err
+	}
+	outcome, err := s.Ledger.DescribeDocument(c.Request().Context(), caller.Act, param(c, "id"), body)
+	return done(c, http.StatusOK, outcome, err)
+}
+
+type partyView struct {
+	document.Recipient
+	Turn           bool             `json:"turn"`
+	Outcome        document.Outcome `json:"outcome,omitempty"`
+	DeliveredAt    *time.Time       `json:"deliveredAt,omitempty"`
+	ViewedAt       *time.Time       `json:"viewedAt,omitempty"`
+	AcknowledgedAt *time.Time       `json:"acknowledgedAt,omitempty"`
+	ActedAt        *time.Time       `json:"actedAt,omitempty"`
+	Attempts       int              `json:"attempts"`
+}
+
+type fileSignatureView struct {
+	// N is the place at which the CMS is found: …/signatures/N/cms.
+	N       int               `json:"n"`
+	File    string            `json:"file"`
+	CMS     string            `json:"cms"`
+	Verdict signature.Verdict `json:"verdict"`
+}
+
+type signatureView struct {
+	Party       string              `json:"party"`
+	By          event.By            `json:"by"`
+	Method      document.Method     `json:"method"`
+	ReceivedAt  time.Time           `json:"receivedAt"`
+	SignedAt    time.Time           `json:"signedAt"`
+	TrustedTime bool                `json:"trustedTime"`
+	Certificate string              `json:"certificate"`
+	Seal        bool                `json:"seal"`
+	FallenBy    string              `json:"fallenBy,omitempty"`
+	Files       []fileSignatureView `json:"files"`
+}
+
+type proposalView struct {
+	Party    string   `json:"party"`
+	Reason   string   `json:"reason"`
+	Consents []string `json:"consents"`
+}
+
+type documentView struct {
+	ID          string           `json:"id"`
+	Sender      string           `json:"sender"`
+	Status      document.Status  `json:"status"`
+	Details     document.Details `json:"details"`
+	Files       []document.File  `json:"files"`
+	SenderSigns bool             `json:"senderSigns"`
+	SentAt      *time.Time       `json:"sentAt,omitempty"`
+	Parties     []partyView      `json:"parties"`
+	Turn        []string         `json:"turn"`
+	Signatures  []signatureView  `json:"signatures"`
+	Compromised bool             `json:"compromised"`
+	Number      string           `json:"number,omitempty"`
+	CompletedAt *time.Time       `json:"completedAt,omitempty"`
+	Revocation  *proposalView    `json:"revocation,omitempty"`
+	EndReason   string           `json:"endReason,omitempty"`
+	Revision    uint64           `json:"revision"`
+	Position    uint64           `json:"position"`
+}
+
+func (s *Server) document(c echo.Context, caller route.Caller) error {
+	snapshot := documentOf(c)
+	state := snapshot.State
+	view := documentView{
+		ID: state.ID, Sender: state.Sender, Status: state.Status, Details: state.Details,
+		Files: append([]document.File{}, state.Files...), SenderSigns: state.SenderSigns, SentAt: state.SentAt,
+		Parties: []partyView{}, Turn: []string{}, Signatures: []signatureView{}, Compromised: state.Compromised(),
+		Number: state.Number, CompletedAt: state.CompletedAt, EndReason: state.EndReason,
+	}
+	for _, p := range state.Parties {
+		turn := state.IsTurn(p.Participant)
+		if turn {
+			view.Turn = append(view.Turn, p.Participant)
+		}
+		view.Parties = append(view.Parties, partyView{
+			Recipient: p.Recipient, Turn: turn, Outcome: p.Outcome, DeliveredAt: p.DeliveredAt, ViewedAt: p.ViewedAt,
+			AcknowledgedAt: p.AcknowledgedAt, ActedAt: p.ActedAt, Attempts: p.Attempts,
+		})
+	}
+	n := 0
+	for _, sig := range state.Signatures {
+		v := signatureView{
+			Party: sig.Party, By: sig.By, Method: sig.Method, ReceivedAt: sig.ReceivedAt, SignedAt: sig.SignedAt,
+			TrustedTime: sig.TrustedTime, Certificate: sig.Certificate, Seal: sig.Seal, FallenBy: sig.FallenBy, Files: []fileSignatureView{},
+		}
+		for _, f := range sig.Signatures {
+			n++
+			v.Files = append(v.Files, fileSignatureView{N: n, File: f.File, CMS: f.CMS, Verdict: f.Verdict})
+		}
+		view.Signatures = append(view.Signatures, v)
+	}
+	if p := state.Proposal; p != nil {
+		view.Revocation = &proposalView{Party: p.Party, Reason: p.Reason, Consents: append([]string{}, p.Consents...)}
+	}
+	view.Revision, view.Position = place(c, snapshot)
+	return c.JSON(http.StatusOK, view)
+}
+
+func (s *Server) putFile(c echo.Context, caller route.Caller) error {
+	mediaType := c.Request().Header.Get("Content-Type")
+	if mediaType == "" {
+		return fault.New(fault.MediaType, "say in Content-Type what the file is")
+	}
+	outcome, _, err := s.Ledger.AttachFile(c.Request().Context(), caller.Act, param(c, "id"), param(c, "name"), mediaType, c.Request().Body)
+	return done(c, http.StatusOK, outcome, err)
+}
+
+func (s *Server) removeFile(c echo.Context, caller route.Caller) error {
+	outcome, err := s.Ledger.RemoveFile(c.Request().Context(), caller.Act, param(c, "id"), param(c, "name"))
+	return done(c, http.StatusOK, outcome, err)
+}
+
+func (s *Server) headFile(c echo.Context, caller route.Caller) error {
+	file, ok := documentOf(c).State.File(param(c, "name"))
+	if !ok {
+		return fault.New(fault.FileUnknown, "the document has no file of that name")
+	}
+	describeContent(c, file.SHA256, file.MediaType, file.Name, file.Size)
+	return c.NoContent(http.StatusOK)
+}
+
+func (s *Server) getFile(c echo.Context, caller route.Caller) error {
+	content, file, err := s.Ledger.OpenFile(c.Request().Context(), caller.Act, param(c, "id"), param(c, "name"))
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	describeContent(c, file.SHA256, file.MediaType, file.Name, file.Size)
+	return copyChecked(c, content)
+}
+
+// describeContent sets the headers of content that is saved, never shown: a
+// participant's file must not run in the ledger's own name.
+func describeContent(c echo.Context, hash, mediaType, name string, size int64) {
+	header := c.Response().Header()
+	header.Set("Content-Type", mediaType)
+	header.Set("Content-Length", strconv.FormatInt(size, 10))
+	header.Set("Content-Disposition", disposition(name))
+	header.Set("Content-Security-Policy", "default-src 'none'; sandbox; frame-ancestors 'none'")
+	if hash == "" {
+		return
+	}
+	header.Set("ETag", strconv.Quote(hash))
+	if sum, err := hex.DecodeString(hash); err == nil {
+		encoded := base64.StdEncoding.EncodeToString(sum)
+		header.Set("Repr-Digest", "sha-256=:"+encoded+":") // RFC 9530
+		header.Set("Digest", "sha-256="+encoded)           // RFC 3230, for older clients
+	}
+}
+
+// disposition names a download by RFC 6266: in ASCII for old clients, in full
+// for the others (RFC 8187).
+func disposition(name string) string {
+	var plain, full strings.Builder
+	for _, r := range name {
+		if r < ' ' || r > '~' || strings.ContainsRune(`"\%`, r) {
+			plain.WriteByte('_')
+		} else {
+			plain.WriteRune(r)
+		}
+	}
+	for i := range len(name) {
+		switch b := name[i]; {
+		case b >= 'a' && b <= 'z', b >= 'A' && b <= 'Z', b >= '0' && b <= '9', strings.IndexByte("!#$&+-.^_`|~", b) >= 0:
+			full.WriteByte(b)
+		default:
+			fmt.Fprintf(&full, "%%%02X", b)
+		}
+	}
+	return `attachment; filename="` + plain.String() + `"; filename*=UTF-8''` + full.String()
+}
+
+// chunk is how much of a download is in memory, twice.
+const chunk = 128 << 10
+
+// copyChecked sends content whose reader says at the end whether it is whole.
+// The last bytes are held back until it has, and on an error the connection is
+// broken: a client never takes content that failed its check for good, not
+// even one that stops reading at Content-Length.
+func copyChecked(c echo.Context, content io.Reader) error {
+	response := c.Response()
+	control := http.NewResponseController(response.Writer)
+	held, next := make([]byte, 0, chunk), make([]byte, chunk)
+	for {
+		n, err := io.ReadFull(content, next)
+		whole := err == io.EOF || err == io.ErrUnexpectedEOF
+		if err != nil && !whole {
+			// Nothing has gone out of a short file: it gets a clean answer.
+			return fmt.Errorf("read stored content: %w", err)
+		}
+		if !response.Committed && (len(held) > 0 || whole) {
+			response.WriteHeader(http.StatusOK)
+		}
+		pieces := [][]byte{held}
+		if whole {
+			pieces = append(pieces, next[:n])
+		}
+		for _, piece := range pieces {
+			_ = control.SetWriteDeadline(time.Now().Add(patience))
+			if _, err := response.Write(piece); err != nil {
+				panic(http.ErrAbortHandler)
+			}
+		}
+		if whole {
+			return nil
+		}
+		held, next = next[:n], held[:cap(held)]
+	}
+}
+
+func (s *Server) send(c echo.Context, caller route.Caller) error {
+	var body struct {
+		SenderSigns bool               `json:"senderSigns"`
+		Recipients  []ledger.Recipient `json:"recipients"`
+	}
+	if err := readJSON(c, &body); err != nil {
+		return err
+	}
+	outcome, err := s.Ledger.SendDocument(c.Request().Context(), caller.Act, param(c, "id"), body.SenderSigns, body.Recipients)
+	return done(c, http.StatusOK, outcome, err)
+}
+
+func (s *Server) sign(c echo.Context, caller route.Caller) error {
+	var body []ledger.SubmittedSignature
+	if err := readJSON(c, &body); err != nil {
+		return err
+	}
+	outcome, err := s.Ledger.SignDocument(c.Request().Context(), caller.Act, param(c, "id"), body)
+	return done(c, http.StatusOK, outcome, err)
+}
+
+func (s *Server) signatureFile(c echo.Context, caller route.Caller) error {
+	wanted, err := strconv.Atoi(param(c, "n"))
+	n := 0
+	if err == nil {
+		for _, sig := range documentOf(c).State.Signatures {
+			for _, f := range sig.Signatures {
+				if n++; n == wanted {
+					return s.sendBlob(c, f.CMS, "application/pkcs7-signature", fmt.Sprintf("signature-%02d.p7s", n))
+				}
+			}
+		}
+	}
+	return fault.New(fault.FileUnknown, "the document has no signature of that number")
+}
+
+// packet builds a document's proof packet in a file of its own, so that what
+// goes wrong is a problem document and not half a packet.
+func (s *Server) packet(c echo.Context, caller route.Caller) error {
+	select {
+	case s.packets <- struct{}{}:
+		defer func() { <-s.packets }()
+	default:
+		return fault.New(fault.Throttled, "other packets are being made; try again")
+	}
+	file, err := os.CreateTemp(s.Folder, "dalel-packet-*.asice")
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, err, "no room to build the packet in")
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	id := documentOf(c).State.ID
+	// Building may take longer than one write.
+	control := http.NewResponseController(c.Response().Writer)
+	_ = control.SetWriteDeadline(time.Now().Add(30 * time.Minute))
+	if err := s.Packets.Export(c.Request().Context(), file, id); err != nil {
+		return fmt.Errorf("export a packet: %w", err)
+	}
+	size, err := file.Seek(0, io.SeekCurrent)
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, err, "the packet cannot be read back")
+	}
+	describeContent(c, "", "application/vnd.etsi.asic-e+zip", "dalel-"+id+".asice", size)
+	return copyChecked(c, file)
+}

@@ -1,0 +1,156 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+
+	"dalel/httpapi/route"
+	"dalel/internal/fault"
+
+	"github.com/labstack/echo/v4"
+)
+
+// Problem is an error as RFC 9457 writes it.
+type Problem struct {
+	// Type is /problems/<code>.
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+	// Code is stable: clients switch on it.
+	Code    fault.Code     `json:"code"`
+	Reasons []fault.Reason `json:"reasons,omitempty"`
+	// Instance is urn:uuid:<request id>.
+	Instance string `json:"instance"`
+}
+
+const problemType = "application/problem+json"
+
+// statusOf is the one place where codes become statuses: by kind, but for the
+// two codes for which HTTP has a name of its own.
+func statusOf(code fault.Code) int {
+	switch code {
+	case fault.MethodUnknown:
+		return http.StatusMethodNotAllowed
+	case fault.RevisionStale:
+		return http.StatusPreconditionFailed
+	}
+	switch fault.Lookup(code).Kind {
+	case fault.KindInvalid:
+		return http.StatusBadRequest
+	case fault.KindUnauthenticated:
+		return http.StatusUnauthorized
+	case fault.KindForbidden:
+		return http.StatusForbidden
+	case fault.KindNotFound:
+		return http.StatusNotFound
+	case fault.KindConflict:
+		return http.StatusConflict
+	case fault.KindTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case fault.KindUnsupported:
+		return http.StatusUnsupportedMediaType
+	case fault.KindRefused:
+		return http.StatusUnprocessableEntity
+	case fault.KindThrottled:
+		return http.StatusTooManyRequests
+	case fault.KindUnavailable:
+		return http.StatusServiceUnavailable
+	case fault.KindStorageFull:
+		return http.StatusInsufficientStorage
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// asRefusal returns what may be told of an error.
+func asRefusal(err error) *fault.Error {
+	var refusal *fault.Error
+	var router *echo.HTTPError
+	switch {
+	case errors.As(err, &refusal):
+		if fault.Lookup(refusal.Code).Kind == fault.KindInternal {
+			// What is wrong inside is for the log alone.
+			return &fault.Error{Code: refusal.Code, Err: err}
+		}
+		return refusal
+	case errors.As(err, &router):
+		switch router.Code {
+		case http.StatusNotFound:
+			return fault.New(fault.RouteUnknown, "there is nothing at this address")
+		case http.StatusMethodNotAllowed:
+			return fault.New(fault.MethodUnknown, "this method is not allowed here")
+		}
+	case errors.Is(err, syscall.ENOSPC):
+		return fault.Wrap(fault.StorageFull, err, "there is no room left to write")
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return fault.Wrap(fault.Unavailable, err, "it took too long")
+	}
+	return &fault.Error{Code: fault.Internal, Err: err}
+}
+
+// answerError answers a request with a problem, or a page that says the same.
+// An answer that has begun cannot be taken back: its connection is broken, so
+// that nobody takes it for whole.
+func (s *Server) answerError(c echo.Context, r route.Route, caller route.Caller, err error) {
+	refusal := asRefusal(err)
+	status := statusOf(refusal.Code)
+	if errors.As(err, new(absent)) {
+		status = http.StatusNotFound
+	}
+	id, _ := c.Get(keyRequestID).(string)
+	if status >= 500 {
+		s.Log.Error("request failed", "request", id, "route", c.Path(), "code", refusal.Code, "error", err)
+	} else {
+		s.Log.Info("request refused", "request", id, "route", c.Path(), "code", refusal.Code)
+	}
+	if refusal.Code == fault.TokenInvalid {
+		s.failures.note(s.address(c.Request()), time.Now())
+	}
+	if c.Response().Committed {
+		panic(http.ErrAbortHandler)
+	}
+	header := c.Response().Header()
+	for _, name := range []string{"Content-Type", "ETag", "Content-Disposition", "Content-Length", "Repr-Digest", "Digest", "Location", "Link"} {
+		header.Del(name)
+	}
+	header.Set("Cache-Control", "no-store")
+	switch status {
+	case http.StatusUnauthorized:
+		header.Set("WWW-Authenticate", `Bearer realm="dalel"`)
+	case http.StatusTooManyRequests:
+		header.Set("Retry-After", "60")
+	case http.StatusServiceUnavailable:
+		header.Set("Retry-After", "5")
+	}
+	if s.PageError != nil && (r.Page || r.Path == "" && wantsPage(c.Request())) {
+		if err := s.PageError(c, caller, refusal); err != nil {
+			s.Log.Error("an error page failed", "request", id, "route", c.Path(), "error", err)
+		}
+		if c.Response().Committed {
+			return
+		}
+	}
+	problem := Problem{
+		Type: "/problems/" + string(refusal.Code), Title: fault.Lookup(refusal.Code).Title, Status: status,
+		Detail: refusal.Detail, Code: refusal.Code, Reasons: refusal.Reasons, Instance: "urn:uuid:" + id,
+	}
+	encoded, err := json.Marshal(problem)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if err := c.Blob(status, problemType, encoded); err != nil {
+		s.Log.Debug("an answer was not taken", "request", id)
+	}
+}
+
+// wantsPage reports whether somebody looks at an address that is none in a
+// browser.
+func wantsPage(r *http.Request) bool {
+	return !strings.HasPrefix(r.URL.Path, "/api/") && strings.Contains(r.Header.Get("Accept"), "text/html")
+}

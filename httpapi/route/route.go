@@ -1,0 +1,80 @@
+// Package route says what a route is: one row of the one table by which every
+// request is authorised. The JSON interface and the pages each give a list of
+// rows; the server serves what stands in the table and nothing else, and a
+// test visits every row with every kind of caller.
+package route
+
+import (
+	"dalel/domain/access"
+	"dalel/domain/ledger"
+
+	"github.com/labstack/echo/v4"
+)
+
+// Caller is who a request is from, as its token says. The zero Caller is
+// somebody without a token, who reaches public routes only.
+type Caller struct {
+	ledger.Principal
+	// Act is what the caller's commands carry: who, role, session, address,
+	// device, and for commands the idempotency key and the expected revision.
+	Act ledger.Act
+}
+
+// SignedIn reports whether the caller showed a good token.
+func (c Caller) SignedIn() bool { return c.Role != "" }
+
+// Scope says what, beyond the role, decides whether a caller may see what a
+// route is about.
+type Scope string
+
+// The scopes.
+const (
+	// Public: anybody, no token asked for.
+	Public Scope = "public"
+	// Own: the route shows or changes only what belongs to the caller itself,
+	// and there is nothing in the address that could name another's.
+	Own Scope = "own"
+	// Self: the address names a participant, which must be the caller's own
+	// unless the role is operator or auditor.
+	Self Scope = "self"
+	// Document: the address names a document; a participant must be a party
+	// that can see it, and to anybody else it does not exist.
+	Document Scope = "document"
+	// Certificate: the address names a certificate, which must be the
+	// caller's own unless the role is operator or auditor.
+	Certificate Scope = "certificate"
+	// Token: the address names a token, which must be the caller's own unless
+	// the role is operator.
+	Token Scope = "token"
+	// All: everything there is; for operators and auditors alone.
+	All Scope = "all"
+)
+
+// SessionCookie is the cookie in which a browser keeps its token.
+const SessionCookie = "dalel_session"
+
+// Handler answers a request whose caller has one of the route's roles.
+type Handler func(c echo.Context, caller Caller) error
+
+// Route is one row of the table.
+type Route struct {
+	Method string
+	// Path is echo's: parameters are :id.
+	Path string
+	// Name is the operation's name in the description of the interface, or
+	// the page's.
+	Name string
+	// Roles may use the route; empty for a public one, and only for such.
+	Roles []access.Role
+	Scope Scope
+	// Command says that the route changes something: it needs an
+	// Idempotency-Key. A page, whose form cannot send the header, puts the key
+	// of its form into Caller.Act itself.
+	Command bool
+	// Page says that people look at it in a browser: a missing token leads to
+	// the sign-in page, an error is a page too.
+	Page bool
+	// MaxBody is how many bytes of body are taken; 0 for none.
+	MaxBody int64
+	Handler Handler
+}

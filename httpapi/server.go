@@ -1,0 +1,198 @@
+package httpapi
+
+import (
+	"context"
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"dalel/blobs"
+	"dalel/domain/ledger"
+	"dalel/eventstore"
+	"dalel/httpapi/route"
+	"dalel/internal/fault"
+	"dalel/projections"
+
+	"github.com/labstack/echo/v4"
+)
+
+// Models is what is read of the read models; *projections.Models gives it.
+type Models interface {
+	Inbox(ctx context.Context, participant string, page projections.Page) (projections.Result[projections.BoxRow], error)
+	Outbox(ctx context.Context, participant string, page projections.Page) (projections.Result[projections.BoxRow], error)
+	Journal(ctx context.Context, filter projections.JournalFilter, page projections.Page) (projections.Result[projections.JournalRow], error)
+	Documents(ctx context.Context, page projections.Page) (projections.Result[projections.DocumentRow], error)
+	Participants(ctx context.Context, page projections.Page) (projections.Result[projections.Participant], error)
+	Timeline(ctx context.Context, document string, after eventstore.Position, limit int) ([]projections.TimelineRow, error)
+	WaitFor(ctx context.Context, position eventstore.Position) error
+	Changed(ctx context.Context, document string) <-chan struct{}
+}
+
+// Packets exports proof packets.
+type Packets interface {
+	// Export writes the proof packet of a document.
+	Export(ctx context.Context, w io.Writer, document string) error
+}
+
+// Content gives stored content; every blobs.Store does.
+type Content interface {
+	Open(ctx context.Context, digest blobs.Digest) (io.ReadCloser, blobs.Info, error)
+}
+
+// Defaults of [Config].
+const (
+	// DefaultRequests leaves room beside DefaultStreams.
+	DefaultRequests         = 1024
+	DefaultStreams          = 256
+	DefaultStreamsPerCaller = 5
+	// DefaultPackets is small because each packet takes room on disk.
+	DefaultPackets = 4
+	// DefaultFailures is generous: a token cannot be guessed, and several
+	// people share an address.
+	DefaultFailures  = 60
+	DefaultHeartbeat = 15 * time.Second
+)
+
+// waitLimit bounds Dalel-Wait-For.
+const waitLimit = 5 * time.Second
+
+// Config is what a server is made of. Ledger, Models, Packets and Content are
+// needed.
+type Config struct {
+	Ledger  *ledger.Ledger
+	Models  Models
+	Packets Packets
+	Content Content
+	// Pages are further rows of the table, and PageError answers an error on
+	// one of them, or on an address that is none where the client asks for
+	// HTML. Without it a page's error is a problem document too.
+	Pages     []route.Route
+	PageError func(c echo.Context, caller route.Caller, refusal *fault.Error) error
+	// TrustProxy takes the client's address from the last entry of
+	// X-Forwarded-For: right behind a proxy that sets it, and nowhere else.
+	TrustProxy bool
+	// Log is slog.Default() unless set.
+	Log *slog.Logger
+
+	// Requests, Streams and Packets at once; streams of one token at once;
+	// tokens not known from one address in a minute; 0 for the defaults.
+	MaxRequests, MaxStreams, MaxStreamsPerCaller, MaxPackets, MaxFailures int
+	// Heartbeat is how often a stream says that it is alive, and looks whether
+	// its token still is; 0 for the default.
+	Heartbeat time.Duration
+	// Folder is where packets are built before they are sent; "" is the
+	// system's folder for temporary files.
+	Folder string
+}
+
+// Server is the interface as an http.Handler.
+type Server struct {
+	Config
+	echo     *echo.Echo
+	table    []route.Route
+	origins  *http.CrossOriginProtection
+	requests chan struct{}
+	packets  chan struct{}
+	streams  streams
+	failures failures
+	closing  chan struct{}
+	close    sync.Once
+}
+
+// New makes a server. Errors: config.invalid.
+func New(config Config) (*Server, error) {
+	if config.Ledger == nil || config.Models == nil || config.Packets == nil || config.Content == nil {
+		return nil, fault.New(fault.ConfigInvalid, "the HTTP interface needs Ledger, Models, Packets and Content")
+	}
+	fill := func(value *int, otherwise int) {
+		if *value <= 0 {
+			*value = otherwise
+		}
+	}
+	fill(&config.MaxRequests, DefaultRequests)
+	fill(&config.MaxStreams, DefaultStreams)
+	fill(&config.MaxStreamsPerCaller, DefaultStreamsPerCaller)
+	fill(&config.MaxPackets, DefaultPackets)
+	fill(&config.MaxFailures, DefaultFailures)
+	if config.Heartbeat <= 0 {
+		config.Heartbeat = DefaultHeartbeat
+	}
+	if config.Log == nil {
+		config.Log = slog.Default()
+	}
+	s := &Server{
+		Config: config, echo: echo.New(), origins: http.NewCrossOriginProtection(),
+		requests: make(chan struct{}, config.MaxRequests), packets: make(chan struct{}, config.MaxPackets),
+		streams:  streams{total: config.MaxStreams, each: config.MaxStreamsPerCaller},
+		failures: failures{limit: config.MaxFailures},
+		closing:  make(chan struct{}),
+	}
+	s.table = append(s.routes(), config.Pages...)
+	s.echo.HideBanner, s.echo.HidePort = true, true
+	s.echo.Logger.SetOutput(io.Discard)
+	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.answerError(c, route.Route{}, route.Caller{}, err) }
+	s.echo.Pre(s.around)
+	seen := map[string]bool{}
+	for _, r := range s.table {
+		key := r.Method + " " + r.Path
+		if seen[key] {
+			return nil, fault.New(fault.ConfigInvalid, "two routes for %s", key)
+		}
+		seen[key] = true
+		if err := checkRow(r); err != nil {
+			return nil, err
+		}
+		s.echo.Add(r.Method, r.Path, s.serve(r))
+	}
+	return s, nil
+}
+
+// checkRow refuses a row that would let somebody in by omission.
+func checkRow(r route.Route) error {
+	name := r.Method + " " + r.Path
+	switch {
+	case r.Handler == nil || r.Name == "":
+		return fault.New(fault.ConfigInvalid, "%s has no handler or no name", name)
+	case (r.Scope == route.Public) != (len(r.Roles) == 0):
+		return fault.New(fault.ConfigInvalid, "%s: a route has roles unless it is public", name)
+	}
+	switch r.Scope {
+	case route.Public, route.Own, route.All, route.Self, route.Document, route.Certificate, route.Token:
+		return nil
+	default:
+		return fault.New(fault.ConfigInvalid, "%s: no such scope: %q", name, string(r.Scope))
+	}
+}
+
+// Routes returns the table, for tests and for the description.
+func (s *Server) Routes() []route.Route { return append([]route.Route(nil), s.table...) }
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+
+// Close ends the live streams; further ones end at once.
+func (s *Server) Close() { s.close.Do(func() { close(s.closing) }) }
+
+// NewHTTPServer returns an http.Server for s with its time-outs set: 10 s for
+// a request's header, two minutes between requests. Bodies and answers have
+// deadlines of their own that move on as long as bytes do, since a file of
+// 4 GiB takes its time. Its Shutdown ends the live streams.
+func NewHTTPServer(s *Server) *http.Server {
+	server := &http.Server{
+		Handler: s, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		// What net/http reports here names clients' addresses.
+		ErrorLog: log.New(faceless{s.Log}, "", 0),
+	}
+	server.RegisterOnShutdown(s.Close)
+	return server
+}
+
+type faceless struct{ log *slog.Logger }
+
+func (f faceless) Write(p []byte) (int, error) {
+	f.log.Debug("a connection failed")
+	return len(p), nil
+}

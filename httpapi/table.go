@@ -1,0 +1,90 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"dalel/domain/access"
+	"dalel/domain/document"
+	"dalel/domain/ledger"
+	"dalel/httpapi/route"
+)
+
+// prefix is where the JSON interface lies.
+const prefix = "/api/v1"
+
+// routes is the JSON interface's part of the table.
+func (s *Server) routes() []route.Route {
+	const (
+		participant = access.RoleParticipant
+		auditor     = access.RoleAuditor
+		operator    = access.RoleOperator
+	)
+	type roles = []access.Role
+	var (
+		all      = roles{participant, auditor, operator}
+		readers  = roles{participant, auditor}
+		managers = roles{participant, operator}
+	)
+	get := func(path, name string, who roles, scope route.Scope, handler route.Handler) route.Route {
+		return route.Route{Method: http.MethodGet, Path: prefix + path, Name: name, Roles: who, Scope: scope, Handler: handler}
+	}
+	command := func(method, path, name string, who roles, scope route.Scope, body int64, handler route.Handler) route.Route {
+		return route.Route{Method: method, Path: prefix + path, Name: name, Roles: who, Scope: scope, Command: true, MaxBody: body, Handler: handler}
+	}
+	post := func(path, name string, who roles, scope route.Scope, body int64, handler route.Handler) route.Route {
+		return command(http.MethodPost, path, name, who, scope, body, handler)
+	}
+	const file = "/documents/:id/files/:name"
+	head := get(file, "headFile", readers, route.Document, s.headFile)
+	head.Method = http.MethodHead
+	return []route.Route{
+		{Method: http.MethodGet, Path: "/openapi.yaml", Name: "getDescription", Scope: route.Public, Handler: s.description},
+		{Method: http.MethodGet, Path: "/healthz", Name: "getHealth", Scope: route.Public, Handler: s.health},
+		{Method: http.MethodGet, Path: "/problems/:code", Name: "getProblemType", Scope: route.Public, Handler: s.problemType},
+
+		get("/me", "getMe", all, route.Own, s.me),
+		post("/participants", "registerParticipant", roles{operator}, route.All, maxJSON, s.registerParticipant),
+		get("/participants", "listParticipants", roles{operator, auditor}, route.All, s.participants),
+		get("/participants/:id", "getParticipant", all, route.Self, s.participant),
+		post("/participants/:id/activation", "activateParticipant", roles{operator}, route.All, maxJSON, s.activate),
+		post("/participants/:id/employees", "addEmployee", managers, route.Self, maxJSON, s.addEmployee),
+		command(http.MethodPut, "/participants/:id/employees/:person", "changeEmployee", managers, route.Self, maxJSON, s.changeEmployee),
+		command(http.MethodDelete, "/participants/:id/employees/:person", "removeEmployee", managers, route.Self, 0, s.removeEmployee),
+		post("/participants/:id/certificates", "registerCertificate", managers, route.Self, 2*ledger.MaxCertificateBytes, s.registerCertificate),
+
+		get("/certificates/:fingerprint", "getCertificate", all, route.Certificate, s.certificate),
+		get("/certificates/:fingerprint/certificate.cer", "downloadCertificate", all, route.Certificate, s.downloadCertificate),
+		post("/certificates/:fingerprint/compromise", "reportCompromise", managers, route.Certificate, maxJSON, s.compromise),
+		post("/certificates/:fingerprint/resumption", "resumeCertificate", managers, route.Certificate, maxJSON, s.resume),
+		post("/certificates/:fingerprint/annulment", "annulCertificate", managers, route.Certificate, maxJSON, s.annul),
+
+		post("/tokens", "issueToken", roles{operator}, route.All, maxJSON, s.issueToken),
+		command(http.MethodDelete, "/tokens/:id", "revokeToken", all, route.Token, 0, s.revokeToken),
+
+		post("/documents", "createDocument", roles{participant}, route.Own, maxJSON, s.createDocument),
+		get("/documents", "listDocuments", roles{auditor}, route.All, s.documents),
+		get("/documents/:id", "getDocument", readers, route.Document, s.document),
+		command(http.MethodPut, "/documents/:id/details", "describeDocument", roles{participant}, route.Document, maxJSON, s.describe),
+		command(http.MethodPut, file, "putFile", roles{participant}, route.Document, document.MaxFileBytes, s.putFile),
+		get(file, "getFile", readers, route.Document, s.getFile),
+		head,
+		command(http.MethodDelete, file, "removeFile", roles{participant}, route.Document, 0, s.removeFile),
+		post("/documents/:id/send", "sendDocument", roles{participant}, route.Document, maxJSON, s.send),
+		post("/documents/:id/views", "viewDocument", roles{participant}, route.Document, 0, s.plain((*ledger.Ledger).ViewDocument)),
+		post("/documents/:id/acknowledgement", "acknowledgeDocument", roles{participant}, route.Document, 0, s.plain((*ledger.Ledger).AcknowledgeDocument)),
+		post("/documents/:id/signatures", "signDocument", roles{participant}, route.Document, maxSignatures, s.sign),
+		get("/documents/:id/signatures/:n/cms", "getSignature", readers, route.Document, s.signatureFile),
+		post("/documents/:id/approval", "approveDocument", roles{participant}, route.Document, 0, s.plain((*ledger.Ledger).ApproveDocument)),
+		post("/documents/:id/rejection", "rejectDocument", roles{participant}, route.Document, maxJSON, s.reasoned((*ledger.Ledger).RejectDocument)),
+		post("/documents/:id/revocation", "revokeDocument", roles{participant}, route.Document, maxJSON, s.reasoned((*ledger.Ledger).RevokeDocument)),
+		post("/documents/:id/revocation/consent", "consentToRevocation", roles{participant}, route.Document, 0, s.plain((*ledger.Ledger).ConsentToRevocation)),
+		post("/documents/:id/revocation/refusal", "refuseRevocation", roles{participant}, route.Document, maxJSON, s.reasoned((*ledger.Ledger).DeclineRevocation)),
+		get("/documents/:id/timeline", "getTimeline", readers, route.Document, s.timeline),
+		get("/documents/:id/timeline/live", "followTimeline", readers, route.Document, s.live),
+		get("/documents/:id/packet", "getPacket", readers, route.Document, s.packet),
+
+		get("/inbox", "getInbox", readers, route.Own, s.inbox),
+		get("/outbox", "getOutbox", readers, route.Own, s.outbox),
+		get("/journal", "getJournal", all, route.Own, s.journal),
+	}
+}

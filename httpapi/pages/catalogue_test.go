@@ -1,0 +1,164 @@
+package pages
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"dalel/domain/access"
+	"dalel/domain/document"
+	"dalel/domain/participant"
+	"dalel/domain/signature"
+	"dalel/internal/fault"
+	"dalel/projections"
+
+	"github.com/stretchr/testify/require"
+)
+
+// fromCode are the keys that are made from names which the code lists.
+func fromCode() map[string]bool {
+	keys := map[string]bool{}
+	add := func(prefix string, names ...string) {
+		for _, name := range names {
+			keys[prefix+name] = true
+		}
+	}
+	for _, d := range document.Events() {
+		add("event.", d.Zero.EventType())
+	}
+	for _, d := range fault.Catalogue() {
+		add("fault.", string(d.Code))
+	}
+	for _, d := range signature.Definitions() {
+		add("reason.", d.Code)
+	}
+	add("kind.", texts(document.Kinds())...)
+	add("status.", string(projections.StatusDraft))
+	add("status.", texts(statuses())...)
+	add("state.", texts([]projections.State{
+		projections.StatePending, projections.StateDelivered, projections.StateViewed, projections.StateAcknowledged,
+		projections.StateSigned, projections.StateApproved, projections.StateRejected,
+	})...)
+	add("role.", texts([]document.Role{document.RoleSign, document.RoleApprove, document.RoleRead})...)
+	add("method.", texts([]document.Method{document.MethodCertificate, document.MethodCode})...)
+	add("direction.", texts([]projections.Direction{projections.In, projections.Out})...)
+	add("participant-kind.", texts([]participant.Kind{participant.NaturalPerson, participant.SoleTrader, participant.LegalEntity, participant.NonResident})...)
+	add("participant-status.", projections.ParticipantRegistered, projections.ParticipantActive)
+	add("access-role.", texts([]access.Role{access.RoleParticipant, access.RoleAuditor, access.RoleOperator})...)
+	for _, a := range (&Pages{}).actions() {
+		add("action.", a.name)
+		add("done.", a.name)
+	}
+	return keys
+}
+
+// fromSource are the keys that templates and handlers name in full.
+func fromSource(t *testing.T) map[string]bool {
+	t.Helper()
+	keys := map[string]bool{}
+	quoted := regexp.MustCompile(`"([a-z-]+(?:\.[A-Za-z-]+)+)"`)
+	inTemplate := regexp.MustCompile(`\.T "([^"]+)"`)
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		for _, found := range quoted.FindAllStringSubmatch(string(text), -1) {
+			keys[found[1]] = true
+		}
+	}
+	templates, err := fs.Glob(templateFiles, "templates/*.html")
+	require.NoError(t, err)
+	for _, name := range templates {
+		text, err := fs.ReadFile(templateFiles, name)
+		require.NoError(t, err)
+		for _, found := range inTemplate.FindAllStringSubmatch(string(text), -1) {
+			keys[found[1]] = true
+		}
+	}
+	return keys
+}
+
+func TestEveryWordOfTheCodeStandsInTheCatalogueInThreeLanguages(t *testing.T) {
+	c, err := readCatalogue(messages)
+	require.NoError(t, err)
+	for key := range fromCode() {
+		require.True(t, c.has(key), "no message %s", key)
+	}
+	templates := regexp.MustCompile(`^(layout|parts|[a-z]+)\.html$`)
+	for key := range fromSource(t) {
+		if templates.MatchString(key) {
+			continue
+		}
+		require.True(t, c.has(key), "no message %s", key)
+	}
+}
+
+func TestNoMessageStandsInTheCatalogueInVain(t *testing.T) {
+	c, err := readCatalogue(messages)
+	require.NoError(t, err)
+	code, source := fromCode(), fromSource(t)
+	var idle []string
+	for key := range c {
+		if !code[key] && !source[key] {
+			idle = append(idle, key)
+		}
+	}
+	require.Empty(t, idle, "messages that nobody shows")
+}
+
+func TestRussianAndKazakhAreWrittenInCyrillicAndEnglishInLatin(t *testing.T) {
+	c, err := readCatalogue(messages)
+	require.NoError(t, err)
+	letters := regexp.MustCompile(`\{[a-z]+\}|SHA-256|CMS|ZIP|\.p7s|UTC\+5`)
+	cyrillic, latin := regexp.MustCompile(`\p{Cyrillic}`), regexp.MustCompile(`\p{Latin}`)
+	for key, row := range c {
+		for i, language := range Languages() {
+			for _, form := range row[i] {
+				text := letters.ReplaceAllString(form, "")
+				if language == English {
+					require.False(t, cyrillic.MatchString(text), "%s in %s: %s", key, language, form)
+				} else {
+					require.False(t, latin.MatchString(text), "%s in %s: %s", key, language, form)
+				}
+			}
+		}
+	}
+}
+
+func TestABrokenCatalogueIsRefused(t *testing.T) {
+	for text, want := range map[string]string{
+		"a.b | один | бір":                        "cells",
+		"a.b | один | бір | one\na.b | x | y | z": "twice",
+		"a.b | один {n} | бір | one":              "placeholders",
+		"a.b | один ~ два | бір | one ~ two":      "forms",
+		"a.b | один |   | one":                    "empty",
+	} {
+		_, err := readCatalogue(text)
+		require.ErrorContains(t, err, want, text)
+	}
+}
+
+func TestNumbersTakeTheFormThatTheirLanguageAsksFor(t *testing.T) {
+	c, err := readCatalogue(messages)
+	require.NoError(t, err)
+	for n, want := range map[int]string{
+		0: "Показано 0 документов", 1: "Показан 1 документ", 2: "Показано 2 документа", 4: "Показано 4 документа", 5: "Показано 5 документов",
+		11: "Показано 11 документов", 12: "Показано 12 документов", 21: "Показан 21 документ", 22: "Показано 22 документа", 111: "Показано 111 документов",
+	} {
+		require.Equal(t, want, c.text(Russian, "list.shown", "n", n))
+	}
+	require.Equal(t, "1 document shown", c.text(English, "list.shown", "n", 1))
+	require.Equal(t, "0 documents shown", c.text(English, "list.shown", "n", 0))
+	require.Equal(t, "21 құжат көрсетілген", c.text(Kazakh, "list.shown", "n", 21))
+}
+
+func TestAMessageThatIsNotThereCanBeSeen(t *testing.T) {
+	require.Equal(t, "⟦no.such⟧", catalogue{}.text(English, "no.such"))
+}

@@ -1,0 +1,32 @@
+// Package pages is what people see in a browser: inbox, outbox, journal, one
+// document with its parties, files, signatures and timeline, in Russian,
+// Kazakh and English.
+//
+// Pages are HTML made here, with one style sheet, one small script and nothing
+// from any other place; without the script all of it works but the timeline
+// that updates by itself. No page holds a script or a style of its own, so the
+// server can forbid both (Content-Security-Policy). What a page shows goes
+// through html/template, which escapes it; there is no template.HTML in here.
+//
+// Every word stands in one catalogue, messages.txt, in all three languages.
+// Tests keep it whole: each event type, status, kind and error code of the
+// ledger has its text there, and no text is there in vain.
+//
+// # Signing in
+//
+// The session is a cookie that holds the access token: HttpOnly, so that no
+// script reads it, and SameSite=Strict, so that no other site can act with it.
+// A link /signin?token=… signs in by itself. A browser does not send a Strict
+// cookie along with a navigation that another site began, redirects included,
+// so the answer is no redirect but a page of our own that goes on at once: it
+// takes the place of the link in the tab's history, and its Referrer-Policy
+// keeps the token from everybody else. Such a link is as good as the token; it
+// is for demonstrations and for an operator who hands a token out in person.
+//
+// # What is shown to whom
+//
+// The table of routes says which role sees which page. What belongs to a
+// document is read with the caller's own act, so the ledger itself refuses
+// what the caller may not see. A recipient who opens a document is recorded,
+// before it is shown: if that fails, so does the page.
+package pages

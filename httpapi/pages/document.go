@@ -1,0 +1,449 @@
+package pages
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"dalel/domain/access"
+	"dalel/domain/certificate"
+	"dalel/domain/document"
+	"dalel/domain/signature"
+	"dalel/eventstore"
+	"dalel/httpapi/route"
+	"dalel/internal/fault"
+	"dalel/projections"
+
+	"github.com/labstack/echo/v4"
+)
+
+// timelinePage is how many events a document's page shows at once. A document
+// with a hundred recipients has some five hundred.
+const timelinePage = 500
+
+// documentView is the page of one document.
+type documentView struct {
+	frame
+	ID, Kind, Heading string
+	Status            badge
+	// Number is empty before completion, and NumberToCome says that there
+	// can still be one.
+	Number                []string
+	NumberToCome          bool
+	SenderNumber, OwnDate string
+	Sum                   string
+	Sent, Completed       *moment
+	EndReason             string
+	Packet                string
+	Fallen                string
+	Proposal              *proposalView
+	Parties               []partyView
+	Files                 []fileView
+	Signatures            []signatureView
+	Timeline              []eventView
+	TimelineNext          string
+	TimelineFirst         string
+	// Live is the address of the stream of changes, "" where the page does
+	// not show the newest events.
+	Live    string
+	Actions []actionView
+}
+
+type proposalView struct{ Reason, Consents string }
+
+type partyView struct {
+	Name, Role, Order, State, Attempts string
+	You, Turn                          bool
+	Deadline                           *moment
+	Overdue                            bool
+	Steps                              []stepView
+}
+
+type stepView struct {
+	Text string
+	At   moment
+}
+
+type fileView struct {
+	Name, Type, Size, Hash, Href string
+}
+
+type signatureView struct {
+	Who, Method, Certificate, Algorithm, Owner string
+	Seal                                       bool
+	Verdict, Standing                          badge
+	// Now is what else is true of the certificate today.
+	Now         string
+	Moment      moment
+	Basis       string
+	Claimed     *moment
+	Compromised *moment
+	Files       []signedFileView
+}
+
+type signedFileView struct {
+	Name    string
+	Verdict badge
+	Reasons []string
+}
+
+type eventView struct {
+	Class, Title, Who string
+	Position          string
+	Revision          string
+	At                moment
+	Facts             []factView
+}
+
+type factView struct {
+	Label, Text string
+	// Code is for hashes and numbers, which are set in one width.
+	Code  bool
+	Alarm bool
+}
+
+func (p *Pages) document(c echo.Context, caller route.Caller) error {
+	ctx, id := c.Request().Context(), c.Param("id")
+	snapshot, err := p.ledger.Document(ctx, caller.Act, id)
+	if err != nil {
+		return err
+	}
+	if you, ok := snapshot.State.Party(caller.By.Participant); ok && caller.Role == access.RoleParticipant &&
+		caller.By.Participant != snapshot.State.Sender && you.ViewedAt == nil {
+		// Recorded before it is shown; the ledger does it once.
+		seen, err := p.ledger.ViewDocument(ctx, caller.Act, id)
+		if err != nil {
+			return err
+		}
+		if err := p.models.WaitFor(ctx, seen.Position); err != nil && !fault.Is(err, fault.PositionNotReady) {
+			return err
+		}
+		if snapshot, err = p.ledger.Document(ctx, caller.Act, id); err != nil {
+			return err
+		}
+	}
+	s := snapshot.State
+	after, err := strconv.ParseUint("0"+c.QueryParam("after"), 10, 64)
+	if err != nil {
+		return fault.New(fault.CursorInvalid, "not a position")
+	}
+	rows, err := p.models.Timeline(ctx, id, eventstore.Position(after), timelinePage+1)
+	if err != nil {
+		return err
+	}
+	v := documentView{frame: p.frame(c, caller, "document"), ID: id, Heading: s.Details.Title}
+	v.Title = s.Details.Title
+	v.Outcome = p.outcome(c, v.words)
+	address := "/documents/" + url.PathEscape(id)
+	api := "/api/v1/documents/" + url.PathEscape(id)
+	if after > 0 {
+		v.TimelineFirst = address + "#timeline"
+	}
+	if len(rows) > timelinePage {
+		rows = rows[:timelinePage]
+		v.TimelineNext = address + "?after=" + strconv.FormatUint(uint64(rows[timelinePage-1].Position), 10) + "#timeline"
+	} else {
+		v.Live = api + "/timeline/live"
+	}
+	facts := make([]projections.Facts, len(rows))
+	ids := []string{s.Sender}
+	for i, row := range rows {
+		if err := json.Unmarshal(row.Facts, &facts[i]); err != nil {
+			return fault.Wrap(fault.EventInvalid, err, "the facts of an event cannot be read")
+		}
+		ids = append(ids, row.Actor, row.OnBehalfOf, row.Party)
+		ids = slices.Concat(ids, facts[i].Recipients, facts[i].Parties, facts[i].Standing)
+	}
+	for _, party := range s.Parties {
+		ids = append(ids, party.Participant)
+	}
+	n, err := p.lookup(ctx, v.words, slices.DeleteFunc(ids, func(id string) bool { return id == "" })...)
+	if err != nil {
+		return err
+	}
+	v.describe(s, n, caller, p.clock())
+	v.Packet = api + "/packet"
+	for _, f := range s.Files {
+		v.Files = append(v.Files, fileView{
+			Name: f.Name, Type: f.MediaType, Size: v.size(f.Size), Hash: f.SHA256,
+			Href: api + "/files/" + url.PathEscape(f.Name),
+		})
+	}
+	if v.Signatures, err = p.signatures(ctx, v.words, n, s); err != nil {
+		return err
+	}
+	for i, row := range rows {
+		v.Timeline = append(v.Timeline, n.event(row, facts[i]))
+	}
+	if caller.Role == access.RoleParticipant {
+		v.Actions = v.offered(s, caller.By.Participant, p.clock())
+		for i := range v.Actions {
+			v.Actions[i].Href = address + "/" + v.Actions[i].Name
+		}
+	}
+	return p.render(c, http.StatusOK, "document", v)
+}
+
+// describe fills in what the document says of itself and its route.
+func (v *documentView) describe(s document.State, n names, caller route.Caller, now time.Time) {
+	v.Kind = v.T("kind." + string(s.Details.Kind))
+	v.Status = v.status(projections.Status(s.Status), s.Compromised())
+	v.Number, v.NumberToCome = parts(s.Number), s.Status == document.Draft || s.Status == document.Awaiting
+	v.SenderNumber, v.Sum = s.Details.Number, v.Lang.money(s.Details.Sum)
+	if s.Details.Date != "" {
+		v.OwnDate = v.Lang.ownDate(s.Details.Date)
+	}
+	v.Sent, v.Completed, v.EndReason = v.Lang.momentOf(s.SentAt), v.Lang.momentOf(s.CompletedAt), s.EndReason
+	if s.Proposal != nil {
+		v.Proposal = &proposalView{Reason: s.Proposal.Reason, Consents: n.all(s.Proposal.Consents)}
+	}
+	var fallen []string
+	for _, sig := range s.Signatures {
+		if sig.FallenBy != "" && !slices.Contains(fallen, sig.Party) {
+			fallen = append(fallen, sig.Party)
+		}
+	}
+	v.Fallen = n.all(fallen)
+	for _, party := range s.Parties {
+		v.Parties = append(v.Parties, v.party(s, party, n, caller, now))
+	}
+}
+
+func (v *documentView) party(s document.State, party document.Party, n names, caller route.Caller, now time.Time) partyView {
+	sender := party.Participant == s.Sender
+	view := partyView{
+		Name: n.of(party.Participant), You: caller.Role == access.RoleParticipant && party.Participant == caller.By.Participant,
+		Turn: s.IsTurn(party.Participant),
+	}
+	if party.Role != "" {
+		view.Role = v.T("role." + string(party.Role))
+	}
+	if sender {
+		view.Order = v.T("party.sender")
+	} else {
+		view.Order = v.T("party.order", "n", party.Order)
+	}
+	if party.Attempts > 0 {
+		view.Attempts = v.T("party.attempts", "n", party.Attempts)
+	}
+	if party.Deadline != nil {
+		view.Deadline = v.Lang.momentOf(party.Deadline)
+		view.Overdue = s.Status == document.Awaiting && party.Outcome == "" && party.Role != document.RoleRead && !now.Before(*party.Deadline)
+	}
+	step := func(key string, at *time.Time) {
+		if at != nil {
+			view.Steps = append(view.Steps, stepView{Text: v.T(key), At: v.Lang.moment(*at)})
+		}
+	}
+	step("party.delivered", party.DeliveredAt)
+	step("party.viewed", party.ViewedAt)
+	step("party.acknowledged", party.AcknowledgedAt)
+	if party.Outcome != "" {
+		step("state."+string(party.Outcome), party.ActedAt)
+	}
+	switch {
+	case party.Outcome != "":
+		view.State = v.T("state." + string(party.Outcome))
+	case sender && party.Role == "":
+	case sender:
+		view.State = v.state(projections.StatePending, projections.RoleSender)
+	case party.AcknowledgedAt != nil:
+		view.State = v.state(projections.StateAcknowledged, "")
+	case party.ViewedAt != nil:
+		view.State = v.state(projections.StateViewed, "")
+	case party.DeliveredAt != nil:
+		view.State = v.state(projections.StateDelivered, "")
+	default:
+		view.State = v.state(projections.StatePending, "")
+	}
+	return view
+}
+
+func (w words) verdict(status signature.Status) badge {
+	switch status {
+	case signature.Valid:
+		return badge{"signed", w.T("verdict.valid")}
+	case signature.Invalid:
+		return badge{"rejected", w.T("verdict.invalid")}
+	default:
+		return badge{"unknown", w.T("verdict.unknown")}
+	}
+}
+
+// signatures tells of every signature what was found when it came and what is
+// known of its key now.
+func (p *Pages) signatures(ctx context.Context, w words, n names, s document.State) ([]signatureView, error) {
+	var list []signatureView
+	for _, sig := range s.Signatures {
+		view := signatureView{
+			Who: n.of(sig.Party), Method: w.T("method." + string(sig.Method)), Certificate: sig.Certificate, Seal: sig.Seal,
+			Moment: w.Lang.moment(sig.SignedAt), Basis: w.T("signature.received"),
+			Standing: badge{"signed", w.T("signature.standing")},
+		}
+		if sig.TrustedTime {
+			view.Basis = w.T("signature.trusted")
+		}
+		held, err := p.ledger.Certificate(ctx, sig.Certificate)
+		if err != nil && !fault.Is(err, fault.CertificateUnknown) {
+			return nil, err
+		}
+		view.Owner = held.State.Name
+		view.Compromised = w.Lang.momentOf(held.State.CompromisedFrom)
+		// A compromise counts from when it is known, and not only from when
+		// the document has been marked.
+		switch from := held.State.CompromisedFrom; {
+		case sig.FallenBy != "", from != nil && !sig.SignedAt.Before(*from):
+			view.Standing = badge{"rejected", w.T("signature.fallen")}
+		case from != nil:
+			view.Standing = badge{"signed", w.T("signature.before")}
+		}
+		switch held.State.Status {
+		case certificate.StatusSuspended:
+			view.Now = w.T("signature.suspended")
+		case certificate.StatusAnnulled:
+			view.Now = w.T("signature.annulled")
+		}
+		overall := signature.Valid
+		for _, fs := range sig.Signatures {
+			file := signedFileView{Name: fileName(s, fs.File), Verdict: w.verdict(fs.Verdict.Status)}
+			for _, r := range fs.Verdict.Reasons {
+				file.Reasons = append(file.Reasons, w.reason(r.Code, r.Detail))
+			}
+			for _, signer := range fs.Verdict.Signers {
+				for _, r := range signer.Reasons {
+					if text := w.reason(r.Code, r.Detail); !slices.Contains(file.Reasons, text) {
+						file.Reasons = append(file.Reasons, text)
+					}
+				}
+				if signer.Certificate == sig.Certificate {
+					view.Algorithm, view.Claimed = signer.Algorithm, w.Lang.momentOf(signer.ClaimedAt)
+				}
+			}
+			if fs.Verdict.Status == signature.Invalid || overall == signature.Valid {
+				overall = fs.Verdict.Status
+			}
+			view.Files = append(view.Files, file)
+		}
+		if len(sig.Signatures) == 0 {
+			overall = signature.Unknown
+		}
+		view.Verdict = w.verdict(overall)
+		list = append(list, view)
+	}
+	return list, nil
+}
+
+func fileName(s document.State, hash string) string {
+	for _, f := range s.Files {
+		if f.SHA256 == hash {
+			return f.Name
+		}
+	}
+	return hash
+}
+
+// classes say how an event of the timeline stands out.
+func class(eventType string) string {
+	switch eventType {
+	case document.KeyCompromised{}.EventType(), document.Rejected{}.EventType():
+		return "alarm"
+	case document.SignatureRefused{}.EventType(), document.Revoked{}.EventType(), document.Expired{}.EventType(),
+		document.RevocationProposed{}.EventType(), document.RevocationDeclined{}.EventType():
+		return "warn"
+	case document.Signed{}.EventType(), document.Approved{}.EventType(), document.Completed{}.EventType():
+		return "good"
+	}
+	return "plain"
+}
+
+// event tells of one event.
+func (n names) event(row projections.TimelineRow, f projections.Facts) eventView {
+	view := eventView{
+		Class: class(row.Type), Title: n.or("event."+row.Type, row.Type), At: n.Lang.moment(row.RecordedAt),
+		Position: strconv.FormatUint(uint64(row.Position), 10), Revision: strconv.FormatUint(uint64(row.Revision), 10),
+		Who: n.T("event.by", "who", n.of(row.Actor)),
+	}
+	if row.OnBehalfOf != "" {
+		view.Who = n.T("event.onbehalf", "who", n.of(row.Actor), "party", n.of(row.OnBehalfOf))
+	}
+	fact := func(key, text string) {
+		if text != "" {
+			view.Facts = append(view.Facts, factView{Label: n.T(key), Text: text})
+		}
+	}
+	mono := func(key, text string) {
+		if text != "" {
+			view.Facts = append(view.Facts, factView{Label: n.T(key), Text: text, Code: true})
+		}
+	}
+	when := func(key string, at *time.Time) {
+		if at != nil {
+			fact(key, n.Lang.moment(*at).Text)
+		}
+	}
+	if row.Party != "" && row.Party != row.Actor && row.Party != row.OnBehalfOf {
+		fact("fact.party", n.of(row.Party))
+	}
+	if f.Kind != "" {
+		fact("fact.kind", n.T("kind."+string(f.Kind)))
+	}
+	fact("fact.title", f.Title)
+	fact("fact.sendernumber", f.SenderNumber)
+	if f.File != "" {
+		text := f.File
+		if f.Size > 0 {
+			text += " (" + n.size(f.Size) + ")"
+		}
+		fact("fact.file", text)
+	}
+	mono("fact.hash", f.SHA256)
+	mono("fact.replaces", f.Replaces)
+	if len(f.Recipients) > 0 {
+		fact("fact.recipients", n.all(f.Recipients))
+	}
+	if f.SenderSigns {
+		view.Facts = append(view.Facts, factView{Label: n.T("fact.sendersigns"), Text: n.T("app.yes")})
+	}
+	if f.Method != "" {
+		fact("fact.method", n.T("method."+string(f.Method)))
+	}
+	if f.Verdict != "" {
+		fact("fact.verdict", n.verdict(signature.Status(f.Verdict)).Text)
+	}
+	if f.Signatures > 0 {
+		fact("fact.files", strconv.Itoa(f.Signatures))
+	}
+	mono("fact.certificate", f.Certificate)
+	if f.Code != "" {
+		fact("fact.refused", n.fault(fault.Code(f.Code)))
+	}
+	fact("fact.reason", f.Reason)
+	mono("fact.number", f.Number)
+	if f.AfterCompletion {
+		view.Facts = append(view.Facts, factView{Label: n.T("fact.after"), Text: n.T("app.yes")})
+	}
+	late := row.Type == document.Expired{}.EventType()
+	if len(f.Parties) > 0 {
+		key := "fact.fallen"
+		if late {
+			key = "fact.late"
+		}
+		view.Facts = append(view.Facts, factView{Label: n.T(key), Text: n.all(f.Parties), Alarm: !late})
+	}
+	if len(f.Standing) > 0 {
+		fact("fact.standing", n.all(f.Standing))
+	}
+	when("fact.deadline", f.Deadline)
+	when("fact.from", f.CompromisedFrom)
+	mono("fact.notice", f.Notice)
+	// The event's own moment is told where it is another than that of its
+	// recording.
+	if f.At != nil && f.At.Sub(row.RecordedAt).Abs() >= time.Second {
+		when("fact.at", f.At)
+	}
+	return view
+}

@@ -1,0 +1,54 @@
+package pages
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"dalel/domain/document"
+
+	"github.com/stretchr/testify/require"
+)
+
+// plain has ordinary spaces in place of those that do not break.
+func plain(text string) string { return strings.ReplaceAll(text, nbsp, " ") }
+
+func TestMoneyIsWrittenAsEachLanguageDoes(t *testing.T) {
+	sum := func(minor, currency string) *document.Sum { return &document.Sum{Minor: minor, Currency: currency} }
+	require.Equal(t, "1 250 000,00 ₸", plain(Russian.money(sum("125000000", "KZT"))))
+	require.Equal(t, "1 250 000,00 ₸", plain(Kazakh.money(sum("125000000", "KZT"))))
+	require.Equal(t, "1,250,000.00 ₸", plain(English.money(sum("125000000", "KZT"))))
+	require.Equal(t, "0,07 ₸", plain(Russian.money(sum("7", "KZT"))))
+	require.Equal(t, "0,00 CNY", plain(Russian.money(sum("0", "CNY"))))
+	require.Equal(t, "9 999 999 999 999 999,99 ₸", plain(Russian.money(sum("999999999999999999", "KZT"))))
+	require.Empty(t, Russian.money(nil))
+}
+
+func TestMomentsAreThoseOfKazakhstan(t *testing.T) {
+	at := time.Date(2026, 12, 31, 19, 0, 1, 500, time.UTC)
+	require.Equal(t, "1 января 2027 г., 00:00:01", plain(Russian.moment(at).Text))
+	require.Equal(t, "2027 жылғы 1 қаңтар, 00:00:01", plain(Kazakh.moment(at).Text))
+	require.Equal(t, "1 January 2027, 00:00:01", plain(English.moment(at).Text))
+	require.Equal(t, "2026-12-31T19:00:01.0000005Z", Russian.moment(at).ISO)
+	require.Equal(t, "01.01.2027 00:00", plain(Russian.moment(at).Short))
+}
+
+func TestADocumentsOwnDateHasNoZone(t *testing.T) {
+	require.Equal(t, "20 ноября 2026 г.", plain(Russian.ownDate("2026-11-20")))
+	require.Equal(t, "no date", Russian.ownDate("no date"))
+}
+
+func TestANumberIsPartedForTheEyeAlone(t *testing.T) {
+	require.Equal(t, []string{"4821", "0093", "4711", "3025", "8864"}, parts("48210093471130258864"))
+	require.Empty(t, parts(""))
+}
+
+func TestSizesAreWrittenInUnitsOf1024(t *testing.T) {
+	c, err := readCatalogue(messages)
+	require.NoError(t, err)
+	russian, english := words{Russian, c}, words{English, c}
+	require.Equal(t, "1 байт", russian.size(1))
+	require.Equal(t, "812 байт", russian.size(812))
+	require.Equal(t, "1,5 КиБ", russian.size(1536))
+	require.Equal(t, "4.0 GiB", english.size(4<<30))
+}

@@ -1,0 +1,502 @@
+package pages
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"mime"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"dalel/domain/access"
+	"dalel/domain/certificate"
+	"dalel/domain/document"
+	"dalel/domain/ledger"
+	"dalel/eventstore"
+	"dalel/httpapi/route"
+	"dalel/internal/fault"
+	"dalel/projections"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/text/language"
+)
+
+const (
+	languageCookie = "dalel_language"
+	// outcomeCookie carries the outcome of an action over the redirect that
+	// follows it. It is a cookie and no parameter, so that no link can make a
+	// page say what did not happen.
+	outcomeCookie = "dalel_outcome"
+
+	maxFormBytes = 64 << 10
+	// maxSigningBytes bounds a form with signature files.
+	maxSigningBytes = 32 << 20
+)
+
+// Ledger is what the pages ask of the ledger; *ledger.Ledger does it.
+type Ledger interface {
+	Authenticate(ctx context.Context, token string) (ledger.Principal, error)
+	FindParticipant(ctx context.Context, number string) (string, error)
+	Certificate(ctx context.Context, fingerprint string) (ledger.Snapshot[certificate.State], error)
+	Document(ctx context.Context, act ledger.Act, id string) (ledger.Snapshot[document.State], error)
+	ViewDocument(ctx context.Context, act ledger.Act, id string) (ledger.Outcome, error)
+	AcknowledgeDocument(ctx context.Context, act ledger.Act, id string) (ledger.Outcome, error)
+	ApproveDocument(ctx context.Context, act ledger.Act, id string) (ledger.Outcome, error)
+	SignDocument(ctx context.Context, act ledger.Act, id string, submitted []ledger.SubmittedSignature) (ledger.Outcome, error)
+	RejectDocument(ctx context.Context, act ledger.Act, id, reason string) (ledger.Outcome, error)
+	RevokeDocument(ctx context.Context, act ledger.Act, id, reason string) (ledger.Outcome, error)
+	ConsentToRevocation(ctx context.Context, act ledger.Act, id string) (ledger.Outcome, error)
+	DeclineRevocation(ctx context.Context, act ledger.Act, id, reason string) (ledger.Outcome, error)
+}
+
+// Models is what the pages ask of the read models; *projections.Models does
+// it.
+type Models interface {
+	Inbox(ctx context.Context, participant string, page projections.Page) (projections.Result[projections.BoxRow], error)
+	Outbox(ctx context.Context, participant string, page projections.Page) (projections.Result[projections.BoxRow], error)
+	Journal(ctx context.Context, filter projections.JournalFilter, page projections.Page) (projections.Result[projections.JournalRow], error)
+	Documents(ctx context.Context, page projections.Page) (projections.Result[projections.DocumentRow], error)
+	Participants(ctx context.Context, page projections.Page) (projections.Result[projections.Participant], error)
+	Timeline(ctx context.Context, document string, after eventstore.Position, limit int) ([]projections.TimelineRow, error)
+	Names(ctx context.Context, ids ...string) (map[string]projections.Participant, error)
+	WaitFor(ctx context.Context, position eventstore.Position) error
+}
+
+// Config is what the pages are made of. Ledger and Models are needed.
+type Config struct {
+	Ledger Ledger
+	Models Models
+	// Clock is time.Now unless set; it decides what is overdue.
+	Clock func() time.Time
+	// Secure marks the cookies as for HTTPS alone. Set it wherever the
+	// server is reached by anything but loopback.
+	Secure bool
+}
+
+// Pages makes the pages. It may be used from many goroutines.
+type Pages struct {
+	ledger    Ledger
+	models    Models
+	clock     func() time.Time
+	secure    bool
+	catalogue catalogue
+	matcher   language.Matcher
+	templates map[string]*template.Template
+	assets    map[string][]byte
+	// version is cut from the hash of all assets: an address with it may be
+	// kept by browsers for ever.
+	version string
+}
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+//go:embed assets/*
+var assetFiles embed.FS
+
+// New makes the pages; it reads catalogue and templates and refuses broken
+// ones.
+func New(config Config) (*Pages, error) {
+	p := &Pages{
+		ledger: config.Ledger, models: config.Models, clock: config.Clock, secure: config.Secure,
+		matcher:   language.NewMatcher([]language.Tag{language.Russian, language.Kazakh, language.English}),
+		templates: map[string]*template.Template{}, assets: map[string][]byte{},
+	}
+	if p.ledger == nil || p.models == nil {
+		return nil, fault.New(fault.ConfigInvalid, "the pages need a ledger and read models")
+	}
+	if p.clock == nil {
+		p.clock = time.Now
+	}
+	var err error
+	if p.catalogue, err = readCatalogue(messages); err != nil {
+		return nil, err
+	}
+	if err := p.readAssets(); err != nil {
+		return nil, err
+	}
+	names, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("list the templates: %w", err)
+	}
+	for _, name := range names {
+		base := path.Base(name)
+		if base == "layout.html" || base == "parts.html" {
+			continue
+		}
+		t, err := template.New(base).Option("missingkey=error").ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", name)
+		if err != nil {
+			return nil, fmt.Errorf("read the template %s: %w", base, err)
+		}
+		p.templates[strings.TrimSuffix(base, ".html")] = t
+	}
+	return p, nil
+}
+
+func (p *Pages) readAssets() error {
+	entries, err := fs.ReadDir(assetFiles, "assets")
+	if err != nil {
+		return fmt.Errorf("list the assets: %w", err)
+	}
+	all := sha256.New()
+	for _, entry := range entries {
+		content, err := fs.ReadFile(assetFiles, "assets/"+entry.Name())
+		if err != nil {
+			return fmt.Errorf("read the asset %s: %w", entry.Name(), err)
+		}
+		p.assets[entry.Name()] = content
+		all.Write(content)
+	}
+	p.version = hex.EncodeToString(all.Sum(nil)[:6])
+	return nil
+}
+
+// Routes lists the pages' routes.
+func (p *Pages) Routes() []route.Route {
+	participant := []access.Role{access.RoleParticipant}
+	staff := []access.Role{access.RoleAuditor, access.RoleOperator}
+	list := []route.Route{
+		{Method: http.MethodGet, Path: "/", Name: "page-home", Scope: route.Public, Handler: p.home},
+		{Method: http.MethodGet, Path: "/assets/:version/:name", Name: "page-asset", Scope: route.Public, Handler: p.asset},
+		{Method: http.MethodGet, Path: "/signin", Name: "page-signin", Scope: route.Public, Handler: p.signIn},
+		{Method: http.MethodPost, Path: "/signin", Name: "page-signin-submit", Scope: route.Public, MaxBody: maxFormBytes, Handler: p.submitSignIn},
+		{Method: http.MethodPost, Path: "/signout", Name: "page-signout", Scope: route.Public, MaxBody: maxFormBytes, Handler: p.signOut},
+		{Method: http.MethodGet, Path: "/inbox", Name: "page-inbox", Roles: participant, Scope: route.Own, Handler: p.inbox},
+		{Method: http.MethodGet, Path: "/outbox", Name: "page-outbox", Roles: participant, Scope: route.Own, Handler: p.outbox},
+		{Method: http.MethodGet, Path: "/journal", Name: "page-journal", Roles: participant, Scope: route.Own, Handler: p.journal},
+		{Method: http.MethodGet, Path: "/journals", Name: "page-journals", Roles: staff, Scope: route.All, Handler: p.journal},
+		{Method: http.MethodGet, Path: "/participants", Name: "page-participants", Roles: staff, Scope: route.All, Handler: p.participants},
+		{Method: http.MethodGet, Path: "/documents", Name: "page-documents", Roles: staff[:1], Scope: route.All, Handler: p.documents},
+		{Method: http.MethodGet, Path: "/documents/:id", Name: "page-document", Roles: []access.Role{access.RoleParticipant, access.RoleAuditor}, Scope: route.Document, Handler: p.document},
+	}
+	for _, a := range p.actions() {
+		maxBody := int64(maxFormBytes)
+		if a.name == "sign" {
+			maxBody = maxSigningBytes
+		}
+		list = append(list, route.Route{
+			Method: http.MethodPost, Path: "/documents/:id/" + a.name, Name: "page-" + a.name, Roles: participant,
+			Scope: route.Document, Command: true, MaxBody: maxBody, Handler: p.act(a),
+		})
+	}
+	for i := range list {
+		list[i].Page = true
+	}
+	return list
+}
+
+// frame is what every page needs.
+type frame struct {
+	words
+	// Page is the template's name, Title the document's title.
+	Page, Title string
+	Assets      string
+	Role        string
+	// Who is the participant for whom the session acts, Person the employee
+	// who does, if another.
+	Who, Person string
+	Nav         []link
+	Switch      []link
+	SignedIn    bool
+	// Outcome is what the last action came to, if any.
+	Outcome *outcome
+	// Refresh is where the page goes on by itself at once, "" if it stays.
+	Refresh string
+	// Home is where the name of the ledger leads.
+	Home string
+}
+
+type link struct {
+	Href, Text string
+	Lang       Language
+	Current    bool
+}
+
+type outcome struct {
+	Good bool
+	Text string
+}
+
+func (p *Pages) frame(c echo.Context, caller route.Caller, page string) frame {
+	f := frame{
+		words: words{Lang: p.language(c), catalogue: p.catalogue},
+		Page:  page, Assets: "/assets/" + p.version, SignedIn: caller.SignedIn(), Home: "/",
+	}
+	here := c.Request().URL
+	target := here.Path
+	if c.Request().Method != http.MethodGet {
+		target = "/"
+	}
+	for _, l := range Languages() {
+		query := url.Values{"lang": {string(l)}}
+		if c.Request().Method == http.MethodGet {
+			for name, values := range here.Query() {
+				// A token is written into no page.
+				if name != "lang" && name != "token" {
+					query[name] = values
+				}
+			}
+		}
+		f.Switch = append(f.Switch, link{Href: target + "?" + query.Encode(), Text: l.Name(), Lang: l, Current: l == f.Lang})
+	}
+	nav := func(href, key string) {
+		f.Nav = append(f.Nav, link{Href: href, Text: f.T(key), Current: here.Path == href})
+	}
+	switch caller.Role {
+	case access.RoleParticipant:
+		nav("/inbox", "nav.inbox")
+		nav("/outbox", "nav.outbox")
+		nav("/journal", "nav.journal")
+	case access.RoleAuditor:
+		nav("/documents", "nav.documents")
+		nav("/journals", "nav.journal")
+		nav("/participants", "nav.participants")
+	case access.RoleOperator:
+		nav("/journals", "nav.journal")
+		nav("/participants", "nav.participants")
+	}
+	if f.SignedIn {
+		f.Role = f.T("access-role." + string(caller.Role))
+		f.Who, f.Person = p.holder(c.Request().Context(), f.words, caller)
+	}
+	return f
+}
+
+// holder names who is signed in. The names are empty when they cannot be read:
+// a page that could be shown is not lost for want of them.
+func (p *Pages) holder(ctx context.Context, w words, caller route.Caller) (who, person string) {
+	ids := []string{caller.By.Participant}
+	if caller.By.Person != "" {
+		ids = append(ids, caller.By.Person)
+	}
+	n, err := p.lookup(ctx, w, ids...)
+	if err != nil {
+		return "", ""
+	}
+	return n.of(caller.By.Participant), n.of(caller.By.Person)
+}
+
+// language chooses the page's language: as asked in the address, as chosen
+// before, as the browser prefers. What was asked is remembered.
+func (p *Pages) language(c echo.Context) Language {
+	if asked := Language(c.QueryParam("lang")); known(asked) {
+		c.SetCookie(&http.Cookie{
+			Name: languageCookie, Value: string(asked), Path: "/", MaxAge: 365 * 24 * 60 * 60,
+			HttpOnly: true, Secure: p.secure, SameSite: http.SameSiteLaxMode,
+		})
+		return asked
+	}
+	if cookie, err := c.Cookie(languageCookie); err == nil && known(Language(cookie.Value)) {
+		return Language(cookie.Value)
+	}
+	header := c.Request().Header.Get("Accept-Language")
+	if len(header) > 200 {
+		header = ""
+	}
+	tags, _, err := language.ParseAcceptLanguage(header)
+	if err != nil || len(tags) == 0 {
+		return Russian
+	}
+	_, i, confidence := p.matcher.Match(tags...)
+	if confidence == language.No {
+		return Russian
+	}
+	return Languages()[i]
+}
+
+func known(l Language) bool { return l == Russian || l == Kazakh || l == English }
+
+// render writes a page whole or not at all.
+func (p *Pages) render(c echo.Context, status int, page string, view any) error {
+	var b bytes.Buffer
+	if err := p.templates[page].ExecuteTemplate(&b, "layout.html", view); err != nil {
+		return fault.Wrap(fault.Internal, err, "the page cannot be made")
+	}
+	h := c.Response().Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Add("Vary", "Cookie, Accept-Language")
+	if page == "entering" {
+		h.Set("Referrer-Policy", "no-referrer")
+	}
+	return c.Blob(status, echo.MIMETextHTMLCharsetUTF8, b.Bytes())
+}
+
+func (p *Pages) home(c echo.Context, caller route.Caller) error {
+	to := "/signin"
+	switch caller.Role {
+	case access.RoleParticipant:
+		to = "/inbox"
+	case access.RoleAuditor:
+		to = "/documents"
+	case access.RoleOperator:
+		to = "/journals"
+	}
+	return p.seeOther(c, to)
+}
+
+// seeOther redirects to a path of ours.
+func (p *Pages) seeOther(c echo.Context, to string) error {
+	c.Response().Header().Set("Cache-Control", "no-store")
+	return c.Redirect(http.StatusSeeOther, to)
+}
+
+func (p *Pages) asset(c echo.Context, _ route.Caller) error {
+	content, ok := p.assets[c.Param("name")]
+	if !ok {
+		return fault.New(fault.RouteUnknown, "no such file")
+	}
+	if c.Param("version") == p.version {
+		c.Response().Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
+	return c.Blob(http.StatusOK, mime.TypeByExtension(path.Ext(c.Param("name"))), content)
+}
+
+func (p *Pages) signIn(c echo.Context, caller route.Caller) error {
+	if token := c.QueryParam("token"); token != "" {
+		return p.enter(c, caller, token)
+	}
+	f := p.frame(c, caller, "signin")
+	f.Title = f.T("signin.title")
+	return p.render(c, http.StatusOK, "signin", f)
+}
+
+func (p *Pages) submitSignIn(c echo.Context, caller route.Caller) error {
+	return p.enter(c, caller, strings.TrimSpace(c.FormValue("token")))
+}
+
+// enter starts a session and goes on to the start page; see the package
+// comment for why it is no redirect.
+func (p *Pages) enter(c echo.Context, caller route.Caller, token string) error {
+	principal, err := p.ledger.Authenticate(c.Request().Context(), token)
+	if err != nil {
+		return err
+	}
+	c.SetCookie(p.session(token, principal.Expires))
+	f := p.frame(c, route.Caller{}, "entering")
+	f.Title, f.Refresh = f.T("signin.entering"), "/"
+	return p.render(c, http.StatusOK, "entering", f)
+}
+
+func (p *Pages) signOut(c echo.Context, _ route.Caller) error {
+	c.SetCookie(p.session("", time.Unix(1, 0)))
+	return p.seeOther(c, "/signin")
+}
+
+func (p *Pages) session(token string, expires time.Time) *http.Cookie {
+	return &http.Cookie{
+		Name: route.SessionCookie, Value: token, Path: "/", Expires: expires,
+		HttpOnly: true, Secure: p.secure, SameSite: http.SameSiteStrictMode,
+	}
+}
+
+// leave keeps the outcome of an action for the page that follows.
+func (p *Pages) leave(c echo.Context, value string) {
+	c.SetCookie(&http.Cookie{
+		Name: outcomeCookie, Value: value, Path: "/documents/", MaxAge: 60,
+		HttpOnly: true, Secure: p.secure, SameSite: http.SameSiteStrictMode,
+	})
+}
+
+// outcome takes what leave kept: "done:acknowledge" or "refused:<code>".
+func (p *Pages) outcome(c echo.Context, w words) *outcome {
+	cookie, err := c.Cookie(outcomeCookie)
+	if err != nil {
+		return nil
+	}
+	c.SetCookie(&http.Cookie{Name: outcomeCookie, Path: "/documents/", MaxAge: -1, HttpOnly: true, Secure: p.secure, SameSite: http.SameSiteStrictMode})
+	what, name, _ := strings.Cut(cookie.Value, ":")
+	switch {
+	case what == "done" && p.catalogue.has("done."+name):
+		return &outcome{Good: true, Text: w.T("done." + name)}
+	case what == "refused" && p.catalogue.has("fault."+name):
+		return &outcome{Text: w.T("fault." + name)}
+	}
+	return nil
+}
+
+// newKey makes an idempotency key for a form.
+func newKey() string { return rand.Text() }
+
+// errorView is the error page.
+type errorView struct {
+	frame
+	Text, Code string
+	Reasons    []string
+}
+
+// Error shows a failure as a page, with the status of its kind. A session that
+// has ended leads to the sign-in page.
+func (p *Pages) Error(c echo.Context, caller route.Caller, f *fault.Error) error {
+	if c.Response().Committed {
+		return f
+	}
+	v := errorView{frame: p.frame(c, caller, "error"), Code: string(f.Code)}
+	v.Title = v.T("error.title")
+	v.Text = v.fault(f.Code)
+	for _, r := range f.Reasons {
+		v.Reasons = append(v.Reasons, v.reason(r.Code, r.Detail))
+	}
+	if fault.Lookup(f.Code).Kind == fault.KindUnauthenticated {
+		// The form to sign in stands beneath the reason.
+		v.Title = v.T("signin.title")
+		if f.Code != fault.TokenMissing {
+			v.Outcome = &outcome{Text: v.Text}
+		}
+		return p.render(c, status(f.Code), "signin", v.frame)
+	}
+	return p.render(c, status(f.Code), "error", v)
+}
+
+func (w words) fault(code fault.Code) string {
+	return w.or("fault."+string(code), fault.Lookup(code).Title)
+}
+
+func (w words) reason(code, detail string) string {
+	return w.or("reason."+code, w.or("fault."+code, detail))
+}
+
+// status is that of a page which shows a failure; the JSON interface answers
+// with the same.
+func status(code fault.Code) int {
+	switch code {
+	case fault.MethodUnknown:
+		return http.StatusMethodNotAllowed
+	case fault.RevisionStale:
+		return http.StatusPreconditionFailed
+	}
+	switch fault.Lookup(code).Kind {
+	case fault.KindInvalid:
+		return http.StatusBadRequest
+	case fault.KindUnauthenticated:
+		return http.StatusUnauthorized
+	case fault.KindForbidden:
+		return http.StatusForbidden
+	case fault.KindNotFound:
+		return http.StatusNotFound
+	case fault.KindConflict:
+		return http.StatusConflict
+	case fault.KindTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case fault.KindUnsupported:
+		return http.StatusUnsupportedMediaType
+	case fault.KindRefused:
+		return http.StatusUnprocessableEntity
+	case fault.KindThrottled:
+		return http.StatusTooManyRequests
+	case fault.KindUnavailable:
+		return http.StatusServiceUnavailable
+	case fault.KindStorageFull:
+		return http.StatusInsufficientStorage
+	}
+	return http.StatusInternalServerError
+}

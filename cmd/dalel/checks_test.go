@@ -1,0 +1,241 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"database/sql"
+	"encoding/json"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"dalel/cmd/dalel/story"
+	"dalel/domain/fsck"
+)
+
+// dalel runs the command as main does.
+func dalel(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	status = run(t.Context(), args, &out, &err)
+	return status, out.String(), err.String()
+}
+
+// played returns a fresh copy of a folder in which the demo has run.
+func played(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "ledger")
+	status, _, stderr := dalel(t, "demo", "--once", "--dir", dir)
+	require.Zero(t, status, stderr)
+	return dir
+}
+
+func TestTheDemoLeavesPacketsThatVerifyAndALedgerThatIsAsCommitted(t *testing.T) {
+	dir := played(t)
+	packets, err := filepath.Glob(filepath.Join(dir, "packets", "*.zip"))
+	require.NoError(t, err)
+	require.Len(t, packets, 7, "one for each document")
+	trust := filepath.Join(dir, "trust")
+	for _, packet := range packets {
+		status, out, stderr := dalel(t, "verify", "--trust", trust, packet)
+		require.Zero(t, status, out+stderr)
+		status, _, _ = dalel(t, "verify", packet)
+		require.Equal(t, 3, status, "R-M2: a packet never vouches for itself")
+	}
+	status, out, stderr := dalel(t, "fsck", "--dir", dir)
+	require.Zero(t, status, out+stderr)
+	require.Contains(t, out, "all is as committed")
+
+	t.Run("a signature in a packet is an ordinary CMS", func(t *testing.T) {
+		unpacked := unpack(t, packets[0])
+		originals, err := filepath.Glob(filepath.Join(unpacked, "document", "*.pdf"))
+		require.NoError(t, err)
+		require.Len(t, originals, 1)
+		signature := filepath.Join(unpacked, "signatures", "01", "signature.p7s")
+		status, out, stderr := dalel(t, "signature", "verify", "--roots", trust, "--content", originals[0], signature)
+		require.Zero(t, status, out+stderr)
+		status, _, _ = dalel(t, "signature", "verify", "--content", originals[0], signature)
+		require.Equal(t, 3, status, "without roots it cannot be told")
+		require.NoError(t, os.Chmod(originals[0], 0o600))
+		require.NoError(t, os.WriteFile(originals[0], []byte("something else"), 0o600))
+		status, _, _ = dalel(t, "signature", "verify", "--roots", trust, "--content", originals[0], signature)
+		require.Equal(t, 1, status)
+	})
+	t.Run("an export of the same document at the same position is the same file", func(t *testing.T) {
+		text, err := os.ReadFile(filepath.Join(dir, storyFile))
+		require.NoError(t, err)
+		var result story.Result
+		require.NoError(t, json.Unmarshal(text, &result))
+		out := filepath.Join(t.TempDir(), "packet.zip")
+		status, _, stderr := dalel(t, "export", "--dir", dir, "--document", result.Documents[0], "--out", out)
+		require.Zero(t, status, stderr)
+		require.Equal(t, read(t, packets[0]), read(t, out))
+		status, _, _ = dalel(t, "export", "--dir", dir, "--document", result.Documents[0], "--out", out)
+		require.Equal(t, 2, status, "nothing is overwritten")
+		status, _, stderr = dalel(t, "export", "--dir", dir, "--document", "0190c2d4-0000-8000-8000-000000000000", "--out", out+"2")
+		require.Equal(t, 2, status)
+		require.Contains(t, stderr, "document.unknown")
+		require.NoFileExists(t, out+"2")
+	})
+	t.Run("the demo can be repeated in its folder", func(t *testing.T) {
+		before := read(t, packets[0])
+		status, _, stderr := dalel(t, "demo", "--once", "--dir", dir)
+		require.Zero(t, status, stderr)
+		require.Equal(t, before, read(t, packets[0]))
+	})
+	t.Run("the read models can be thrown away", func(t *testing.T) {
+		status, out, stderr := dalel(t, "rebuild", "--dir", dir)
+		require.Zero(t, status, stderr)
+		require.Contains(t, out, "rebuilt up to position")
+	})
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return content
+}
+
+func unpack(t *testing.T, packet string) string {
+	t.Helper()
+	dir := t.TempDir()
+	archive, err := zip.OpenReader(packet)
+	require.NoError(t, err)
+	defer archive.Close()
+	require.NoError(t, os.CopyFS(dir, archive))
+	return dir
+}
+
+// TestFsckNamesWhatAnAdministratorChanged does to a ledger what somebody with
+// every right on the machine can do, one thing at a time.
+func TestFsckNamesWhatAnAdministratorChanged(t *testing.T) {
+	pristine := played(t)
+	withoutGuards := []string{}
+	db := openDatabase(t, pristine)
+	rows, err := db.QueryContext(t.Context(), `SELECT name FROM sqlite_schema WHERE type = 'trigger'`)
+	require.NoError(t, err)
+	for rows.Next() {
+		var name string
+		require.NoError(t, rows.Scan(&name))
+		withoutGuards = append(withoutGuards, "DROP TRIGGER "+name)
+	}
+	require.NoError(t, rows.Err())
+	require.NotEmpty(t, withoutGuards)
+	require.NoError(t, db.Close())
+
+	statement := func(sql string) func(t *testing.T, dir string) string {
+		return func(t *testing.T, dir string) string {
+			db := openDatabase(t, dir)
+			defer db.Close()
+			_, err := db.ExecContext(t.Context(), sql)
+			require.Error(t, err, "the guard must refuse it first")
+			for _, s := range append(withoutGuards, sql) {
+				_, err := db.ExecContext(t.Context(), s)
+				require.NoError(t, err, s)
+			}
+			return ""
+		}
+	}
+	for name, damage := range map[string]struct {
+		do    func(t *testing.T, dir string) string
+		named string
+	}{
+		"a byte of an event's data": {statement(
+			`UPDATE events SET data = replace(data, 'Баға', 'Бағк') WHERE type = 'DocumentRejected'`), "document-"},
+		"a name in the metadata": {statement(
+			`UPDATE events SET metadata = replace(metadata, '"ip":"127.0.0.1"', '"ip":"127.0.0.9"') WHERE type = 'DocumentSigned'`), "document-"},
+		"the type of an event":   {statement(`UPDATE events SET type = 'DocumentApproved' WHERE type = 'DocumentRejected'`), "document-"},
+		"an event in the middle": {statement(`DELETE FROM events WHERE type = 'DocumentViewed'`), "document-"},
+		"the newest event":       {statement(`DELETE FROM events WHERE position = (SELECT max(position) FROM events)`), ""},
+		"a document's bytes": {func(t *testing.T, dir string) string {
+			path := largestBlob(t, dir)
+			content := read(t, path)
+			content[len(content)/2] ^= 1
+			require.NoError(t, os.Chmod(path, 0o600))
+			require.NoError(t, os.WriteFile(path, content, 0o600))
+			return blobName(path)
+		}, "content "},
+		"a document gone": {func(t *testing.T, dir string) string {
+			path := largestBlob(t, dir)
+			require.NoError(t, os.Remove(path))
+			return blobName(path)
+		}, "content "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "ledger")
+			require.NoError(t, os.CopyFS(dir, os.DirFS(pristine)))
+			detail := damage.do(t, dir)
+			status, out, stderr := dalel(t, "fsck", "--json", "--dir", dir)
+			require.Equal(t, exitBad, status, out+stderr)
+			var report struct{ Problems []fsck.Problem }
+			require.NoError(t, json.Unmarshal([]byte(out), &report))
+			require.NotEmpty(t, report.Problems)
+			found := false
+			for _, p := range report.Problems {
+				found = found || strings.HasPrefix(p.Where, damage.named) && strings.Contains(p.Where, detail)
+			}
+			require.True(t, found, "%v", report.Problems)
+		})
+	}
+}
+
+func openDatabase(t *testing.T, dir string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: filepath.Join(dir, eventsFile)}).String())
+	require.NoError(t, err)
+	db.SetMaxOpenConns(1)
+	return db
+}
+
+func largestBlob(t *testing.T, dir string) string {
+	t.Helper()
+	var path string
+	var size int64
+	require.NoError(t, filepath.WalkDir(filepath.Join(dir, blobsDir), func(p string, entry fs.DirEntry, err error) error {
+		require.NoError(t, err)
+		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && info.Size() > size {
+			path, size = p, info.Size()
+		}
+		return nil
+	}))
+	require.NotEmpty(t, path)
+	return path
+}
+
+// blobName is the digest that a blob's path ends in.
+func blobName(path string) string {
+	name := filepath.Base(path)
+	return name[len(name)-56:]
+}
+
+func TestWhatCannotBeDoneExitsWithTwoAndSaysWhy(t *testing.T) {
+	empty := t.TempDir()
+	for name, args := range map[string][]string{
+		"no command":          {},
+		"unknown command":     {"conjure"},
+		"fsck nowhere":        {"fsck", "--dir", filepath.Join(empty, "nowhere")},
+		"fsck without dir":    {"fsck"},
+		"rebuild nowhere":     {"rebuild", "--dir", empty},
+		"export nowhere":      {"export", "--dir", empty, "--document", "x", "--out", "y"},
+		"verify nothing":      {"verify", filepath.Join(empty, "no.zip")},
+		"unknown flag":        {"fsck", "--frobnicate"},
+		"once without a dir":  {"demo", "--once"},
+		"signature, no verb":  {"signature"},
+		"left over arguments": {"fsck", "--dir", empty, "more"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, _, stderr := dalel(t, args...)
+			require.Equal(t, exitFailed, status)
+			require.NotEmpty(t, stderr)
+		})
+	}
+	left, err := os.ReadDir(empty)
+	require.NoError(t, err)
+	require.Empty(t, left, "a check makes nothing")
+}

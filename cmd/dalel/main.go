@@ -1,0 +1,128 @@
+// Command dalel is the document ledger: a server, a demonstration of itself,
+// and the tools that check what it has kept.
+//
+//	dalel demo      plays a whole story on a ledger of its own and serves it
+//	dalel serve     serves a ledger
+//	dalel verify    checks a proof packet, with no server and no network
+//	dalel signature verify  states a verdict on any CMS signature
+//	dalel export    takes out the proof packet of a document
+//	dalel fsck      reads everything again and names what is not as committed
+//	dalel rebuild   throws the read models away and replays the events
+//	dalel token     issues a token, for the first sign-in to a new ledger
+//
+// Each command is a function of its arguments and two writers that returns
+// the exit status; main alone touches the process.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// Exit statuses. What 0, 1 and 3 mean is each command's own; 2 is the same
+// for all: it could not be done, because of the arguments or of what is there.
+const (
+	exitGood   = 0
+	exitBad    = 1
+	exitFailed = 2
+)
+
+type subcommand struct {
+	name string
+	form string
+	run  func(ctx context.Context, args []string, stdout, stderr io.Writer) int
+}
+
+func subcommands() []subcommand {
+	return []subcommand{
+		{"demo", "demo [--once] [--dir DIR] [--listen ADDRESS]", demo},
+		{"serve", "serve --dir DIR [--listen ADDRESS]", serve},
+		{"verify", "verify [--json] [--trust DIR] PACKET", verifyPacket},
+		{"signature", "signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE] SIGNATURE", signatures},
+		{"export", "export --dir DIR --document ID --out FILE", export},
+		{"fsck", "fsck [--json] --dir DIR", fsckLedger},
+		{"rebuild", "rebuild --dir DIR", rebuild},
+		{"token", "token --dir DIR --role ROLE [--participant ID] [--person ID] [--days N]", issueToken},
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 {
+		for _, c := range subcommands() {
+			if c.name == args[0] {
+				return c.run(ctx, args[1:], stdout, stderr)
+			}
+		}
+	}
+	if len(args) > 0 && slices.Contains([]string{"help", "-h", "--help"}, args[0]) {
+		usage(stdout)
+		return exitGood
+	}
+	if len(args) > 0 {
+		fmt.Fprintf(stderr, "dalel: no such command: %s\n\n", args[0])
+	}
+	usage(stderr)
+	return exitFailed
+}
+
+func usage(w io.Writer) {
+	fmt.Fprintln(w, "usage:")
+	for _, c := range subcommands() {
+		fmt.Fprintln(w, "  dalel "+c.form)
+	}
+}
+
+// signatures has one command of its own so far.
+func signatures(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "verify" {
+		return signatureVerify(ctx, args[1:], stdout, stderr)
+	}
+	fmt.Fprintln(stderr, "usage: dalel signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE] SIGNATURE")
+	return exitFailed
+}
+
+// arguments parses a command's flags and refuses anything else; it has said
+// why when it returns false.
+func arguments(flags *flag.FlagSet, args []string, stderr io.Writer) bool {
+	flags.SetOutput(stderr)
+	rest, err := parseMixed(flags, args)
+	if err == nil && len(rest) > 0 {
+		fmt.Fprintf(stderr, "dalel %s: what is %q?\n", flags.Name(), rest[0])
+	}
+	return err == nil && len(rest) == 0
+}
+
+// need returns an error that names the flags which are missing.
+func need(values map[string]string) error {
+	var missing []string
+	for name, value := range values {
+		if value == "" {
+			missing = append(missing, "--"+name)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	slices.Sort(missing)
+	return fmt.Errorf("needed: %s", strings.Join(missing, ", "))
+}
+
+// fail reports err and returns the status for "could not be done".
+func fail(stderr io.Writer, command string, err error) int {
+	fmt.Fprintf(stderr, "dalel %s: %v\n", command, err)
+	return exitFailed
+}

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/big"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	blobfile "dalel/blobs/file"
+	"dalel/domain/ledger"
+	"dalel/domain/packet"
+	"dalel/domain/signature"
+	"dalel/eventstore/sqlite"
+)
+
+// version names this program in packets.
+const version = "0.1.0"
+
+// A ledger's folder, as README describes it.
+const (
+	eventsFile  = "events.db"     // the event store: the one thing that cannot be made again
+	blobsDir    = "blobs"         // content by hash, as precious
+	modelsFile  = "readmodels.db" // computed from the events; `dalel rebuild` makes it anew
+	processFile = "processes.db"  // how far the process managers have come
+	secretsDir  = "secrets"       // the identifier key and the seal's key
+	trustDir    = "trust"         // certificates: CA roots, issuing CAs, the operator's seal
+	settingsRef = "ledger.json"
+)
+
+// settings is what a ledger's folder says of itself.
+type settings struct {
+	// Name is how the operator calls the ledger; packets carry it.
+	Name string `json:"name"`
+}
+
+// node is an open ledger on the embedded stores.
+type node struct {
+	dir      string
+	settings settings
+	store    *sqlite.Store
+	blobs    *blobfile.Store
+	policy   *signature.Policy
+	ledger   *ledger.Ledger
+	sealer   packet.Sealer
+}
+
+// openNode opens the ledger in dir. With create it makes what is missing;
+// without, a folder that holds no ledger is an error and stays as it is.
+func openNode(ctx context.Context, dir string, create bool) (_ *node, err error) {
+	if create {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+	} else if _, err := os.Stat(filepath.Join(dir, eventsFile)); err != nil {
+		return nil, fmt.Errorf("there is no ledger in %s: %w", dir, err)
+	}
+	n := &node{dir: dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+		}
+	}()
+	if n.settings, err = readSettings(filepath.Join(dir, settingsRef), create); err != nil {
+		return nil, err
+	}
+	identifierKey, err := secret(filepath.Join(dir, secretsDir, "identifier.key"), create)
+	if err != nil {
+		return nil, err
+	}
+	if n.sealer, err = openSeal(dir, n.settings.Name, create); err != nil {
+		return nil, fmt.Errorf("open the operator's seal: %w", err)
+	}
+	if n.policy, err = openPolicy(filepath.Join(dir, trustDir)); err != nil {
+		return nil, fmt.Errorf("read the trust anchors: %w", err)
+	}
+	if n.store, err = sqlite.Open(ctx, filepath.Join(dir, eventsFile), sqlite.Options{}); err != nil {
+		return nil, fmt.Errorf("open the event store: %w", err)
+	}
+	if n.blobs, err = blobfile.Open(filepath.Join(dir, blobsDir)); err != nil {
+		return nil, fmt.Errorf("open the content store: %w", err)
+	}
+	n.ledger, err = ledger.New(ledger.Config{Store: n.store, Blobs: n.blobs, Signatures: n.policy, IdentifierKey: identifierKey})
+	return n, err
+}
+
+// Close lets go of the stores.
+func (n *node) Close() error {
+	var errs []error
+	if n.blobs != nil {
+		errs = append(errs, n.blobs.Close())
+	}
+	if n.store != nil {
+		errs = append(errs, n.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// packet is the request for a document's proof packet.
+func (n *node) packet(document string) packet.Request {
+	return packet.Request{
+		Document: document, Ledger: n.settings.Name,
+		Verifier: packet.Verifier{Name: "dalel", Version: version},
+		Events:   n.store, Content: n.blobs, Sealer: n.sealer,
+	}
+}
+
+// Export implements httpapi.Packets.
+func (n *node) Export(ctx context.Context, w io.Writer, document string) error {
+	_, err := packet.Export(ctx, w, n.packet(document))
+	return err
+}
+
+func readSettings(path string, create bool) (settings, error) {
+	var s settings
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && create {
+		s = settings{Name: "Dalel"}
+		if text, err = json.MarshalIndent(s, "", "  "); err != nil {
+			return s, err
+		}
+		return s, writeNew(path, append(text, '\n'), 0o600)
+	}
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(text, &s); err != nil {
+		return s, fmt.Errorf("read %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// writeNew writes a file that must not exist and makes it last.
+func writeNew(path string, content []byte, mode fs.FileMode) (err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if _, err := file.Write(content); err != nil {
+		return err
+	}
+	return file.Sync()
+}
+
+// secret reads 32 random bytes, or makes them.
+func secret(path string, create bool) ([]byte, error) {
+	key, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && create {
+		key = make([]byte, 32)
+		if _, err := rand.Read(key); err != nil {
+			return nil, err
+		}
+		return key, writeNew(path, key, 0o600)
+	}
+	return key, err
+}
+
+// openSeal opens the operator's seal: secrets/seal.key and
+// trust/operator-seal.cer. A new ledger gets a key and a certificate that it
+// signs itself; an operator with a certificate of the national CA puts that
+// pair in their place. RSA, since its signatures are the same each time, and
+// so is a packet.
+func openSeal(dir, name string, create bool) (packet.Sealer, error) {
+	keyPath := filepath.Join(dir, secretsDir, "seal.key")
+	certificatePath := filepath.Join(dir, trustDir, "operator-seal.cer")
+	if _, err := os.Stat(keyPath); errors.Is(err, fs.ErrNotExist) && create {
+		if err := makeSeal(keyPath, certificatePath, name); err != nil {
+			return nil, err
+		}
+	}
+	text, err := os.ReadFile(keyPath)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, fmt.Errorf("%s is not PEM", keyPath)
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", keyPath, err)
+	}
+	key, ok := parsed.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("%s holds no key that signs", keyPath)
+	}
+	der, err := os.ReadFile(certificatePath)
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", certificatePath, err)
+	}
+	return packet.NewSealer(certificate, key)
+}
+
+func makeSeal(keyPath, certificatePath, name string) error {
+	key, err := rsa.GenerateKey(rand.Reader, 3072)
+	if err != nil {
+		return err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return err
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial.Add(serial, big.NewInt(1)),
+		Subject:      pkix.Name{CommonName: name + " operator's seal", Organization: []string{name}},
+		NotBefore:    time.Now().Add(-time.Minute).UTC(),
+		// Ten years of retention, and time to check what was sealed last.
+		NotAfter:              time.Now().AddDate(20, 0, 0).UTC(),
+		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment,
+		BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	encoded, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	// The certificate first: a key without one would be refused for ever.
+	if err := os.Remove(certificatePath); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := writeNew(certificatePath, der, 0o644); err != nil {
+		return err
+	}
+	return writeNew(keyPath, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}), 0o600)
+}
+
+// openPolicy reads the CA certificates in trust/: those that sign themselves
+// are roots, the others intermediates. What is no CA (the seal) trusts nobody.
+func openPolicy(dir string) (*signature.Policy, error) {
+	roots, others, err := readRoots(dir)
+	if err != nil {
+		return nil, err
+	}
+	isNoCA := func(certificate *x509.Certificate) bool { return !certificate.IsCA }
+	policy := &signature.Policy{
+		Roots:         slices.DeleteFunc(roots, isNoCA),
+		Intermediates: slices.DeleteFunc(others, isNoCA),
+	}
+	return policy, nil
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"dalel/domain/access"
+	"dalel/domain/event"
+	"dalel/domain/ledger"
+	"dalel/httpapi"
+	"dalel/httpapi/pages"
+	"dalel/projections"
+	"dalel/projections/process"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// shutdownTime is how long requests under way may take to finish.
+const shutdownTime = 10 * time.Second
+
+// serve serves a ledger until it is interrupted.
+func serve(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	dir := flags.String("dir", "", "the ledger's folder; a new ledger is made in an empty one")
+	listen := flags.String("listen", "127.0.0.1:8080", "the address to listen on")
+	proxied := flags.Bool("behind-proxy", false, "believe X-Forwarded-For and X-Forwarded-Proto: a proxy of ours stands in front")
+	if !arguments(flags, args, stderr) {
+		return exitFailed
+	}
+	if err := need(map[string]string{"dir": *dir}); err != nil {
+		return fail(stderr, "serve", err)
+	}
+	log := slog.New(slog.NewJSONHandler(stderr, nil))
+	n, err := openNode(ctx, *dir, true)
+	if err != nil {
+		return fail(stderr, "serve", err)
+	}
+	s, err := start(ctx, n, *listen, *proxied, log)
+	if err != nil {
+		return fail(stderr, "serve", errors.Join(err, n.Close()))
+	}
+	fmt.Fprintf(stdout, "dalel serves %s on %s\n", *dir, s.url)
+	if len(n.policy.Roots) == 0 {
+		fmt.Fprintf(stdout, "no CA is trusted yet: put root certificates into %s and start again\n", filepath.Join(*dir, trustDir))
+	}
+	if err := errors.Join(s.wait(ctx), n.Close()); err != nil {
+		return fail(stderr, "serve", err)
+	}
+	return exitGood
+}
+
+// server is a node at work: read models, process managers and HTTP.
+type server struct {
+	url    string
+	models *projections.Models
+	work   *errgroup.Group
+	stop   context.CancelFunc
+	close  func() error
+}
+
+// start sets a node to work and returns when it can be reached.
+func start(ctx context.Context, n *node, listen string, proxied bool, log *slog.Logger) (_ *server, err error) {
+	models, err := openModels(ctx, n, log)
+	if err != nil {
+		return nil, fmt.Errorf("open the read models: %w", err)
+	}
+	opened := []io.Closer{models}
+	closeAll := func() error {
+		var errs []error
+		for i := range opened {
+			errs = append(errs, opened[len(opened)-1-i].Close())
+		}
+		return errors.Join(errs...)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, closeAll())
+		}
+	}()
+	processes, err := process.Open(ctx, filepath.Join(n.dir, processFile), n.ledger.Codec(), n.store, n.ledger, models, process.Options{Logger: log})
+	if err != nil {
+		return nil, fmt.Errorf("open the process managers: %w", err)
+	}
+	opened = append(opened, processes)
+	site, err := pages.New(pages.Config{Ledger: n.ledger, Models: models, Secure: proxied})
+	if err != nil {
+		return nil, fmt.Errorf("prepare the pages: %w", err)
+	}
+	api, err := httpapi.New(httpapi.Config{
+		Ledger: n.ledger, Models: models, Packets: n, Content: n.blobs,
+		Pages: site.Routes(), PageError: site.Error, TrustProxy: proxied, Log: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("prepare the interface: %w", err)
+	}
+	listener, err := net.Listen("tcp", listen)
+	if err != nil {
+		return nil, err
+	}
+	web := httpapi.NewHTTPServer(api)
+
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	work, inner := errgroup.WithContext(inner)
+	work.Go(func() error { return models.Run(inner) })
+	work.Go(func() error { return processes.Run(inner) })
+	work.Go(func() error {
+		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	work.Go(func() error {
+		<-inner.Done()
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(inner), shutdownTime)
+		defer cancel()
+		if err := web.Shutdown(bounded); err != nil {
+			return web.Close()
+		}
+		return nil
+	})
+	return &server{url: "http://" + listener.Addr().String(), models: models, work: work, stop: stop, close: closeAll}, nil
+}
+
+// wait returns when ctx has ended and everything has come to rest, or when a
+// part has failed.
+func (s *server) wait(ctx context.Context) error {
+	failed := make(chan error, 1)
+	go func() { failed <- s.work.Wait() }()
+	var err error
+	select {
+	case <-ctx.Done():
+		s.stop()
+		err = <-failed
+	case err = <-failed:
+		s.stop()
+	}
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return errors.Join(err, s.close())
+}
+
+// issueToken makes a token on a ledger that nobody serves at the moment: the
+// way in for its first operator.
+func issueToken(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("token", flag.ContinueOnError)
+	dir := flags.String("dir", "", "the ledger's folder")
+	role := flags.String("role", "", "participant, auditor or operator")
+	holder := flags.String("participant", ledger.Operator, "whose token it is: a participant's id")
+	person := flags.String("person", "", "the employee who holds it, where the participant is a legal entity")
+	days := flags.Int("days", 30, "how many days it is good for")
+	if !arguments(flags, args, stderr) {
+		return exitFailed
+	}
+	if err := need(map[string]string{"dir": *dir, "role": *role}); err != nil {
+		return fail(stderr, "token", err)
+	}
+	n, err := openNode(ctx, *dir, true)
+	if err != nil {
+		return fail(stderr, "token", err)
+	}
+	act := ledger.Act{By: event.By{Participant: ledger.Operator}, Role: access.RoleOperator, Device: "dalel token"}
+	issued, err := n.ledger.IssueToken(ctx, act, event.By{Participant: *holder, Person: *person}, access.Role(*role), "command line", time.Duration(*days)*24*time.Hour)
+	if err = errors.Join(err, n.Close()); err != nil {
+		return fail(stderr, "token", err)
+	}
+	fmt.Fprintln(stdout, issued.Token)
+	return exitGood
+}

@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"dalel/domain/signature"
+	"dalel/internal/cms"
+)
+
+// Bounds of a folder of roots. A national hierarchy has a dozen certificates.
+const (
+	maxRootFiles    = 1000
+	maxRootFileSize = 1 << 20
+)
+
+// signatureVerify states a verdict on one CMS signature:
+//
+//	dalel signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE] SIGNATURE
+//
+// The exit status is the answer: 0 valid, 1 invalid, 3 cannot tell; 2 when the
+// signature or something named on the command line cannot be read. SIGNATURE
+// is DER, PEM or base64. Of the certificates in DIR (*.pem, *.cer, *.crt,
+// *.der) those that signed themselves are the roots, the others help to build
+// the chain. Without --at the moment is now.
+func signatureVerify(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	const cannotRead, cannotTell = 2, 3
+	flags := flag.NewFlagSet("dalel signature verify", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	asJSON := flags.Bool("json", false, "print the verdict as JSON")
+	roots := flags.String("roots", "", "`folder` of trusted certificates, PEM or DER")
+	moment := flags.String("at", "", "the `moment` of the verdict, RFC 3339; now if not given")
+	contentPath := flags.String("content", "", "the signed `file`, for a detached signature")
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "usage: dalel signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE] SIGNATURE")
+		flags.PrintDefaults()
+	}
+	fail := func(err error) int {
+		fmt.Fprintf(stderr, "dalel signature verify: %v\n", err)
+		return cannotRead
+	}
+	files, err := parseMixed(flags, args)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		return cannotRead // flag has said why
+	}
+	if len(files) != 1 {
+		flags.Usage()
+		return fail(fmt.Errorf("one signature file is needed, %d given", len(files)))
+	}
+
+	request := signature.Request{At: time.Now()}
+	if *moment != "" {
+		if request.At, err = time.Parse(time.RFC3339, *moment); err != nil {
+			return fail(fmt.Errorf("--at %q is not a moment like 2026-05-08T12:00:00Z", *moment))
+		}
+	}
+	policy := &signature.Policy{}
+	if *roots != "" {
+		if policy.Roots, policy.Intermediates, err = readRoots(*roots); err != nil {
+			return fail(err)
+		}
+	}
+	data, err := readBounded(files[0], cms.MaxSize/3*4+cms.MaxSize/16)
+	if err != nil {
+		return fail(err)
+	}
+	if request.CMS, err = cms.Decode(data); err != nil {
+		return fail(fmt.Errorf("%s: %w", files[0], err))
+	}
+	if *contentPath != "" {
+		info, err := os.Stat(*contentPath)
+		if err != nil {
+			return fail(err)
+		}
+		if info.IsDir() {
+			return fail(fmt.Errorf("%s is a folder", *contentPath))
+		}
+		request.Content = func() (io.ReadCloser, error) { return os.Open(*contentPath) }
+	}
+
+	verdict, err := policy.Verify(ctx, request)
+	if err != nil {
+		return fail(err)
+	}
+	if *asJSON {
+		err = json.NewEncoder(stdout).Encode(struct {
+			File string `json:"file"`
+			signature.Verdict
+		}{files[0], verdict})
+	} else {
+		err = printVerdict(stdout, files[0], verdict)
+	}
+	if err != nil {
+		return fail(fmt.Errorf("write the verdict: %w", err))
+	}
+	for _, r := range verdict.Reasons {
+		if r.Code == signature.CMSUnreadable || r.Code == signature.CMSTooLarge {
+			return cannotRead
+		}
+	}
+	switch verdict.Status {
+	case signature.Valid:
+		return 0
+	case signature.Invalid:
+		return 1
+	}
+	return cannotTell
+}
+
+// parseMixed parses flags that may stand before and after the other arguments,
+// and returns those. After "--" nothing is a flag.
+func parseMixed(flags *flag.FlagSet, args []string) ([]string, error) {
+	var others []string
+	for len(args) > 0 {
+		if err := flags.Parse(args); err != nil {
+			return nil, err
+		}
+		rest := flags.Args()
+		if ended := len(args) - len(rest); ended > 0 && args[ended-1] == "--" {
+			return append(others, rest...), nil
+		}
+		if len(rest) == 0 {
+			break
+		}
+		others, args = append(others, rest[0]), rest[1:]
+	}
+	return others, nil
+}
+
+// readBounded reads a file of at most limit bytes.
+func readBounded(path string, limit int64) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close() // it was only read
+	data, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, limit)
+	}
+	return data, nil
+}
+
+// readRoots reads the certificates in a folder. One that cannot be read is an
+// error: a root that is silently left out makes every answer wrong.
+func readRoots(dir string) (roots, others []*x509.Certificate, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	files := 0
+	for _, entry := range entries {
+		switch strings.ToLower(filepath.Ext(entry.Name())) {
+		case ".pem", ".cer", ".crt", ".der":
+		default:
+			continue
+		}
+		if entry.IsDir() {
+			continue
+		}
+		if files++; files > maxRootFiles {
+			return nil, nil, fmt.Errorf("%s has more than %d certificate files", dir, maxRootFiles)
+		}
+		path := filepath.Join(dir, entry.Name())
+		data, err := readBounded(path, maxRootFileSize)
+		if err != nil {
+			return nil, nil, err
+		}
+		certificates, err := parseCertificates(data)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", path, err)
+		}
+		for _, certificate := range certificates {
+			if isSelfSigned(certificate) {
+				roots = append(roots, certificate)
+			} else {
+				others = append(others, certificate)
+			}
+		}
+	}
+	if files == 0 {
+		return nil, nil, fmt.Errorf("%s has no certificates (*.pem, *.cer, *.crt, *.der)", dir)
+	}
+	return roots, others, nil
+}
+
+// parseCertificates reads PEM (one or more certificates, text between them
+// allowed) or one certificate in DER.
+func parseCertificates(data []byte) ([]*x509.Certificate, error) {
+	if !strings.Contains(string(data), "-----BEGIN ") {
+		certificate, err := x509.ParseCertificate(data)
+		if err != nil {
+			return nil, fmt.Errorf("not a certificate in DER or PEM: %w", err)
+		}
+		return []*x509.Certificate{certificate}, nil
+	}
+	var certificates []*x509.Certificate
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("PEM of type %q, not CERTIFICATE", block.Type)
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %d: %w", len(certificates)+1, err)
+		}
+		certificates = append(certificates, certificate)
+	}
+	if len(certificates) == 0 || strings.Contains(string(data), "-----BEGIN ") {
+		return nil, errors.New("a PEM block cannot be read")
+	}
+	return certificates, nil
+}
+
+// isSelfSigned goes by the names and the key identifiers: whoever put the file
+// into the folder trusts it, so its own signature would prove nothing.
+func isSelfSigned(certificate *x509.Certificate) bool {
+	return string(certificate.RawSubject) == string(certificate.RawIssuer) &&
+		(len(certificate.AuthorityKeyId) == 0 || len(certificate.SubjectKeyId) == 0 ||
+			string(certificate.AuthorityKeyId) == string(certificate.SubjectKeyId))
+}
+
+// printVerdict prints one line with the answer, one for each signer, and one
+// for each reason.
+func printVerdict(w io.Writer, file string, verdict signature.Verdict) error {
+	var b strings.Builder
+	word := map[signature.Status]string{
+		signature.Valid: "VALID", signature.Invalid: "INVALID", signature.Unknown: "CANNOT TELL",
+	}
+	fmt.Fprintf(&b, "%s: %s at %s\n", file, word[verdict.Status], verdict.At.Format(time.RFC3339))
+	for _, r := range verdict.Reasons {
+		fmt.Fprintf(&b, "  %s: %s\n", r.Code, r.Detail)
+	}
+	for i, s := range verdict.Signers {
+		fmt.Fprintf(&b, "  signer %d: %s, %s", i+1, word[s.Status], s.Algorithm)
+		if s.Certificate != "" {
+			fmt.Fprintf(&b, ", certificate %s", s.Certificate)
+		}
+		if s.ClaimedAt != nil {
+			fmt.Fprintf(&b, ", claims %s", s.ClaimedAt.Format(time.RFC3339))
+		}
+		b.WriteByte('\n')
+		for _, r := range s.Reasons {
+			fmt.Fprintf(&b, "    %s: %s\n", r.Code, r.Detail)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

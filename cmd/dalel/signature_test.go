@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"dalel/domain/signature"
+	"dalel/internal/cms"
+	"dalel/internal/testca"
+
+	"github.com/stretchr/testify/require"
+)
+
+// signedFolder is a folder with a content, signatures of it, and roots.
+type signedFolder struct {
+	dir string
+	der []byte
+}
+
+func (f signedFolder) path(name string) string { return filepath.Join(f.dir, name) }
+
+func newSignedFolder(t *testing.T) signedFolder {
+	t.Helper()
+	f := signedFolder{dir: t.TempDir()}
+	root, err := testca.NewRoot(testca.CA{Name: "Test root"})
+	require.NoError(t, err)
+	issuing, err := root.NewIntermediate(testca.CA{Name: "Test issuing CA"})
+	require.NoError(t, err)
+	person, err := issuing.Issue(testca.Leaf{})
+	require.NoError(t, err)
+	text := []byte("the contract")
+	f.der, err = cms.Sign(t.Context(), cms.SignOptions{
+		Content: bytes.NewReader(text),
+		Signers: []cms.SignerOptions{{Certificate: person.Certificate, Key: person.Key, SigningTime: time.Now()}},
+	})
+	require.NoError(t, err)
+	require.NoError(t, os.MkdirAll(f.path("roots"), 0o700))
+	require.NoError(t, os.MkdirAll(f.path("empty"), 0o700))
+	require.NoError(t, os.MkdirAll(f.path("broken"), 0o700))
+	for name, data := range map[string][]byte{
+		"contract.txt":      text,
+		"other.txt":         []byte("another contract"),
+		"s.p7s":             f.der,
+		"s.pem":             pem.EncodeToMemory(&pem.Block{Type: "CMS", Bytes: f.der}),
+		"s.txt":             []byte(base64.StdEncoding.EncodeToString(f.der)),
+		"junk":              []byte("this is no signature"),
+		"cut.p7s":           f.der[:len(f.der)-1],
+		"roots/root.pem":    root.CertificatePEM(),
+		"roots/issuing.der": issuing.Certificate.Raw,
+		"roots/README.txt":  []byte("not looked at"),
+		"broken/root.cer":   []byte("not a certificate"),
+	} {
+		require.NoError(t, os.WriteFile(f.path(name), data, 0o600))
+	}
+	return f
+}
+
+func TestR_C4_SignatureVerifyAnswersByItsExitStatus(t *testing.T) {
+	f := newSignedFolder(t)
+	for _, c := range []struct {
+		name   string
+		args   []string
+		status int
+		says   string
+	}{
+		{"valid DER", []string{"--roots", f.path("roots"), "--content", f.path("contract.txt"), f.path("s.p7s")}, 0, "VALID"},
+		{"valid PEM, flags last", []string{f.path("s.pem"), "--content", f.path("contract.txt"), "--roots=" + f.path("roots")}, 0, "VALID"},
+		{"valid base64, flags on both sides", []string{"--roots", f.path("roots"), f.path("s.txt"), "-content", f.path("contract.txt")}, 0, "VALID"},
+		{"another content", []string{"--roots", f.path("roots"), "--content", f.path("other.txt"), f.path("s.p7s")}, 1, signature.DigestMismatch},
+		{"certificate ended", []string{"--at", "2090-01-01T00:00:00Z", "--roots", f.path("roots"), "--content", f.path("contract.txt"), f.path("s.p7s")}, 1, signature.CertificateExpired},
+		{"no roots", []string{"--content", f.path("contract.txt"), f.path("s.p7s")}, 3, signature.ChainUntrusted},
+		{"no content", []string{"--roots", f.path("roots"), f.path("s.p7s")}, 3, signature.ContentMissing},
+		{"junk", []string{f.path("junk")}, 2, "neither DER nor PEM nor base64"},
+		{"cut off", []string{f.path("cut.p7s")}, 2, signature.CMSUnreadable},
+		{"missing file", []string{f.path("nothing")}, 2, "no such file"},
+		{"missing content", []string{"--content", f.path("nothing"), f.path("s.p7s")}, 2, "no such file"},
+		{"content is a folder", []string{"--content", f.dir, f.path("s.p7s")}, 2, "is a folder"},
+		{"missing roots", []string{"--roots", f.path("nothing"), f.path("s.p7s")}, 2, "no such file"},
+		{"empty roots", []string{"--roots", f.path("empty"), f.path("s.p7s")}, 2, "has no certificates"},
+		{"broken root", []string{"--roots", f.path("broken"), f.path("s.p7s")}, 2, "not a certificate"},
+		{"bad moment", []string{"--at", "yesterday", f.path("s.p7s")}, 2, "is not a moment"},
+		{"bad flag", []string{"--frobnicate", f.path("s.p7s")}, 2, "frobnicate"},
+		{"no arguments", nil, 2, "usage:"},
+		{"two signatures", []string{f.path("s.p7s"), f.path("s.pem")}, 2, "2 given"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			status := signatureVerify(t.Context(), c.args, &stdout, &stderr)
+			require.Equal(t, c.status, status, stdout.String()+stderr.String())
+			require.Contains(t, stdout.String()+stderr.String(), c.says)
+			if status != 2 {
+				require.Empty(t, stderr.String())
+			}
+		})
+	}
+}
+
+func TestSignatureVerifyPrintsTheVerdictAsJSON(t *testing.T) {
+	f := newSignedFolder(t)
+	var stdout, stderr bytes.Buffer
+	status := signatureVerify(t.Context(), []string{
+		"--json", "--roots", f.path("roots"), "--content", f.path("contract.txt"), f.path("s.p7s"),
+	}, &stdout, &stderr)
+	require.Equal(t, 0, status, stderr.String())
+	var got struct {
+		File    string
+		Status  signature.Status
+		Signers []signature.SignerVerdict
+	}
+	require.NoError(t, json.Unmarshal(stdout.Bytes(), &got))
+	require.Equal(t, f.path("s.p7s"), got.File)
+	require.Equal(t, signature.Valid, got.Status)
+	require.Len(t, got.Signers, 1)
+	require.Equal(t, "ECDSA-P256-SHA256", got.Signers[0].Algorithm)
+	require.NotNil(t, got.Signers[0].ClaimedAt)
+	require.Len(t, got.Signers[0].Chain, 3)
+}

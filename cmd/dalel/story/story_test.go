@@ -1,0 +1,64 @@
+package story_test
+
+import (
+	"bytes"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"dalel/blobs/file"
+	"dalel/cmd/dalel/story"
+	"dalel/domain/access"
+	"dalel/domain/document"
+	"dalel/domain/fsck"
+	"dalel/domain/ledger"
+	"dalel/domain/signature"
+	"dalel/eventstore/sqlite"
+)
+
+func TestTheStoryPlaysEveryTurnThatADocumentCanTake(t *testing.T) {
+	ctx := t.Context()
+	dir := t.TempDir()
+	store, err := sqlite.Open(ctx, filepath.Join(dir, "events.db"), sqlite.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, store.Close()) })
+	content, err := file.Open(filepath.Join(dir, "blobs"))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, content.Close()) })
+	authority, err := story.NewAuthority()
+	require.NoError(t, err)
+	certificates := authority.Certificates()
+	l, err := ledger.New(ledger.Config{
+		Store: store, Blobs: content, IdentifierKey: bytes.Repeat([]byte{7}, 32),
+		Signatures: &signature.Policy{Roots: certificates[:1], Intermediates: certificates[1:]},
+	})
+	require.NoError(t, err)
+
+	var told []string
+	result, err := story.Play(ctx, l, authority, func(step string) { told = append(told, step) })
+	require.NoError(t, err)
+	require.Len(t, told, 8)
+	require.Len(t, result.Viewers, 5)
+
+	statuses := map[document.Status]int{}
+	compromised, refused := 0, 0
+	for _, id := range result.Documents {
+		snapshot, err := l.Document(ctx, ledger.Act{Role: access.RoleAuditor}, id)
+		require.NoError(t, err)
+		statuses[snapshot.State.Status]++
+		if snapshot.State.Compromised() {
+			compromised++
+		}
+		for _, party := range snapshot.State.Parties {
+			refused += party.Attempts
+		}
+	}
+	require.Equal(t, map[document.Status]int{document.Complete: 3, document.Refused: 1, document.Withdrawn: 2, document.Awaiting: 1}, statuses)
+	require.Equal(t, 1, compromised, "R-C8: only what was signed after the moment is marked")
+	require.Equal(t, 1, refused, "R-E3")
+
+	summary, err := fsck.Run(ctx, fsck.Source{Store: store, Blobs: content, Codec: l.Codec()}, func(p fsck.Problem) { t.Error(p) }, nil)
+	require.NoError(t, err)
+	t.Logf("%d events, %d contents", summary.Events, summary.Contents)
+}

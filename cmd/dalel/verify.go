@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"dalel/domain/packet"
+)
+
+// verifyPacket checks a proof packet:
+//
+//	dalel verify [--json] [--trust DIR] PACKET
+//
+// The exit status is the answer: 0 all holds and rests on the anchors in DIR,
+// 1 something does not hold, 2 it cannot be read, 3 it is consistent in itself
+// but rests on anchors that are not in DIR, or a claim of it could not be
+// decided. Without --trust nothing rests on anchors, and 3 is the best answer.
+func verifyPacket(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	const consistent = 3
+	flags := flag.NewFlagSet("dalel verify", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	asJSON := flags.Bool("json", false, "print the report as JSON")
+	trustFolder := flags.String("trust", "", "`folder` of your trust anchors: roots of authorities and certificates of operators, PEM or DER")
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "usage: dalel verify [--json] [--trust DIR] PACKET")
+		flags.PrintDefaults()
+	}
+	files, err := parseMixed(flags, args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exitGood
+	case err != nil:
+		return exitFailed // flag has said why
+	case len(files) != 1:
+		flags.Usage()
+		return exitFailed
+	}
+	fail := func(err error) int {
+		fmt.Fprintf(stderr, "dalel verify: %v\n", err)
+		return exitFailed
+	}
+	var trust packet.Trust
+	if *trustFolder != "" {
+		if trust, err = packet.LoadTrust(*trustFolder); err != nil {
+			return fail(err)
+		}
+		if trust.IsZero() {
+			fmt.Fprintln(stderr, "dalel verify: there is no certificate in the folder of trust anchors")
+		}
+	}
+	file, err := os.Open(files[0])
+	if err != nil {
+		return fail(err)
+	}
+	defer file.Close() // it was only read
+	info, err := file.Stat()
+	if err != nil {
+		return fail(err)
+	}
+	if !info.Mode().IsRegular() {
+		return fail(fmt.Errorf("%s is not a file", files[0]))
+	}
+	report, err := packet.Verify(ctx, file, info.Size(), packet.Options{Trust: trust})
+	if err != nil {
+		return fail(err)
+	}
+	if *asJSON {
+		encoder := json.NewEncoder(stdout)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(report)
+	} else {
+		_, err = io.WriteString(stdout, readable(report, trust))
+	}
+	if err != nil {
+		return fail(fmt.Errorf("write the report: %w", err))
+	}
+	switch report.Status {
+	case packet.Good:
+		return exitGood
+	case packet.Bad:
+		return exitBad
+	default:
+		return consistent
+	}
+}
+
+// readable is the report for people: a line for each claim, the problems, the
+// outcome.
+func readable(report packet.Report, trust packet.Trust) string {
+	var b strings.Builder
+	if m := report.Manifest; m.Format != 0 {
+		fmt.Fprintf(&b, "document %s\nledger   %q\nas of    %s, position %d\n\n",
+			printable(m.Subject.Document), m.Ledger, m.ExportedAt.UTC().Format("2006-01-02 15:04:05 UTC"), uint64(m.Position))
+	}
+	marks := map[packet.Answer]string{packet.Yes: "[ ok ]", packet.No: "[BAD ]", packet.NotAnchored: "[ ?  ]", packet.CannotTell: "[ ?? ]"}
+	for _, claim := range report.Claims {
+		fmt.Fprintf(&b, "%s %-13s %s\n", marks[claim.Holds], claim.ID, printable(claim.Title))
+		if claim.Detail != "" {
+			fmt.Fprintf(&b, "                     %s\n", printable(claim.Detail))
+		}
+	}
+	if len(report.Problems) > 0 {
+		b.WriteString("\nWhat does not hold\n")
+	}
+	for _, p := range report.Problems {
+		where := "the packet as a whole"
+		if p.File != "" {
+			where = printable(p.File)
+		}
+		fmt.Fprintf(&b, "  %s (%s): %s\n", where, p.Claim, printable(p.Detail))
+	}
+	for _, fallen := range report.Fallen {
+		fmt.Fprintf(&b, "\n[FELL] signature-%s   It counts for nothing: the key was compromised before it was made\n                     of %s, by notice %s\n",
+			printable(fallen.Signature), printable(fallen.Party), printable(fallen.Notice))
+	}
+	b.WriteByte('\n')
+	switch {
+	case report.Status == packet.Good && len(report.Fallen) > 0:
+		fmt.Fprintf(&b, "All holds, and rests on your anchors; but %d of the signatures above fell, as the document itself records.\n", len(report.Fallen))
+	case report.Status == packet.Good:
+		b.WriteString("All holds, and rests on your anchors.\n")
+	case report.Status == packet.Bad:
+		b.WriteString("The packet does not hold.\n")
+	case trust.IsZero():
+		b.WriteString("Consistent in itself, but no anchors of yours were given (--trust DIR): a packet does not vouch for itself.\n")
+	default:
+		b.WriteString("Consistent in itself, but not all of it rests on your anchors, or not all of it could be decided.\n")
+	}
+	return b.String()
+}
+
+// printable keeps what a hostile packet says from steering a terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2060 && r <= 0x206f {
+			return '_'
+		}
+		return r
+	}, strings.ToValidUTF8(text, "_"))
+}

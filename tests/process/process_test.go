@@ -1,0 +1,239 @@
+// Package process tests the program as its users meet it: built, started as a
+// process of its own, spoken to over HTTP, killed.
+package process
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"dalel/domain/identifier"
+)
+
+// program builds dalel once for each test that asks.
+func program(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "dalel")
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "dalel/cmd/dalel").CombinedOutput()
+	require.NoError(t, err, string(out))
+	return path
+}
+
+// node is a running `dalel serve`.
+type node struct {
+	t        *testing.T
+	program  string
+	dir, url string
+	operator string
+	process  *exec.Cmd
+	keys     int
+}
+
+func serve(t *testing.T) *node {
+	t.Helper()
+	n := &node{t: t, program: program(t), dir: filepath.Join(t.TempDir(), "ledger")}
+	n.operator = strings.TrimSpace(n.run("token", "--dir", n.dir, "--role", "operator"))
+	n.start()
+	return n
+}
+
+func (n *node) run(args ...string) string {
+	n.t.Helper()
+	var stderr bytes.Buffer
+	command := exec.CommandContext(n.t.Context(), n.program, args...)
+	command.Stderr = &stderr
+	out, err := command.Output()
+	require.NoError(n.t, err, "%s\n%s", out, &stderr)
+	return string(out)
+}
+
+func (n *node) start() {
+	n.t.Helper()
+	n.process = exec.Command(n.program, "serve", "--dir", n.dir, "--listen", "127.0.0.1:0")
+	log, err := os.OpenFile(n.dir+".log", os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	require.NoError(n.t, err)
+	defer log.Close()
+	n.process.Stderr = log
+	stdout, err := n.process.StdoutPipe()
+	require.NoError(n.t, err)
+	require.NoError(n.t, n.process.Start())
+	n.t.Cleanup(func() { n.process.Process.Kill(); n.process.Wait() })
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	require.NoError(n.t, err)
+	go io.Copy(io.Discard, stdout)
+	n.url = regexp.MustCompile(`http://\S+`).FindString(line)
+	require.NotEmpty(n.t, n.url, line)
+}
+
+// kill ends the process as a power cut would.
+func (n *node) kill() {
+	n.t.Helper()
+	require.NoError(n.t, n.process.Process.Kill())
+	n.process.Wait()
+}
+
+// call makes a request and returns the status and the decoded answer.
+func (n *node) call(token, method, path, mediaType string, body io.Reader) (int, map[string]any, error) {
+	request, err := http.NewRequestWithContext(n.t.Context(), method, n.url+path, body)
+	if err != nil {
+		return 0, nil, err
+	}
+	n.keys++
+	request.Header.Set("Authorization", "Bearer "+token)
+	request.Header.Set("Idempotency-Key", fmt.Sprintf("key-%d", n.keys))
+	request.Header.Set("Content-Type", mediaType)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	var answer map[string]any
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil && err != io.EOF {
+		return response.StatusCode, nil, err
+	}
+	return response.StatusCode, answer, nil
+}
+
+func (n *node) post(token, path, body string) map[string]any {
+	n.t.Helper()
+	status, answer, err := n.call(token, http.MethodPost, path, "application/json", strings.NewReader(body))
+	require.NoError(n.t, err)
+	require.Less(n.t, status, 300, "%v", answer)
+	return answer
+}
+
+// participant registers and activates a person and returns its token.
+func (n *node) participant(eleven string) string {
+	n.t.Helper()
+	iin, err := identifier.WithCheckDigit(eleven)
+	require.NoError(n.t, err)
+	id := n.post(n.operator, "/api/v1/participants", fmt.Sprintf(`{"kind":"natural-person","identifier":%q,"name":"Test Person"}`, iin))["id"].(string)
+	n.post(n.operator, "/api/v1/participants/"+id+"/activation", `{"basis":"seen"}`)
+	issued := n.post(n.operator, "/api/v1/tokens", fmt.Sprintf(`{"participant":%q,"role":"participant","seconds":86400}`, id))
+	return issued["token"].(string)
+}
+
+func (n *node) draft(token string) string {
+	n.t.Helper()
+	return n.post(token, "/api/v1/documents", `{"kind":"letter","title":"A large letter"}`)["id"].(string)
+}
+
+// resident returns the peak resident memory of the process, in bytes.
+func (n *node) resident() int64 {
+	n.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.process.Process.Pid))
+	require.NoError(n.t, err)
+	match := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
+	require.NotNil(n.t, match)
+	kilobytes, err := strconv.ParseInt(string(match[1]), 10, 64)
+	require.NoError(n.t, err)
+	return kilobytes << 10
+}
+
+// pdf yields size bytes that pass for a PDF, the same each time, without
+// holding them.
+func pdf(size int64) io.Reader {
+	const head, tail = "%PDF-1.7\n", "\nstartxref\n0\n%%EOF\n"
+	return io.MultiReader(strings.NewReader(head),
+		io.LimitReader(rand.NewChaCha8([32]byte{4, 2}), size-int64(len(head)+len(tail))), strings.NewReader(tail))
+}
+
+func TestTwoGibibytesGoInAndOutOverHTTPInConstantMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: 2 GiB take half a minute")
+	}
+	if runtime.GOOS != "linux" {
+		t.Skip("resident memory is read from /proc: Linux only")
+	}
+	const size, limit = 2 << 30, 64 << 20
+	n := serve(t)
+	token := n.participant("85041230056")
+	id := n.draft(token)
+	before := n.resident()
+
+	sum := sha256.New()
+	began := time.Now()
+	path := "/api/v1/documents/" + id + "/files/large.pdf"
+	status, answer, err := n.call(token, http.MethodPut, path, "application/pdf", io.TeeReader(pdf(size), sum))
+	require.NoError(t, err)
+	require.Less(t, status, 300, "%v", answer)
+	up := time.Since(began)
+
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.url+path, nil)
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+token)
+	began = time.Now()
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	back := sha256.New()
+	received, err := io.Copy(back, response.Body)
+	require.NoError(t, err)
+	require.EqualValues(t, size, received)
+	require.Equal(t, hex.EncodeToString(sum.Sum(nil)), hex.EncodeToString(back.Sum(nil)))
+	extra := n.resident() - before
+	t.Logf("2 GiB in %.1fs, out %.1fs, %.1f MiB of extra memory", up.Seconds(), time.Since(began).Seconds(), float64(extra)/(1<<20))
+	require.Less(t, extra, int64(limit))
+}
+
+// TestAKilledServerLosesNothingThatItAcknowledged kills the server in the
+// middle of work, again and again, and looks at what is left.
+func TestAKilledServerLosesNothingThatItAcknowledged(t *testing.T) {
+	n := serve(t)
+	token := n.participant("85041230056")
+	random := rand.New(rand.NewPCG(7, 11))
+	var acknowledged []string
+	for range 5 {
+		stop, cancel := context.WithCancel(t.Context())
+		timer := time.AfterFunc(time.Duration(100+random.IntN(700))*time.Millisecond, func() {
+			n.process.Process.Kill()
+			cancel()
+		})
+		for stop.Err() == nil {
+			status, answer, err := n.call(token, http.MethodPost, "/api/v1/documents", "application/json", strings.NewReader(`{"kind":"letter","title":"A letter"}`))
+			if err != nil {
+				break
+			}
+			require.Less(t, status, 300, "%v", answer)
+			id := answer["id"].(string)
+			status, answer, err = n.call(token, http.MethodPut, "/api/v1/documents/"+id+"/files/a.pdf", "application/pdf", pdf(1<<20))
+			if err != nil {
+				break
+			}
+			require.Less(t, status, 300, "%v", answer)
+			acknowledged = append(acknowledged, id)
+		}
+		<-stop.Done()
+		timer.Stop()
+		n.kill()
+		require.Contains(t, n.run("fsck", "--dir", n.dir), "all is as committed")
+		n.start()
+	}
+	require.NotEmpty(t, acknowledged)
+	for _, id := range acknowledged {
+		status, answer, err := n.call(token, http.MethodGet, "/api/v1/documents/"+id, "", nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, status, "%v", answer)
+		require.Len(t, answer["files"], 1)
+	}
+	t.Logf("killed 5 times: all %d acknowledged documents are there, whole", len(acknowledged))
+}

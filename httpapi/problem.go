@@ -31,43 +31,6 @@ type Problem struct {
 
 const problemType = "application/problem+json"
 
-// statusOf is the one place where codes become statuses: by kind, but for the
-// two codes for which HTTP has a name of its own.
-func statusOf(code fault.Code) int {
-	switch code {
-	case fault.MethodUnknown:
-		return http.StatusMethodNotAllowed
-	case fault.RevisionStale:
-		return http.StatusPreconditionFailed
-	}
-	switch fault.Lookup(code).Kind {
-	case fault.KindInvalid:
-		return http.StatusBadRequest
-	case fault.KindUnauthenticated:
-		return http.StatusUnauthorized
-	case fault.KindForbidden:
-		return http.StatusForbidden
-	case fault.KindNotFound:
-		return http.StatusNotFound
-	case fault.KindConflict:
-		return http.StatusConflict
-	case fault.KindTooLarge:
-		return http.StatusRequestEntityTooLarge
-	case fault.KindUnsupported:
-		return http.StatusUnsupportedMediaType
-	case fault.KindRefused:
-		return http.StatusUnprocessableEntity
-	case fault.KindThrottled:
-		return http.StatusTooManyRequests
-	case fault.KindUnavailable:
-		return http.StatusServiceUnavailable
-	case fault.KindStorageFull:
-		return http.StatusInsufficientStorage
-	default:
-		return http.StatusInternalServerError
-	}
-}
-
 // asRefusal returns what may be told of an error.
 func asRefusal(err error) *fault.Error {
 	var refusal *fault.Error
@@ -99,7 +62,7 @@ func asRefusal(err error) *fault.Error {
 // that nobody takes it for whole.
 func (s *Server) answerError(c echo.Context, r route.Route, caller route.Caller, err error) {
 	refusal := asRefusal(err)
-	status := statusOf(refusal.Code)
+	status := route.StatusOf(refusal.Code)
 	if errors.As(err, new(absent)) {
 		status = http.StatusNotFound
 	}

@@ -54,5 +54,5 @@ func (s *Server) problemType(c echo.Context, _ route.Caller) error {
 		return fault.New(fault.RouteUnknown, "no such code")
 	}
 	c.Response().Header().Set("Cache-Control", "public, max-age=300")
-	return c.JSON(http.StatusOK, problemTypeView{code, definition.Title, statusOf(code)})
+	return c.JSON(http.StatusOK, problemTypeView{code, definition.Title, route.StatusOf(code)})
 }

@@ -416,7 +416,10 @@ func (p *Pages) journal(c echo.Context, caller route.Caller) error {
 			Direction: v.T("direction." + string(row.Direction)), When: v.Lang.momentOf(&row.RegisteredAt),
 			Status: v.status(row.Status, row.Compromised), Marks: v.marks(false, row.Compromised, false, nil, p.clock()),
 		}
-		if caller.Role != access.RoleOperator {
+		if caller.Role == access.RoleOperator {
+			// A title is content, which operators do not read.
+			item.Title, item.Kind, item.SenderNumber = item.Kind, "", ""
+		} else {
 			item.Href = "/documents/" + url.PathEscape(row.Document)
 		}
 		if caller.Role != access.RoleParticipant {

@@ -452,9 +452,9 @@ func (p *Pages) Error(c echo.Context, caller route.Caller, f *fault.Error) error
 		if f.Code != fault.TokenMissing {
 			v.Outcome = &outcome{Text: v.Text}
 		}
-		return p.render(c, status(f.Code), "signin", v.frame)
+		return p.render(c, route.StatusOf(f.Code), "signin", v.frame)
 	}
-	return p.render(c, status(f.Code), "error", v)
+	return p.render(c, route.StatusOf(f.Code), "error", v)
 }
 
 func (w words) fault(code fault.Code) string {
@@ -463,40 +463,4 @@ func (w words) fault(code fault.Code) string {
 
 func (w words) reason(code, detail string) string {
 	return w.or("reason."+code, w.or("fault."+code, detail))
-}
-
-// status is that of a page which shows a failure; the JSON interface answers
-// with the same.
-func status(code fault.Code) int {
-	switch code {
-	case fault.MethodUnknown:
-		return http.StatusMethodNotAllowed
-	case fault.RevisionStale:
-		return http.StatusPreconditionFailed
-	}
-	switch fault.Lookup(code).Kind {
-	case fault.KindInvalid:
-		return http.StatusBadRequest
-	case fault.KindUnauthenticated:
-		return http.StatusUnauthorized
-	case fault.KindForbidden:
-		return http.StatusForbidden
-	case fault.KindNotFound:
-		return http.StatusNotFound
-	case fault.KindConflict:
-		return http.StatusConflict
-	case fault.KindTooLarge:
-		return http.StatusRequestEntityTooLarge
-	case fault.KindUnsupported:
-		return http.StatusUnsupportedMediaType
-	case fault.KindRefused:
-		return http.StatusUnprocessableEntity
-	case fault.KindThrottled:
-		return http.StatusTooManyRequests
-	case fault.KindUnavailable:
-		return http.StatusServiceUnavailable
-	case fault.KindStorageFull:
-		return http.StatusInsufficientStorage
-	}
-	return http.StatusInternalServerError
 }

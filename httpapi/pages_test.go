@@ -1,0 +1,101 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"dalel/domain/access"
+	"dalel/httpapi"
+	"dalel/httpapi/pages"
+	"dalel/httpapi/route"
+)
+
+// pageExamples has for every page, by name, where to ask for it.
+var pageExamples = map[string]func(p places) string{
+	"page-home":          func(places) string { return "/" },
+	"page-asset":         func(places) string { return "/assets/x/style.css" },
+	"page-signin":        func(places) string { return "/signin" },
+	"page-signin-submit": func(places) string { return "/signin" },
+	"page-signout":       func(places) string { return "/signout" },
+	"page-inbox":         func(places) string { return "/inbox" },
+	"page-outbox":        func(places) string { return "/outbox" },
+	"page-journal":       func(places) string { return "/journal" },
+	"page-journals":      func(places) string { return "/journals" },
+	"page-participants":  func(places) string { return "/participants" },
+	"page-documents":     func(places) string { return "/documents" },
+	"page-document":      func(p places) string { return "/documents/" + p.document },
+	"page-acknowledge":   func(p places) string { return "/documents/" + p.document + "/acknowledge" },
+	"page-approve":       func(p places) string { return "/documents/" + p.document + "/approve" },
+	"page-sign":          func(p places) string { return "/documents/" + p.document + "/sign" },
+	"page-reject":        func(p places) string { return "/documents/" + p.document + "/reject" },
+	"page-revoke":        func(p places) string { return "/documents/" + p.document + "/revoke" },
+	"page-consent":       func(p places) string { return "/documents/" + p.document + "/consent" },
+	"page-decline":       func(p places) string { return "/documents/" + p.document + "/decline" },
+}
+
+// TestR_O2_EveryPageWithEveryKindOfCaller visits the real pages as each kind
+// of caller; what must happen is worked out from the table, as for the JSON
+// interface. A page without an example fails.
+func TestR_O2_EveryPageWithEveryKindOfCaller(t *testing.T) {
+	w := newWorld(t, func(config *httpapi.Config) {
+		site, err := pages.New(pages.Config{Ledger: config.Ledger, Models: config.Models.(pages.Models)})
+		require.NoError(t, err)
+		config.Pages, config.PageError = site.Routes(), site.Error
+	})
+	p := places{w: w, document: w.sent()}
+	kinds := []kind{
+		{name: "no token", refusal: "token.missing"},
+		{name: "a token nobody issued", token: "dalel_" + strings.Repeat("A", 43), refusal: "token.invalid"},
+		{name: "stranger", token: w.stranger.token, role: access.RoleParticipant},
+		{name: "pending", token: w.pending.token, role: access.RoleParticipant, pending: true},
+		{name: "party", token: w.party.token, role: access.RoleParticipant, sees: true},
+		{name: "sender", token: w.sender.token, role: access.RoleParticipant, sees: true, sender: true},
+		{name: "employee without right", token: w.restricted, role: access.RoleParticipant, noRead: true},
+		{name: "auditor", token: w.auditor, role: access.RoleAuditor},
+		{name: "operator", token: w.operator, role: access.RoleOperator},
+	}
+	visited := map[string]bool{}
+	for _, r := range w.server.Routes() {
+		if !r.Page {
+			continue
+		}
+		example, ok := pageExamples[r.Name]
+		if !ok {
+			t.Errorf("%s %s (%s) has no example: nobody knows who may see it", r.Method, r.Path, r.Name)
+			continue
+		}
+		visited[r.Name] = true
+		for _, k := range kinds {
+			want, _ := expected(r, k)
+			got := w.glance(r.Method, example(p), k.token)
+			where := fmt.Sprintf("%s %s as %s", r.Method, r.Path, k.name)
+			if want != 0 {
+				require.Equal(t, want, got.status, "%s: %s", where, got.body)
+				require.NotContains(t, string(got.body), "Тайный", where)
+				continue
+			}
+			if r.Scope == route.Public && k.noRead {
+				// The way in leads on to an inbox that it may not read.
+				continue
+			}
+			if r.Method == http.MethodGet {
+				require.Less(t, got.status, 400, "%s: %s", where, got.body)
+				if k.role == access.RoleOperator {
+					require.NotContains(t, string(got.body), "Тайный", "%s: a title is content", where)
+				}
+			} else {
+				for _, code := range refusing {
+					require.NotContains(t, string(got.body), "<code>"+code+"</code>", where)
+				}
+			}
+		}
+	}
+	for name := range pageExamples {
+		require.True(t, visited[name], "%s is an example of no page", name)
+	}
+	t.Logf("%d pages, %d kinds of caller", len(visited), len(kinds))
+}

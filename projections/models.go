@@ -38,7 +38,9 @@ import (
 
 	"dalel/domain/event"
 	"dalel/eventstore"
+	"dalel/internal/broadcast"
 	"dalel/internal/fault"
+	"dalel/internal/filelock"
 	"dalel/projections/feed"
 )
 
@@ -111,7 +113,7 @@ type Models struct {
 
 	mu      sync.Mutex // guards status
 	status  ModelsStatus
-	moved   broadcast // status has changed
+	moved   broadcast.Signal // status has changed
 	changes watchers
 }
 
@@ -144,8 +146,8 @@ func Open(ctx context.Context, path string, codec *event.Codec, store eventstore
 			m.release()
 		}
 	}()
-	if m.lock, err = lockFile(path + "-lock"); err != nil {
-		return nil, err
+	if m.lock, err = filelock.Own(path + "-lock"); err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "take the read models for this process alone")
 	}
 	// What a rebuild that was cut off has left.
 	if err = remove(m.newPath()); err != nil {
@@ -256,7 +258,7 @@ func (m *Models) enter(phase Phase, err error) {
 	}
 	m.status = ModelsStatus{Phase: phase, Position: position, Err: err, Since: time.Now()}
 	m.mu.Unlock()
-	m.moved.announce()
+	m.moved.Announce()
 }
 
 // reached says that the rows tell of everything up to a position.
@@ -264,7 +266,7 @@ func (m *Models) reached(position eventstore.Position, touched map[string]struct
 	m.mu.Lock()
 	m.status.Position = position
 	m.mu.Unlock()
-	m.moved.announce()
+	m.moved.Announce()
 	m.changes.wake(touched)
 }
 
@@ -288,7 +290,7 @@ func (m *Models) WaitFor(ctx context.Context, position eventstore.Position) erro
 	ctx, cancel := context.WithTimeout(ctx, m.options.WaitLimit)
 	defer cancel()
 	for {
-		moved := m.moved.wait()
+		moved := m.moved.Wait()
 		status := m.Status()
 		switch {
 		case status.Position >= position:

@@ -233,7 +233,7 @@ func (s *Store) Append(ctx context.Context, events ...eventstore.Event) (eventst
 func (s *Store) Subscribe(ctx context.Context, after eventstore.Position, handler eventstore.Handler) error {
 	at := after
 	for {
-		wake := s.commits.wait()
+		wake := s.commits.Wait()
 		for event, err := range s.ReadAll(ctx, at, 0) {
 			if err != nil {
 				return err

@@ -38,7 +38,9 @@ import (
 	"sync"
 
 	"dalel/eventstore"
+	"dalel/internal/broadcast"
 	"dalel/internal/fault"
+	"dalel/internal/filelock"
 
 	engine "modernc.org/sqlite"
 )
@@ -83,7 +85,7 @@ type Store struct {
 	writer  *writer
 	reads   *sql.DB
 	queries queries
-	commits broadcast
+	commits broadcast.Signal
 
 	closing   chan struct{}
 	closeOnce sync.Once
@@ -109,13 +111,13 @@ func Open(ctx context.Context, path string, options Options) (_ *Store, err erro
 			store.release()
 		}
 	}()
-	if store.lock, err = lockFile(path + "-lock"); err != nil {
-		return nil, err
+	if store.lock, err = filelock.Own(path + "-lock"); err != nil {
+		return nil, notOwned(err)
 	}
 	if err = createFile(path); err != nil {
 		return nil, err
 	}
-	store.writer, err = openWriter(ctx, path, options, store.commits.announce)
+	store.writer, err = openWriter(ctx, path, options, store.commits.Announce)
 	if err != nil {
 		return nil, err
 	}
@@ -270,4 +272,15 @@ func triggers() []trigger {
 		}
 	}
 	return all
+}
+
+// notOwned says why the file could not be taken for this process alone.
+func notOwned(err error) error {
+	switch {
+	case errors.Is(err, filelock.ErrHeld):
+		return fault.New(fault.StoreLocked, "another process holds the event store open")
+	case errors.Is(err, filelock.ErrUnsupported):
+		return fault.Wrap(fault.NotSupported, err, "the embedded event store needs a system with flock")
+	}
+	return fault.Wrap(fault.StoreFailed, err, "lock the event store")
 }

@@ -94,8 +94,8 @@ type play struct {
 	// steps counts, for the idempotency keys.
 	steps int
 
-	operator             ledger.Act
-	grain, road, person_ *party
+	operator           ledger.Act
+	grain, road, human *party
 	// oldRoadKey is the key of the second company that is compromised.
 	oldRoadKey *testca.Identity
 }
@@ -159,19 +159,19 @@ func (p *play) cast() error {
 	}
 	p.oldRoadKey = p.road.key
 	assel := people["assel"]
-	p.person_ = &party{id: assel.id, act: p.act(event.By{Participant: assel.id}, access.RoleParticipant, "phone"), onPage: typeset.Party{
+	p.human = &party{id: assel.id, act: p.act(event.By{Participant: assel.id}, access.RoleParticipant, "phone"), onPage: typeset.Party{
 		Name: typeset.Text{RU: assel.name(), KK: assel.name()}, IDKind: "ИИН", ID: assel.iin,
 		Address:  typeset.Text{RU: "г. Астана, ул. Сыганак, 15, кв. 41", KK: "Астана қ., Сығанақ к-сі, 15, 41-пәтер"},
 		Position: typeset.Text{RU: "физическое лицо", KK: "жеке тұлға"}, Signer: assel.initials(),
 	}}
-	if p.person_.key, err = p.certificate(assel.id, testca.Leaf{Key: testca.Ed25519, Owner: testca.Owner{IIN: assel.iin, Surname: assel.surname, GivenName: assel.given, Patronymic: assel.patronymic}}); err != nil {
+	if p.human.key, err = p.certificate(assel.id, testca.Leaf{Key: testca.Ed25519, Owner: testca.Owner{IIN: assel.iin, Surname: assel.surname, GivenName: assel.given, Patronymic: assel.patronymic}}); err != nil {
 		return err
 	}
 	auditor := people["daniyar"]
 	p.result.Viewers = []Viewer{
 		{grain.name, "sends most of the documents", p.grain.act.By, access.RoleParticipant},
 		{road.name, "receives them; its first key is compromised", p.road.act.By, access.RoleParticipant},
-		{assel.name(), "natural person, one document waits for her", p.person_.act.By, access.RoleParticipant},
+		{assel.name(), "natural person, one document waits for her", p.human.act.By, access.RoleParticipant},
 		{auditor.name(), "auditor: sees every document, takes out packets", event.By{Participant: auditor.id}, access.RoleAuditor},
 		{"the operator", "participants and the journal, no content", event.By{Participant: ledger.Operator}, access.RoleOperator},
 	}
@@ -365,16 +365,16 @@ func (p *play) rejectedSupply() error {
 
 func (p *play) revokedAfterCompletion() error {
 	p.tell("a contract with a natural person is signed, and later revoked with her consent")
-	content := typeset.Services(p.details("УЛ-2026/118", p.person_, p.grain,
+	content := typeset.Services(p.details("УЛ-2026/118", p.human, p.grain,
 		typeset.Item{Name: typeset.Text{RU: "Перевод документации на казахский язык"}, Unit: typeset.Text{RU: "стр."}, Quantity: 210, Price: 2_400_00}))
-	id, err := p.agreed(p.grain, p.person_, paper{document.Contract, "Договор на перевод документации", "УЛ-2026/118", "Договор УЛ-2026-118.pdf", content})
+	id, err := p.agreed(p.grain, p.human, paper{document.Contract, "Договор на перевод документации", "УЛ-2026/118", "Договор УЛ-2026-118.pdf", content})
 	if err != nil {
 		return err
 	}
 	if _, err := p.ledger.RevokeDocument(p.ctx, p.once(p.grain.act), id, "Стороны договорились о новой редакции."); err != nil {
 		return err
 	}
-	_, err = p.ledger.ConsentToRevocation(p.ctx, p.once(p.person_.act), id)
+	_, err = p.ledger.ConsentToRevocation(p.ctx, p.once(p.human.act), id)
 	return err
 }
 
@@ -386,7 +386,7 @@ func (p *play) revokedBefore() error {
 	if err != nil {
 		return err
 	}
-	if err := p.send(p.grain, id, nil, p.road, p.person_); err != nil {
+	if err := p.send(p.grain, id, nil, p.road, p.human); err != nil {
 		return err
 	}
 	if err := p.sign(p.grain, id, "Счёт СЧ-2026-9.pdf", bytes); err != nil {
@@ -418,53 +418,54 @@ func (p *play) compromised() error {
 	return p.ledger.MarkCompromised(p.ctx, id, fingerprint)
 }
 
+// soon is the end of the fifth working day from now.
+func soon() (*time.Time, error) {
+	day, err := calendar.AddWorkingDays(time.Now(), 5)
+	deadline := calendar.EndOfDay(day)
+	return &deadline, err
+}
+
+// opened sends a draft that its sender has signed to somebody, to be signed
+// soon.
+func (p *play) opened(from, to *party, what paper) (string, []byte, error) {
+	deadline, err := soon()
+	if err != nil {
+		return "", nil, err
+	}
+	id, content, err := p.draft(from, what)
+	if err != nil {
+		return "", nil, err
+	}
+	if err := p.send(from, id, deadline, to); err != nil {
+		return "", nil, err
+	}
+	return id, content, p.sign(from, id, what.file, content)
+}
+
 func (p *play) refusedSignature() error {
 	p.tell("a signature with the suspended key is refused and recorded; one with a new key counts")
-	deadline, err := calendar.AddWorkingDays(time.Now(), 5)
-	if err != nil {
-		return err
-	}
-	deadline = calendar.EndOfDay(deadline)
-	content := typeset.Services(p.details("УЛ-2026/121", p.road, p.grain,
+	text := typeset.Services(p.details("УЛ-2026/121", p.road, p.grain,
 		typeset.Item{Name: typeset.Text{RU: "Перевозка ячменя, Кокшетау – Сарыагаш, вагон"}, Unit: typeset.Text{RU: "рейс"}, Quantity: 12, Price: 204_000_00}))
-	what := paper{document.Contract, "Договор на перевозку ячменя", "УЛ-2026/121", "Договор УЛ-2026-121.pdf", content}
-	id, bytes, err := p.draft(p.grain, what)
+	what := paper{document.Contract, "Договор на перевозку ячменя", "УЛ-2026/121", "Договор УЛ-2026-121.pdf", text}
+	id, content, err := p.opened(p.grain, p.road, what)
 	if err != nil {
 		return err
 	}
-	if err := p.send(p.grain, id, &deadline, p.road); err != nil {
-		return err
-	}
-	if err := p.sign(p.grain, id, what.file, bytes); err != nil {
-		return err
-	}
-	if err := p.sign(p.road, id, what.file, bytes); !fault.Is(err, fault.CertificateCompromised) {
+	if err := p.sign(p.road, id, what.file, content); !fault.Is(err, fault.CertificateCompromised) {
 		return fmt.Errorf("the suspended key was not refused as it should be: %w", err)
 	}
 	if p.road.key, err = p.certificate(p.road.id, testca.Leaf{Key: testca.P384, Owner: p.road.owner}); err != nil {
 		return err
 	}
-	return p.sign(p.road, id, what.file, bytes)
+	return p.sign(p.road, id, what.file, content)
 }
 
 func (p *play) waiting() error {
 	p.tell("one more contract waits for a signature")
-	deadline, err := calendar.AddWorkingDays(time.Now(), 5)
-	if err != nil {
-		return err
-	}
-	deadline = calendar.EndOfDay(deadline)
-	content := typeset.Services(p.details("УЛ-2026/122", p.person_, p.grain,
+	text := typeset.Services(p.details("УЛ-2026/122", p.human, p.grain,
 		typeset.Item{Name: typeset.Text{RU: "Перевод договоров поставки, вторая редакция"}, Unit: typeset.Text{RU: "стр."}, Quantity: 230, Price: 2_400_00}))
-	what := paper{document.Contract, "Договор на перевод документации, новая редакция", "УЛ-2026/122", "Договор УЛ-2026-122.pdf", content}
-	id, bytes, err := p.draft(p.grain, what)
-	if err != nil {
-		return err
-	}
-	if err := p.send(p.grain, id, &deadline, p.person_); err != nil {
-		return err
-	}
-	return p.sign(p.grain, id, what.file, bytes)
+	_, _, err := p.opened(p.grain, p.human, paper{document.Contract, "Договор на перевод документации, новая редакция", "УЛ-2026/122", "Договор УЛ-2026-122.pdf", text})
+	return err
 }
 
 // fingerprintOf is a certificate's name in the ledger.

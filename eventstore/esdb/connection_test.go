@@ -1,0 +1,133 @@
+package esdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"dalel/eventstore"
+	"dalel/internal/fault"
+	"dalel/tests/esdbserver"
+
+	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+func opened(t *testing.T) (*esdbserver.Server, *Store) {
+	server := esdbserver.New(t, esdbserver.Options{})
+	store, err := Open(t.Context(), server.URL(), Options{AnswerWithin: time.Second})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, store.Close()) })
+	return server, store
+}
+
+func TestACallThatHangsInTheClientIsLeftToItself(t *testing.T) {
+	_, store := opened(t)
+	c := store.connections
+	wake := make(chan struct{})
+	hang := func(context.Context, *client.Client) (int, error) { <-wake; return 1, nil }
+	s, err := c.enter(t.Context())
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err = ask(ctx, ctx, c, s, hang)
+	require.ErrorIs(t, err, errDeaf)
+	require.EqualValues(t, 1, c.deaf.Load())
+
+	// Its session is retired and not closed while the call is inside.
+	c.lost(s, err)
+	require.False(t, s.enter())
+	require.Equal(t, 1, s.calls)
+	_, err = store.End(t.Context())
+	require.NoError(t, err, "there is a new session")
+	close(wake)
+	require.Eventually(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.calls == 0 && c.deaf.Load() == 0 }, 5*time.Second, time.Millisecond)
+
+	// The number of calls that hang is bounded.
+	c.deaf.Store(maxDeaf)
+	_, err = store.End(t.Context())
+	require.Equal(t, fault.StoreFailed, fault.CodeOf(err), "%v", err)
+	c.deaf.Store(0)
+	_, err = store.End(t.Context())
+	require.NoError(t, err)
+}
+
+func TestAPanicOfTheClientIsAnError(t *testing.T) {
+	_, store := opened(t)
+	s, err := store.connections.enter(t.Context())
+	require.NoError(t, err)
+	_, err = ask(t.Context(), t.Context(), store.connections, s, func(context.Context, *client.Client) (int, error) { panic("unreachable code") })
+	require.ErrorContains(t, err, "panicked: unreachable code")
+	require.Equal(t, unanswered, judge(err))
+	require.Zero(t, s.calls)
+	require.NotNil(t, receive(nil).SubscriptionDropped)
+}
+
+func TestASubscriptionToAServerThatDoesNotSayWhenItHasCaughtUpLooksAtTheEnd(t *testing.T) {
+	_, store := opened(t)
+	store.receive = func(s *client.Subscription) *client.SubscriptionEvent {
+		for {
+			if message := receive(s); message.CaughtUp == nil {
+				return message
+			}
+		}
+	}
+	stream, head := eventstore.Stream("esdbtest", uuid.NewString()), eventstore.Head{}
+	write := func() eventstore.Position {
+		events, err := eventstore.Chain(stream, head, eventstore.Draft{Type: "ThingHappened", Data: []byte(`{}`), Metadata: eventstore.Metadata{Schema: 1}})
+		require.NoError(t, err)
+		at, err := store.Append(t.Context(), events...)
+		require.NoError(t, err)
+		head = events[0].Head()
+		return at
+	}
+	for range 99 {
+		write()
+	}
+	last, rounds := write(), 0
+	errEnough := errors.New("enough")
+	var given eventstore.Position
+	err := store.Subscribe(t.Context(), 0, eventstore.Handler{
+		Event: func(_ context.Context, event eventstore.Recorded) error { given = event.Position; return nil },
+		CaughtUp: func(_ context.Context, at eventstore.Position) error {
+			if at != last || at != given {
+				return fmt.Errorf("caught up at %d, given %d, the last is %d", at, given, last)
+			}
+			if rounds++; rounds == 3 {
+				return errEnough
+			}
+			last = write()
+			return nil
+		},
+	})
+	require.ErrorIs(t, err, errEnough)
+}
+
+func TestEachFaultOfTheClientHasItsVerdict(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want verdict
+	}{
+		{errDeaf, disconnected},
+		{status.Error(codes.Unavailable, ""), disconnected},
+		{fmt.Errorf("could not send: %w", status.Error(codes.Unavailable, "")), disconnected},
+		{status.Error(codes.DeadlineExceeded, ""), unanswered},
+		{status.Error(codes.Canceled, "grpc: the client connection is closing"), unanswered},
+		{status.Error(codes.Unknown, "EOF"), unanswered},
+		{errors.New("anything"), unanswered},
+		{context.DeadlineExceeded, unanswered},
+		{status.Error(codes.NotFound, ""), missing},
+		{status.Error(codes.InvalidArgument, ""), refused},
+		{status.Error(codes.PermissionDenied, ""), refused},
+		{status.Error(codes.Unauthenticated, ""), refused},
+		{status.Error(codes.ResourceExhausted, ""), refused},
+		{fmt.Errorf("wait: %w", fault.New(fault.StoreFailed, "")), refused},
+	} {
+		require.Equal(t, c.want, judge(c.err), "%v", c.err)
+	}
+}

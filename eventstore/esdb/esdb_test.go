@@ -1,0 +1,115 @@
+package esdb_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"dalel/eventstore"
+	"dalel/eventstore/esdb"
+	"dalel/eventstore/storetest"
+	"dalel/internal/fault"
+	"dalel/tests/esdbserver"
+
+	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+)
+
+// realServer names the variable with the connection string of a real server.
+// Tests that need no fault of the server run there too; their streams have
+// random names, so the server may hold anything and be used again.
+const realServer = "DALEL_TEST_ESDB"
+
+func TestAStoreOnTheStandInKeepsTheContract(t *testing.T) {
+	server := esdbserver.New(t, esdbserver.Options{})
+	require.NoError(t, server.WriteSystemEvents(50))
+	conforms(t, server.URL())
+}
+
+func TestAStoreOnARealServerKeepsTheContract(t *testing.T) {
+	conforms(t, realURL(t))
+}
+
+func realURL(t *testing.T) string {
+	connection := os.Getenv(realServer)
+	if connection == "" {
+		t.Skipf("%s is not set: no real server to test with", realServer)
+	}
+	return connection
+}
+
+func conforms(t *testing.T, connection string) {
+	open := func(t *testing.T) eventstore.Store { return open(t, connection, esdb.Options{}) }
+	storetest.Run(t, storetest.Factory{
+		Open:   open,
+		Reopen: func(t *testing.T, _ eventstore.Store) eventstore.Store { return open(t) },
+	})
+}
+
+// open returns a store that the test's end closes.
+func open(t testing.TB, connection string, options esdb.Options) *esdb.Store {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	store, err := esdb.Open(ctx, connection, options)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, store.Close()) })
+	return store
+}
+
+// bare returns the client itself, as nobody should use it.
+func bare(t testing.TB, connection string) *client.Client {
+	t.Helper()
+	config, err := client.ParseConnectionString(connection)
+	require.NoError(t, err)
+	config.Logger = client.NoopLogging()
+	made, err := client.NewClient(config)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = made.Close() })
+	return made
+}
+
+func fresh() eventstore.StreamID { return eventstore.Stream("esdbtest", uuid.NewString()) }
+
+// chain makes count events after head, no two alike.
+func chain(t testing.TB, stream eventstore.StreamID, head eventstore.Head, count int) []eventstore.Event {
+	t.Helper()
+	events, err := makeChain(stream, head, count)
+	require.NoError(t, err)
+	return events
+}
+
+func makeChain(stream eventstore.StreamID, head eventstore.Head, count int) ([]eventstore.Event, error) {
+	drafts := make([]eventstore.Draft, count)
+	for i := range drafts {
+		drafts[i] = eventstore.Draft{
+			Type: "ThingHappened", Data: fmt.Appendf(nil, `{"n":"%016x"}`, rand.Uint64()),
+			Metadata: eventstore.Metadata{Schema: 1, Actor: "esdbtest", RecordedAt: time.Unix(1_700_000_000, 0)},
+		}
+	}
+	return eventstore.Chain(stream, head, drafts...)
+}
+
+// held returns what a stream holds and checks its chain.
+func held(t testing.TB, store eventstore.Store, stream eventstore.StreamID) []eventstore.Event {
+	t.Helper()
+	var head eventstore.Head
+	var events []eventstore.Event
+	for event, err := range store.ReadStream(t.Context(), stream, 0, 0) {
+		require.NoError(t, err)
+		head, err = eventstore.Follow(head, event.Event)
+		require.NoError(t, err)
+		events = append(events, event.Event)
+	}
+	return events
+}
+
+func requireCode(t testing.TB, code fault.Code, err error) {
+	t.Helper()
+	require.Error(t, err)
+	require.Equal(t, code, fault.CodeOf(err), "%v", err)
+}

@@ -31,13 +31,13 @@ import (
 	"dalel/domain/packet"
 	"dalel/domain/signature"
 	"dalel/eventstore"
-	"dalel/eventstore/sqlite"
 	"dalel/httpapi"
 	"dalel/internal/cms"
 	"dalel/internal/fault"
 	"dalel/internal/testca"
 	"dalel/projections"
 	"dalel/projections/process"
+	"dalel/tests/stores"
 )
 
 // described holds every answer to the description of the interface.
@@ -160,8 +160,7 @@ func (b *syncBuffer) String() string {
 func newWorld(t *testing.T, changes ...func(*httpapi.Config)) *world {
 	t.Helper()
 	dir := t.TempDir()
-	store, err := sqlite.Open(t.Context(), filepath.Join(dir, "events.db"), sqlite.Options{})
-	require.NoError(t, err)
+	store := stores.Open(t)
 	content, err := file.Open(filepath.Join(dir, "blobs"))
 	require.NoError(t, err)
 	root, err := testca.NewRoot(testca.CA{Name: "Test root"})
@@ -211,7 +210,6 @@ func newWorld(t *testing.T, changes ...func(*httpapi.Config)) *world {
 		require.NoError(t, processes.Close())
 		require.NoError(t, models.Close())
 		require.NoError(t, content.Close())
-		require.NoError(t, store.Close())
 	})
 	w.people()
 	return w

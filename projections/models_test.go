@@ -18,11 +18,11 @@ import (
 	"dalel/domain/event"
 	"dalel/domain/participant"
 	"dalel/eventstore"
-	"dalel/eventstore/sqlite"
 	"dalel/internal/fault"
 	"dalel/projections"
 	"dalel/projections/history"
 
+	"dalel/tests/stores"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
@@ -279,9 +279,7 @@ func oracle(t require.TestingT, store eventstore.Store, models *projections.Mode
 func filled(t *testing.T, steps int, options projections.Options) (*projections.Models, eventstore.Store, *history.History) {
 	t.Helper()
 	folder := t.TempDir()
-	store, err := sqlite.Open(t.Context(), filepath.Join(folder, "events.db"), sqlite.Options{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, store.Close()) })
+	store := stores.Open(t)
 	past := history.New(rand.New(rand.NewPCG(3, 4)).IntN, 5, 10)
 	var end eventstore.Position
 	for range steps {

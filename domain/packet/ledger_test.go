@@ -18,10 +18,10 @@ import (
 	"dalel/domain/packet"
 	"dalel/domain/participant"
 	"dalel/domain/signature"
-	"dalel/eventstore/sqlite"
 	"dalel/internal/cms"
 	"dalel/internal/testca"
 
+	"dalel/tests/stores"
 	"github.com/stretchr/testify/require"
 )
 
@@ -30,9 +30,7 @@ import (
 // ledger allows, the verifier must find possible.
 func TestR_M1_APacketOfTheRealLedgerHolds(t *testing.T) {
 	ctx, dir := t.Context(), t.TempDir()
-	store, err := sqlite.Open(ctx, filepath.Join(dir, "events.db"), sqlite.Options{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, store.Close()) })
+	store := stores.Open(t)
 	content, err := file.Open(filepath.Join(dir, "blobs"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, content.Close()) })

@@ -220,8 +220,12 @@ func TestClosingClosesEveryChannelAndRefusesNewSubscriptions(t *testing.T) {
 	require.NoError(t, subscriber.Close())
 	require.NoError(t, subscriber.Close())
 	for _, messages := range []<-chan *message.Message{taken, waiting} {
-		_, open := <-messages
-		require.False(t, open)
+		select {
+		case _, open := <-messages:
+			require.False(t, open)
+		default:
+			t.Fatal("the channel is open still")
+		}
 	}
 	require.Error(t, out.Context().Err())
 	_, err = subscriber.Subscribe(t.Context(), "c")

@@ -14,15 +14,13 @@ import (
 	"dalel/domain/fsck"
 	"dalel/domain/ledger"
 	"dalel/domain/signature"
-	"dalel/eventstore/sqlite"
+	"dalel/tests/stores"
 )
 
 func TestTheStoryPlaysEveryTurnThatADocumentCanTake(t *testing.T) {
 	ctx := t.Context()
 	dir := t.TempDir()
-	store, err := sqlite.Open(ctx, filepath.Join(dir, "events.db"), sqlite.Options{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, store.Close()) })
+	store := stores.Open(t)
 	content, err := file.Open(filepath.Join(dir, "blobs"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, content.Close()) })

@@ -135,8 +135,11 @@ type MarkCompromised struct {
 	Notice          string
 	Certificate     string
 	CompromisedFrom time.Time
-	ReliedOn        []event.Reference
-	Now             time.Time
+	// TrustedAgain is when the owner had the key resumed, nil if never: what
+	// was signed from then on is not this notice's matter.
+	TrustedAgain *time.Time
+	ReliedOn     []event.Reference
+	Now          time.Time
 }
 
 func (Create) command()          {}

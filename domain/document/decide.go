@@ -411,6 +411,7 @@ func (s State) decideMark(c MarkCompromised) ([]event.Event, error) {
 		case sig.SignedAt.Before(c.CompromisedFrom):
 			// Whoever held the key then was still its owner (R-C8).
 			standing = append(standing, sig.Party)
+		case c.TrustedAgain != nil && !sig.SignedAt.Before(*c.TrustedAgain):
 		default:
 			affected = append(affected, sig.Party)
 		}

@@ -176,22 +176,56 @@ func (l *Ledger) Expire(ctx context.Context, id string) error {
 }
 
 // MarkCompromised marks a document's signatures that were made with a
-// certificate's key after the moment from which it is not trusted (R-C8). The
+// certificate's key after the moment from which it was not trusted (R-C8). The
 // compromise process calls it; it may be repeated without harm.
+//
+// Every notice on record counts, closed ones too: whether a signature fell
+// must not depend on how soon somebody looked.
 func (l *Ledger) MarkCompromised(ctx context.Context, id, fingerprint string) error {
-	return l.bySystem(ctx, "mark-compromised", id, func(ctx context.Context, _ document.State) (document.Command, error) {
-		c, err := l.Certificate(ctx, fingerprint)
+	stream := certificate.StreamID(fingerprint)
+	if stream.Check() != nil {
+		return fault.New(fault.CertificateUnknown, "the certificate is not registered")
+	}
+	reported, err := load(ctx, l, stream, evolveNotices, "")
+	if err != nil {
+		return err
+	}
+	for _, n := range reported.State {
+		err := l.bySystem(ctx, "mark-compromised", id, func(context.Context, document.State) (document.Command, error) {
+			return document.MarkCompromised{
+				Notice: n.id, Certificate: fingerprint, CompromisedFrom: n.from, TrustedAgain: n.until,
+				ReliedOn: []event.Reference{reported.Reference()}, Now: l.now(),
+			}, nil
+		})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if c.State.CompromisedFrom == nil {
-			return nil, nil
+	}
+	return nil
+}
+
+// notice is a compromise notice: the key was not trusted from a moment until
+// the owner had it resumed, if ever.
+type notice struct {
+	id    string
+	from  time.Time
+	until *time.Time
+}
+
+// evolveNotices folds a certificate's stream into its notices.
+func evolveNotices(s []notice, e event.Event) []notice {
+	switch e := e.(type) {
+	case certificate.KeyCompromiseReported:
+		s = append(slices.Clone(s), notice{id: e.Notice, from: e.CompromisedFrom})
+	case certificate.Resumed:
+		s = slices.Clone(s)
+		for i := range s {
+			if s[i].until == nil {
+				s[i].until = &e.ResumedAt
+			}
 		}
-		return document.MarkCompromised{
-			Notice: c.State.Notice, Certificate: fingerprint, CompromisedFrom: *c.State.CompromisedFrom,
-			ReliedOn: []event.Reference{c.Reference()}, Now: l.now(),
-		}, nil
-	})
+	}
+	return s
 }
 
 func (l *Ledger) bySystem(ctx context.Context, name, id string, make func(context.Context, document.State) (document.Command, error)) error {

@@ -25,10 +25,10 @@ import (
 	"dalel/domain/participant"
 	"dalel/domain/signature"
 	"dalel/eventstore"
-	"dalel/eventstore/sqlite"
 	"dalel/internal/cms"
 	"dalel/internal/fault"
 	"dalel/internal/testca"
+	"dalel/tests/stores"
 )
 
 // bench is a ledger on real stores with two natural persons who can sign, and
@@ -66,9 +66,7 @@ func (s *interceptedStore) Append(ctx context.Context, events ...eventstore.Even
 
 func newBench(t *testing.T) *bench {
 	dir := t.TempDir()
-	store, err := sqlite.Open(t.Context(), filepath.Join(dir, "events.db"), sqlite.Options{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, store.Close()) })
+	store := stores.Open(t)
 	content, err := file.Open(filepath.Join(dir, "blobs"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, content.Close()) })
@@ -448,6 +446,29 @@ func TestR_C7_R_C8_ACompromisedKeySignsNoMoreAndWhatItSignedSinceIsMarkedOnce(t 
 	require.NoError(t, err)
 	_, err = b.ResumeCertificate(b.ctx, b.beta, fingerprint, certificate.Online, "again")
 	b.refused(err, fault.CertificateState)
+}
+
+func TestR_C8_AMarkDoesNotDependOnHowSoonSomebodyLooked(t *testing.T) {
+	b := newBench(t)
+	moment := time.Now()
+	during := b.sent()
+	_, err := b.SignDocument(b.ctx, b.beta, during, b.cms(b.keys["beta"], "Dear all,"))
+	require.NoError(t, err)
+	fingerprint := b.state(during).Signatures[0].Certificate
+	_, err = b.ReportCompromise(b.ctx, b.beta, fingerprint, ledger.CompromiseNotice{From: moment})
+	require.NoError(t, err)
+	_, err = b.ResumeCertificate(b.ctx, b.beta, fingerprint, certificate.Online, "found")
+	require.NoError(t, err)
+	afterwards := b.sent()
+	_, err = b.SignDocument(b.ctx, b.beta, afterwards, b.cms(b.keys["beta"], "Dear all,"))
+	require.NoError(t, err)
+
+	// The process comes only now, with the notice closed.
+	for _, id := range []string{during, afterwards} {
+		require.NoError(t, b.MarkCompromised(b.ctx, id, fingerprint))
+	}
+	require.True(t, b.state(during).Compromised(), "it was signed while the key was not trusted")
+	require.False(t, b.state(afterwards).Compromised(), "the owner had the key resumed")
 }
 
 func TestNobodyLearnsOfADocumentThatIsNotTheirs(t *testing.T) {

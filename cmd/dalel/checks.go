@@ -22,19 +22,20 @@ import (
 // export writes the proof packet of one document.
 func export(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("export", flag.ContinueOnError)
-	dir := flags.String("dir", "", "the ledger's folder")
+	var at location
+	at.register(flags)
 	document := flags.String("document", "", "the document's id")
 	out := flags.String("out", "", "the packet to write; it must not exist")
 	if !arguments(flags, args, stderr) {
 		return exitFailed
 	}
-	if err := need(map[string]string{"dir": *dir, "document": *document, "out": *out}); err != nil {
+	if err := need(map[string]string{"dir": at.dir, "document": *document, "out": *out}); err != nil {
 		return fail(stderr, "export", err)
 	}
 	if _, err := os.Lstat(*out); !errors.Is(err, fs.ErrNotExist) {
 		return fail(stderr, "export", fmt.Errorf("%s is there already, and may be somebody's evidence", *out))
 	}
-	n, err := openNode(ctx, *dir, false)
+	n, err := openNode(ctx, at, false)
 	if err != nil {
 		return fail(stderr, "export", err)
 	}
@@ -51,15 +52,16 @@ func export(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // not, 2 it could not be read.
 func fsckLedger(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("fsck", flag.ContinueOnError)
-	dir := flags.String("dir", "", "the ledger's folder")
+	var at location
+	at.register(flags)
 	asJSON := flags.Bool("json", false, "print one JSON object")
 	if !arguments(flags, args, stderr) {
 		return exitFailed
 	}
-	if err := need(map[string]string{"dir": *dir}); err != nil {
+	if err := need(map[string]string{"dir": at.dir}); err != nil {
 		return fail(stderr, "fsck", err)
 	}
-	n, err := openNode(ctx, *dir, false)
+	n, err := openNode(ctx, at, false)
 	if err != nil {
 		return fail(stderr, "fsck", err)
 	}
@@ -92,6 +94,7 @@ func fsckLedger(ctx context.Context, args []string, stdout, stderr io.Writer) in
 		} else {
 			fmt.Fprintf(stdout, "%d not as committed\n", len(problems))
 		}
+		fmt.Fprintf(stdout, "root %s\n", summary.Root)
 	}
 	if len(problems) > 0 {
 		return exitBad
@@ -99,9 +102,13 @@ func fsckLedger(ctx context.Context, args []string, stdout, stderr io.Writer) in
 	return exitGood
 }
 
-// checkStore has the store look at its own file.
+// checkStore has the store look at its own file, where it is one.
 func (n *node) checkStore(ctx context.Context, report func(fsck.Problem)) error {
-	return n.store.Check(ctx, func(p sqlite.Problem) error {
+	store, ok := n.store.(*sqlite.Store)
+	if !ok {
+		return nil
+	}
+	return store.Check(ctx, func(p sqlite.Problem) error {
 		where := "the event store"
 		switch {
 		case p.Stream != "":
@@ -117,14 +124,15 @@ func (n *node) checkStore(ctx context.Context, report func(fsck.Problem)) error 
 // rebuild throws the read models away and replays the events.
 func rebuild(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("rebuild", flag.ContinueOnError)
-	dir := flags.String("dir", "", "the ledger's folder")
+	var at location
+	at.register(flags)
 	if !arguments(flags, args, stderr) {
 		return exitFailed
 	}
-	if err := need(map[string]string{"dir": *dir}); err != nil {
+	if err := need(map[string]string{"dir": at.dir}); err != nil {
 		return fail(stderr, "rebuild", err)
 	}
-	n, err := openNode(ctx, *dir, false)
+	n, err := openNode(ctx, at, false)
 	if err != nil {
 		return fail(stderr, "rebuild", err)
 	}

@@ -81,7 +81,7 @@ func (d demonstration) run(ctx context.Context, once bool, listen string) (err e
 			}
 		}
 	}
-	n, err := openNode(ctx, d.dir, !played)
+	n, err := openNode(ctx, location{dir: d.dir}, !played)
 	if err != nil {
 		return err
 	}

@@ -2,11 +2,13 @@
 // and the tools that check what it has kept.
 //
 //	dalel demo      plays a whole story on a ledger of its own and serves it
+//	dalel init      makes the settings of a ledger that many nodes serve
 //	dalel serve     serves a ledger
 //	dalel verify    checks a proof packet, with no server and no network
 //	dalel signature verify  states a verdict on any CMS signature
 //	dalel export    takes out the proof packet of a document
 //	dalel fsck      reads everything again and names what is not as committed
+//	dalel copy      copies all events into another event store
 //	dalel rebuild   throws the read models away and replays the events
 //	dalel token     issues a token, for the first sign-in to a new ledger
 //
@@ -43,11 +45,13 @@ type subcommand struct {
 func subcommands() []subcommand {
 	return []subcommand{
 		{"demo", "demo [--once] [--dir DIR] [--listen ADDRESS]", demo},
-		{"serve", "serve --dir DIR [--listen ADDRESS]", serve},
+		{"init", "init --settings DIR", initialise},
+		{"serve", "serve --dir DIR [--store URL] [--blobs DIR] [--settings DIR] [--listen ADDRESS] [--behind-proxy]", serve},
 		{"verify", "verify [--json] [--trust DIR] PACKET", verifyPacket},
 		{"signature", "signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE] SIGNATURE", signatures},
 		{"export", "export --dir DIR --document ID --out FILE", export},
 		{"fsck", "fsck [--json] --dir DIR", fsckLedger},
+		{"copy", "copy --from URL --to URL", copyLedger},
 		{"rebuild", "rebuild --dir DIR", rebuild},
 		{"token", "token --dir DIR --role ROLE [--participant ID] [--person ID] [--days N]", issueToken},
 	}

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -23,7 +24,7 @@ import (
 	"dalel/domain/ledger"
 	"dalel/domain/packet"
 	"dalel/domain/signature"
-	"dalel/eventstore/sqlite"
+	"dalel/eventstore"
 )
 
 // version names this program in packets.
@@ -31,13 +32,13 @@ const version = "0.1.0"
 
 // A ledger's folder, as README describes it.
 const (
-	eventsFile  = "events.db"     // the event store: the one thing that cannot be made again
-	blobsDir    = "blobs"         // content by hash, as precious
-	modelsFile  = "readmodels.db" // computed from the events; `dalel rebuild` makes it anew
-	processFile = "processes.db"  // how far the process managers have come
-	secretsDir  = "secrets"       // the identifier key and the seal's key
-	trustDir    = "trust"         // certificates: CA roots, issuing CAs, the operator's seal
-	settingsRef = "ledger.json"
+	eventsFile   = "events.db"     // the event store: the one thing that cannot be made again
+	blobsDir     = "blobs"         // content by hash, as precious
+	modelsFile   = "readmodels.db" // computed from the events; `dalel rebuild` makes it anew
+	processFile  = "processes.db"  // how far the process managers have come
+	secretsDir   = "secrets"       // the identifier key and the seal's key
+	trustDir     = "trust"         // certificates: CA roots, issuing CAs, the operator's seal
+	settingsFile = "ledger.json"
 )
 
 // settings is what a ledger's folder says of itself.
@@ -46,53 +47,95 @@ type settings struct {
 	Name string `json:"name"`
 }
 
-// node is an open ledger on the embedded stores.
+// storeVariable names the environment variable that stands in for --store, so
+// that a password need not be on the command line.
+const storeVariable = "DALEL_STORE"
+
+// location says where the parts of a ledger lie. Only dir is always given; the
+// others are in it unless they are named.
+type location struct {
+	// dir is the node's own folder.
+	dir string
+	// settings is the folder of ledger.json, secrets/ and trust/.
+	settings string
+	// store is the event store's URL.
+	store string
+	// blobs is the folder of the content.
+	blobs string
+}
+
+// register adds the flags that name a location.
+func (l *location) register(flags *flag.FlagSet) {
+	flags.StringVar(&l.dir, "dir", "", "the ledger's `folder`")
+	flags.StringVar(&l.settings, "settings", "", "the `folder` of ledger.json, secrets/ and trust/, if it is not --dir")
+	flags.StringVar(&l.store, "store", "", "the event store's `URL`, if it is not events.db in --dir: esdb://… or sqlite://…; also $"+storeVariable)
+	flags.StringVar(&l.blobs, "blobs", "", "the `folder` of the content, if it is not blobs in --dir")
+}
+
+// filled returns the location with its defaults.
+func (l location) filled() location {
+	if l.settings == "" {
+		l.settings = l.dir
+	}
+	if l.store == "" {
+		// Not a flag's default: those are printed with the usage, and a
+		// connection string may hold a password.
+		l.store = os.Getenv(storeVariable)
+	}
+	if l.store == "" {
+		l.store = sqliteURL(filepath.Join(l.dir, eventsFile))
+	}
+	if l.blobs == "" {
+		l.blobs = filepath.Join(l.dir, blobsDir)
+	}
+	return l
+}
+
+// node is an open ledger.
 type node struct {
 	dir      string
 	settings settings
-	store    *sqlite.Store
+	store    eventstore.Store
 	blobs    *blobfile.Store
 	policy   *signature.Policy
 	ledger   *ledger.Ledger
 	sealer   packet.Sealer
 }
 
-// openNode opens the ledger in dir. With create it makes what is missing;
-// without, a folder that holds no ledger is an error and stays as it is.
-func openNode(ctx context.Context, dir string, create bool) (_ *node, err error) {
+// openNode opens a ledger. With create it makes what is missing; without, a
+// folder that holds no ledger is an error and stays as it is.
+func openNode(ctx context.Context, at location, create bool) (_ *node, err error) {
+	at = at.filled()
 	if create {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		if err := os.MkdirAll(at.dir, 0o700); err != nil {
 			return nil, err
 		}
-	} else if _, err := os.Stat(filepath.Join(dir, eventsFile)); err != nil {
-		return nil, fmt.Errorf("there is no ledger in %s: %w", dir, err)
+	} else if _, err := os.Stat(filepath.Join(at.settings, settingsFile)); err != nil {
+		return nil, fmt.Errorf("there is no ledger in %s: %w", at.settings, err)
 	}
-	n := &node{dir: dir}
+	n := &node{dir: at.dir}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())
 		}
 	}()
-	if n.settings, err = readSettings(filepath.Join(dir, settingsRef), create); err != nil {
-		return nil, err
-	}
-	identifierKey, err := secret(filepath.Join(dir, secretsDir, "identifier.key"), create)
+	kept, err := openSettings(at.settings, create)
 	if err != nil {
 		return nil, err
 	}
-	if n.sealer, err = openSeal(dir, n.settings.Name, create); err != nil {
-		return nil, fmt.Errorf("open the operator's seal: %w", err)
+	n.settings, n.sealer, n.policy = kept.settings, kept.sealer, kept.policy
+	if path, ok := sqlitePath(at.store); ok && !create {
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("there is no ledger at %s: %w", path, err)
+		}
 	}
-	if n.policy, err = openPolicy(filepath.Join(dir, trustDir)); err != nil {
-		return nil, fmt.Errorf("read the trust anchors: %w", err)
-	}
-	if n.store, err = sqlite.Open(ctx, filepath.Join(dir, eventsFile), sqlite.Options{}); err != nil {
+	if n.store, err = openStore(ctx, at.store); err != nil {
 		return nil, fmt.Errorf("open the event store: %w", err)
 	}
-	if n.blobs, err = blobfile.Open(filepath.Join(dir, blobsDir)); err != nil {
+	if n.blobs, err = blobfile.Open(at.blobs); err != nil {
 		return nil, fmt.Errorf("open the content store: %w", err)
 	}
-	n.ledger, err = ledger.New(ledger.Config{Store: n.store, Blobs: n.blobs, Signatures: n.policy, IdentifierKey: identifierKey})
+	n.ledger, err = ledger.New(ledger.Config{Store: n.store, Blobs: n.blobs, Signatures: n.policy, IdentifierKey: kept.identifierKey})
 	return n, err
 }
 
@@ -121,6 +164,49 @@ func (n *node) packet(document string) packet.Request {
 func (n *node) Export(ctx context.Context, w io.Writer, document string) error {
 	_, err := packet.Export(ctx, w, n.packet(document))
 	return err
+}
+
+// kept is what the settings' folder holds.
+type kept struct {
+	settings      settings
+	identifierKey []byte
+	sealer        packet.Sealer
+	policy        *signature.Policy
+}
+
+// openSettings reads the settings of a ledger, and with create makes those of
+// a new one.
+func openSettings(dir string, create bool) (k kept, err error) {
+	if k.settings, err = readSettings(filepath.Join(dir, settingsFile), create); err != nil {
+		return k, err
+	}
+	if k.identifierKey, err = secret(filepath.Join(dir, secretsDir, "identifier.key"), create); err != nil {
+		return k, err
+	}
+	if k.sealer, err = openSeal(dir, k.settings.Name, create); err != nil {
+		return k, fmt.Errorf("open the operator's seal: %w", err)
+	}
+	if k.policy, err = openPolicy(filepath.Join(dir, trustDir)); err != nil {
+		return k, fmt.Errorf("read the trust anchors: %w", err)
+	}
+	return k, nil
+}
+
+// initialise makes the settings of a new ledger that many nodes will share.
+func initialise(_ context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("init", flag.ContinueOnError)
+	dir := flags.String("settings", "", "the `folder` to make them in; what is there already is kept")
+	if !arguments(flags, args, stderr) {
+		return exitFailed
+	}
+	if err := need(map[string]string{"settings": *dir}); err != nil {
+		return fail(stderr, "init", err)
+	}
+	if _, err := openSettings(*dir, true); err != nil {
+		return fail(stderr, "init", err)
+	}
+	fmt.Fprintf(stdout, "the settings are in %s; put the CA certificates that you trust into %s\n", *dir, filepath.Join(*dir, trustDir))
+	return exitGood
 }
 
 func readSettings(path string, create bool) (settings, error) {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -29,17 +30,23 @@ const shutdownTime = 10 * time.Second
 // serve serves a ledger until it is interrupted.
 func serve(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
-	dir := flags.String("dir", "", "the ledger's folder; a new ledger is made in an empty one")
+	var at location
+	at.register(flags)
 	listen := flags.String("listen", "127.0.0.1:8080", "the address to listen on")
 	proxied := flags.Bool("behind-proxy", false, "believe X-Forwarded-For and X-Forwarded-Proto: a proxy of ours stands in front")
 	if !arguments(flags, args, stderr) {
 		return exitFailed
 	}
-	if err := need(map[string]string{"dir": *dir}); err != nil {
+	if err := need(map[string]string{"dir": at.dir}); err != nil {
 		return fail(stderr, "serve", err)
 	}
 	log := slog.New(slog.NewJSONHandler(stderr, nil))
-	n, err := openNode(ctx, *dir, true)
+	if err := os.MkdirAll(at.dir, 0o700); err != nil {
+		return fail(stderr, "serve", err)
+	}
+	// Settings that were named are shared: making them here would give each
+	// node its own.
+	n, err := openNode(ctx, at, at.settings == "")
 	if err != nil {
 		return fail(stderr, "serve", err)
 	}
@@ -47,9 +54,9 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, "serve", errors.Join(err, n.Close()))
 	}
-	fmt.Fprintf(stdout, "dalel serves %s on %s\n", *dir, s.url)
+	fmt.Fprintf(stdout, "dalel serves %s on %s\n", at.dir, s.url)
 	if len(n.policy.Roots) == 0 {
-		fmt.Fprintf(stdout, "no CA is trusted yet: put root certificates into %s and start again\n", filepath.Join(*dir, trustDir))
+		fmt.Fprintf(stdout, "no CA is trusted yet: put root certificates into %s and start again\n", filepath.Join(at.filled().settings, trustDir))
 	}
 	if err := errors.Join(s.wait(ctx), n.Close()); err != nil {
 		return fail(stderr, "serve", err)
@@ -152,7 +159,8 @@ func (s *server) wait(ctx context.Context) error {
 // way in for its first operator.
 func issueToken(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("token", flag.ContinueOnError)
-	dir := flags.String("dir", "", "the ledger's folder")
+	var at location
+	at.register(flags)
 	role := flags.String("role", "", "participant, auditor or operator")
 	holder := flags.String("participant", ledger.Operator, "whose token it is: a participant's id")
 	person := flags.String("person", "", "the employee who holds it, where the participant is a legal entity")
@@ -160,10 +168,10 @@ func issueToken(ctx context.Context, args []string, stdout, stderr io.Writer) in
 	if !arguments(flags, args, stderr) {
 		return exitFailed
 	}
-	if err := need(map[string]string{"dir": *dir, "role": *role}); err != nil {
+	if err := need(map[string]string{"dir": at.dir, "role": *role}); err != nil {
 		return fail(stderr, "token", err)
 	}
-	n, err := openNode(ctx, *dir, true)
+	n, err := openNode(ctx, at, at.settings == "")
 	if err != nil {
 		return fail(stderr, "token", err)
 	}

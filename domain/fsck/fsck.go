@@ -20,6 +20,7 @@ import (
 	"dalel/domain/event"
 	"dalel/eventstore"
 	"dalel/internal/fault"
+	"dalel/internal/merkle"
 )
 
 // Problem is one thing that is not as it was committed.
@@ -38,6 +39,10 @@ type Summary struct {
 	// Bytes is the content read.
 	Bytes    int64 `json:"bytes"`
 	Problems int   `json:"problems"`
+	// Root is the Merkle tree root (RFC 6962) over the commitment records of
+	// all events as they stand, in order. It does not depend on positions:
+	// two stores show the same root exactly when they hold the same ledger.
+	Root eventstore.Hash `json:"root"`
 }
 
 // Source is the ledger to be read.
@@ -87,6 +92,7 @@ func Run(ctx context.Context, source Source, report func(Problem), progress Prog
 		return c.summary, err
 	}
 	c.summary.Streams = len(c.heads)
+	c.summary.Root = c.tree.Root()
 	return c.summary, nil
 }
 
@@ -95,6 +101,7 @@ type checker struct {
 	report  func(where, format string, args ...any)
 	summary Summary
 	heads   map[eventstore.StreamID]eventstore.Head
+	tree    merkle.Tree
 	// named has the content that events refer to, with the first event.
 	named map[blobs.Digest]string
 }
@@ -115,6 +122,7 @@ func (c *checker) events(ctx context.Context, progress Progress) error {
 		}
 		last = recorded.Position
 		c.summary.Events++
+		c.tree.Append(eventstore.CommitmentRecord(recorded.Stream, recorded.Revision, recorded.Type, recorded.Data, recorded.Metadata))
 		head, err := eventstore.Follow(c.heads[recorded.Stream], recorded.Event)
 		if err != nil {
 			c.report(where, "%v", err)

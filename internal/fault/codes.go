@@ -62,6 +62,7 @@ const (
 	StorageFull      Code = "storage.full"
 	RevisionStale    Code = "revision.stale"
 	PositionNotReady Code = "position.not-reached"
+	TransferDiffers  Code = "transfer.target-differs"
 
 	BlobNotFound Code = "blob.not-found"
 	BlobCorrupt  Code = "blob.corrupt"
@@ -171,6 +172,7 @@ func Catalogue() []Definition {
 		{StorageFull, KindStorageFull, "There is no room left to write"},
 		{RevisionStale, KindConflict, "The thing has changed since you read it"},
 		{PositionNotReady, KindUnavailable, "The read models have not reached that position yet"},
+		{TransferDiffers, KindConflict, "The target holds events that are not the source's"},
 
 		{BlobNotFound, KindNotFound, "No such content is stored"},
 		{BlobCorrupt, KindInternal, "Stored content is not as it was written"},

@@ -1,0 +1,127 @@
+package fsck_test
+
+import (
+	"context"
+	"iter"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"dalel/blobs"
+	"dalel/blobs/file"
+	"dalel/domain/document"
+	"dalel/domain/event"
+	"dalel/domain/fsck"
+	"dalel/domain/ledger"
+	"dalel/eventstore"
+	"dalel/tests/stores"
+)
+
+// altered gives the events of a store as somebody changed them.
+type altered struct {
+	eventstore.Store
+	change func(eventstore.Recorded) (eventstore.Recorded, bool)
+}
+
+func (a altered) ReadAll(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+	return func(yield func(eventstore.Recorded, error) bool) {
+		for recorded, err := range a.Store.ReadAll(ctx, after, limit) {
+			kept := true
+			if err == nil {
+				recorded, kept = a.change(recorded)
+			}
+			if kept && !yield(recorded, err) {
+				return
+			}
+		}
+	}
+}
+
+// check runs a check over a ledger of one draft with one file, whose events
+// are changed on the way.
+func check(t *testing.T, change func(eventstore.Recorded) (eventstore.Recorded, bool)) (fsck.Summary, []fsck.Problem) {
+	t.Helper()
+	store := stores.Open(t)
+	content, err := file.Open(t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, content.Close()) })
+	codec, err := ledger.NewCodec()
+	require.NoError(t, err)
+	stored, err := content.Put(t.Context(), strings.NewReader("Dear all,"), 100)
+	require.NoError(t, err)
+	by := event.By{Participant: "alpha"}
+	var drafts []eventstore.Draft
+	for _, happened := range []event.Event{
+		document.Created{Document: "1", Sender: "alpha", By: by, Details: document.Details{Kind: document.Letter, Title: "A letter"}},
+		document.FileAttached{Document: "1", Sender: "alpha", By: by, File: document.File{Name: "a.txt", SHA256: stored.Digest.String()}},
+		document.FileAttached{Document: "1", Sender: "alpha", By: by, File: document.File{Name: "b.txt", SHA256: blobs.Sum([]byte("gone")).String()}},
+		document.FileRemoved{Document: "1", Sender: "alpha", By: by, Name: "b.txt"},
+	} {
+		draft, err := codec.Encode(happened, eventstore.Metadata{Actor: "alpha", RecordedAt: time.Unix(1_700_000_000, 0)})
+		require.NoError(t, err)
+		drafts = append(drafts, draft)
+	}
+	events, err := eventstore.Chain(document.StreamID("1"), eventstore.Head{}, drafts...)
+	require.NoError(t, err)
+	_, err = store.Append(t.Context(), events...)
+	require.NoError(t, err)
+
+	var problems []fsck.Problem
+	summary, err := fsck.Run(t.Context(), fsck.Source{Store: altered{store, change}, Blobs: content, Codec: codec},
+		func(p fsck.Problem) { problems = append(problems, p) }, nil)
+	require.NoError(t, err)
+	require.Equal(t, len(problems), summary.Problems)
+	return summary, problems
+}
+
+func untouched(e eventstore.Recorded) (eventstore.Recorded, bool) { return e, true }
+
+func TestContentThatIsReferredToAndNotStoredIsNamed(t *testing.T) {
+	summary, problems := check(t, untouched)
+	require.Equal(t, 4, summary.Events)
+	require.Equal(t, 1, summary.Contents)
+	require.Len(t, problems, 1)
+	require.Equal(t, "content "+blobs.Sum([]byte("gone")).String(), problems[0].Where)
+	require.Contains(t, problems[0].What, "document-1@2")
+}
+
+func TestOneChangedEventIsOneProblem(t *testing.T) {
+	whole, _ := check(t, untouched)
+	summary, problems := check(t, func(e eventstore.Recorded) (eventstore.Recorded, bool) {
+		if e.Revision == 1 {
+			e.Data = []byte(strings.Replace(string(e.Data), "a.txt", "z.txt", 1))
+		}
+		return e, true
+	})
+	require.Equal(t, "document-1@1", problems[0].Where)
+	require.Len(t, problems, 2, "the events after it still link to what was committed: %v", problems)
+	require.NotEqual(t, whole.Root, summary.Root)
+}
+
+func TestAMissingEventIsNamedByTheOneAfterIt(t *testing.T) {
+	_, problems := check(t, func(e eventstore.Recorded) (eventstore.Recorded, bool) { return e, e.Revision != 1 })
+	require.Equal(t, "document-1@2", problems[0].Where)
+	require.Contains(t, problems[0].What, "revision 1 was expected")
+}
+
+func TestAnEventOfUnknownTypeIsNamed(t *testing.T) {
+	_, problems := check(t, func(e eventstore.Recorded) (eventstore.Recorded, bool) {
+		if e.Revision == 3 {
+			e.Event = eventstore.Restore(e.Stream, e.Revision, "DocumentPainted", e.Data, e.Metadata)
+		}
+		return e, true
+	})
+	require.Equal(t, "document-1@3", problems[0].Where)
+	require.Contains(t, problems[0].What, "event.unknown-type")
+}
+
+func TestTheRootIsOfTheEventsAloneAndNotOfTheirPositions(t *testing.T) {
+	one, _ := check(t, untouched)
+	other, _ := check(t, func(e eventstore.Recorded) (eventstore.Recorded, bool) {
+		e.Position *= 1000
+		return e, true
+	})
+	require.Equal(t, one.Root, other.Root)
+}

@@ -18,8 +18,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,22 +45,29 @@ type node struct {
 	program  string
 	dir, url string
 	operator string
-	process  *exec.Cmd
-	keys     int
+	// at names where the parts of the ledger lie, as flags.
+	at      []string
+	process *exec.Cmd
+	keys    atomic.Int64
 }
 
 func serve(t *testing.T) *node {
 	t.Helper()
-	n := &node{t: t, program: program(t), dir: filepath.Join(t.TempDir(), "ledger")}
-	n.operator = strings.TrimSpace(n.run("token", "--dir", n.dir, "--role", "operator"))
+	n := newNode(t, program(t), filepath.Join(t.TempDir(), "ledger"))
+	n.operator = strings.TrimSpace(n.run("token", "--role", "operator"))
 	n.start()
 	return n
 }
 
-func (n *node) run(args ...string) string {
+func newNode(t *testing.T, program, dir string, at ...string) *node {
+	return &node{t: t, program: program, dir: dir, at: append([]string{"--dir", dir}, at...)}
+}
+
+// run runs one of the program's other commands on the node's ledger.
+func (n *node) run(name string, args ...string) string {
 	n.t.Helper()
 	var stderr bytes.Buffer
-	command := exec.CommandContext(n.t.Context(), n.program, args...)
+	command := exec.CommandContext(n.t.Context(), n.program, slices.Concat([]string{name}, n.at, args)...)
 	command.Stderr = &stderr
 	out, err := command.Output()
 	require.NoError(n.t, err, "%s\n%s", out, &stderr)
@@ -67,7 +76,7 @@ func (n *node) run(args ...string) string {
 
 func (n *node) start() {
 	n.t.Helper()
-	n.process = exec.Command(n.program, "serve", "--dir", n.dir, "--listen", "127.0.0.1:0")
+	n.process = exec.Command(n.program, slices.Concat([]string{"serve", "--listen", n.listen()}, n.at)...)
 	log, err := os.OpenFile(n.dir+".log", os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	require.NoError(n.t, err)
 	defer log.Close()
@@ -79,8 +88,20 @@ func (n *node) start() {
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	require.NoError(n.t, err)
 	go io.Copy(io.Discard, stdout)
-	n.url = regexp.MustCompile(`http://\S+`).FindString(line)
-	require.NotEmpty(n.t, n.url, line)
+	url := regexp.MustCompile(`http://\S+`).FindString(line)
+	require.NotEmpty(n.t, url, line)
+	if n.url == "" {
+		n.url = url
+	}
+	require.Equal(n.t, n.url, url)
+}
+
+// listen is the address to serve on: any at first, the same after a restart.
+func (n *node) listen() string {
+	if n.url == "" {
+		return "127.0.0.1:0"
+	}
+	return strings.TrimPrefix(n.url, "http://")
 }
 
 // kill ends the process as a power cut would.
@@ -90,26 +111,35 @@ func (n *node) kill() {
 	n.process.Wait()
 }
 
-// call makes a request and returns the status and the decoded answer.
+// call makes a request with a key of its own and returns the status and the
+// decoded answer.
 func (n *node) call(token, method, path, mediaType string, body io.Reader) (int, map[string]any, error) {
+	key := fmt.Sprintf("key-%s-%d", filepath.Base(n.dir), n.keys.Add(1))
+	return n.callWithKey(token, key, method, path, mediaType, body)
+}
+
+func (n *node) callWithKey(token, key, method, path, mediaType string, body io.Reader) (int, map[string]any, error) {
 	request, err := http.NewRequestWithContext(n.t.Context(), method, n.url+path, body)
 	if err != nil {
 		return 0, nil, err
 	}
-	n.keys++
 	request.Header.Set("Authorization", "Bearer "+token)
-	request.Header.Set("Idempotency-Key", fmt.Sprintf("key-%d", n.keys))
+	request.Header.Set("Idempotency-Key", key)
 	request.Header.Set("Content-Type", mediaType)
-	response, err := http.DefaultClient.Do(request)
+	return answer(http.DefaultClient.Do(request))
+}
+
+// answer decodes what a server said.
+func answer(response *http.Response, err error) (int, map[string]any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
 	defer response.Body.Close()
-	var answer map[string]any
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil && err != io.EOF {
+	var decoded map[string]any
+	if err := json.NewDecoder(response.Body).Decode(&decoded); err != nil && err != io.EOF {
 		return response.StatusCode, nil, err
 	}
-	return response.StatusCode, answer, nil
+	return response.StatusCode, decoded, nil
 }
 
 func (n *node) post(token, path, body string) map[string]any {
@@ -123,12 +153,19 @@ func (n *node) post(token, path, body string) map[string]any {
 // participant registers and activates a person and returns its token.
 func (n *node) participant(eleven string) string {
 	n.t.Helper()
+	_, token := n.register(eleven)
+	return token
+}
+
+// register is participant, and returns the identifier too.
+func (n *node) register(eleven string) (iin, token string) {
+	n.t.Helper()
 	iin, err := identifier.WithCheckDigit(eleven)
 	require.NoError(n.t, err)
 	id := n.post(n.operator, "/api/v1/participants", fmt.Sprintf(`{"kind":"natural-person","identifier":%q,"name":"Test Person"}`, iin))["id"].(string)
 	n.post(n.operator, "/api/v1/participants/"+id+"/activation", `{"basis":"seen"}`)
 	issued := n.post(n.operator, "/api/v1/tokens", fmt.Sprintf(`{"participant":%q,"role":"participant","seconds":86400}`, id))
-	return issued["token"].(string)
+	return iin, issued["token"].(string)
 }
 
 func (n *node) draft(token string) string {
@@ -225,7 +262,7 @@ func TestAKilledServerLosesNothingThatItAcknowledged(t *testing.T) {
 		<-stop.Done()
 		timer.Stop()
 		n.kill()
-		require.Contains(t, n.run("fsck", "--dir", n.dir), "all is as committed")
+		require.Contains(t, n.run("fsck"), "all is as committed")
 		n.start()
 	}
 	require.NotEmpty(t, acknowledged)

@@ -25,6 +25,7 @@ import (
 	"dalel/domain/packet"
 	"dalel/domain/signature"
 	"dalel/eventstore"
+	"dalel/internal/pki"
 )
 
 // version names this program in packets.
@@ -290,7 +291,7 @@ func openSeal(dir, name string, create bool) (packet.Sealer, error) {
 	if err != nil {
 		return nil, err
 	}
-	certificate, err := x509.ParseCertificate(der)
+	certificate, err := pki.ParseCertificate(der)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", certificatePath, err)
 	}

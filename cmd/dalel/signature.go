@@ -16,6 +16,7 @@ import (
 
 	"dalel/domain/signature"
 	"dalel/internal/cms"
+	"dalel/internal/pki"
 )
 
 // Bounds of a folder of roots. A national hierarchy has a dozen certificates.
@@ -204,7 +205,7 @@ func readRoots(dir string) (roots, others []*x509.Certificate, err error) {
 // allowed) or one certificate in DER.
 func parseCertificates(data []byte) ([]*x509.Certificate, error) {
 	if !strings.Contains(string(data), "-----BEGIN ") {
-		certificate, err := x509.ParseCertificate(data)
+		certificate, err := pki.ParseCertificate(data)
 		if err != nil {
 			return nil, fmt.Errorf("not a certificate in DER or PEM: %w", err)
 		}
@@ -219,7 +220,7 @@ func parseCertificates(data []byte) ([]*x509.Certificate, error) {
 		if block.Type != "CERTIFICATE" {
 			return nil, fmt.Errorf("PEM of type %q, not CERTIFICATE", block.Type)
 		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
+		certificate, err := pki.ParseCertificate(block.Bytes)
 		if err != nil {
 			return nil, fmt.Errorf("certificate %d: %w", len(certificates)+1, err)
 		}

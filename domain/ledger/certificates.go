@@ -3,7 +3,6 @@ package ledger
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"time"
 
 	"dalel/blobs"
@@ -13,6 +12,7 @@ import (
 	"dalel/domain/participant"
 	"dalel/domain/signature"
 	"dalel/internal/fault"
+	"dalel/internal/pki"
 )
 
 // MaxCertificateBytes is the size of a certificate in DER at most.
@@ -28,7 +28,7 @@ func (l *Ledger) RegisterCertificate(ctx context.Context, act Act, owner string,
 	if len(der) > MaxCertificateBytes {
 		return Outcome{}, fault.New(fault.CertificateInvalid, "more than %d bytes", MaxCertificateBytes)
 	}
-	parsed, err := x509.ParseCertificate(der)
+	parsed, err := pki.ParseCertificate(der)
 	if err != nil {
 		return Outcome{}, fault.Wrap(fault.CertificateInvalid, err, "not a certificate in DER")
 	}

@@ -386,6 +386,13 @@ func TestR_C1_ACertificateOfSomebodyElseOrOfAnUnknownCAIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	_, err = b.RegisterCertificate(b.ctx, b.operator, b.beta.By.Participant, foreign.Certificate.Raw)
 	b.refused(err, fault.CertificateUntrusted)
+	// The same certificate under another fingerprint would outlive its own
+	// suspension.
+	own := b.keys["beta"].Certificate.Raw
+	longer := append(bytes.Clone(own), 0x02, 0x01, 0x00)
+	longer[2], longer[3] = byte((len(longer)-4)>>8), byte(len(longer)-4)
+	_, err = b.RegisterCertificate(b.ctx, b.operator, b.beta.By.Participant, longer)
+	b.refused(err, fault.CertificateInvalid)
 	_, err = b.RegisterCertificate(b.ctx, b.operator, b.beta.By.Participant, []byte("no certificate"))
 	b.refused(err, fault.CertificateInvalid)
 }

@@ -86,7 +86,7 @@ func openSeal(ctx context.Context, algorithms *pki.Algorithms, sealed, content [
 		return nil, errors.New("a seal has one signer and one certificate")
 	}
 	signer := message.Signers[0]
-	certificate, err := x509.ParseCertificate(message.Certificates[0])
+	certificate, err := pki.ParseCertificate(message.Certificates[0])
 	if err != nil {
 		return nil, fmt.Errorf("the seal's certificate cannot be read: %w", err)
 	}

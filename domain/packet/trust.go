@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"dalel/internal/fault"
+	"dalel/internal/pki"
 )
 
 // Trust is the anchors of the person who checks. The zero Trust has none.
@@ -101,7 +102,7 @@ func readCertificates(path string) ([]*x509.Certificate, error) {
 		return nil, fmt.Errorf("more than %d bytes", maxTrustBytes)
 	}
 	if !bytes.Contains(content, []byte("-----BEGIN ")) {
-		certificate, err := x509.ParseCertificate(content)
+		certificate, err := pki.ParseCertificate(content)
 		if err != nil {
 			return nil, err
 		}
@@ -112,7 +113,7 @@ func readCertificates(path string) ([]*x509.Certificate, error) {
 		if block.Type != "CERTIFICATE" {
 			return nil, fmt.Errorf("a PEM block is %q, not CERTIFICATE", block.Type)
 		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
+		certificate, err := pki.ParseCertificate(block.Bytes)
 		if err != nil {
 			return nil, err
 		}

@@ -26,6 +26,7 @@ import (
 	"dalel/domain/signature"
 	"dalel/eventstore"
 	"dalel/internal/fault"
+	"dalel/internal/pki"
 )
 
 // Options are what a verification rests on.
@@ -581,7 +582,7 @@ func (v *verification) certificate(name string) (*x509.Certificate, error) {
 	if !ok {
 		return nil, errors.New("it is missing")
 	}
-	return x509.ParseCertificate(der)
+	return pki.ParseCertificate(der)
 }
 
 // digest is a SHA-256 that ends in a blobs.Digest.

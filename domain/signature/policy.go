@@ -148,7 +148,7 @@ type content struct {
 
 func (v *verification) readCertificates() {
 	for _, der := range v.message.Certificates {
-		certificate, err := x509.ParseCertificate(der)
+		certificate, err := pki.ParseCertificate(der)
 		if err != nil {
 			v.unreadable = true
 			continue

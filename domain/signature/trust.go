@@ -13,7 +13,7 @@ import (
 // verdict. It does not ask whether it was revoked: that is asked when it
 // signs.
 func (p *Policy) CheckCertificate(der []byte, at time.Time) (Status, []Reason) {
-	certificate, err := x509.ParseCertificate(der)
+	certificate, err := pki.ParseCertificate(der)
 	if err != nil {
 		return StatusOf(CertificateUnreadable), []Reason{{CertificateUnreadable, "it cannot be parsed"}}
 	}

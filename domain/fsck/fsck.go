@@ -13,6 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"dalel/blobs"
 	"dalel/domain/certificate"
@@ -88,6 +90,9 @@ func Run(ctx context.Context, source Source, report func(Problem), progress Prog
 	if err := c.events(ctx, progress); err != nil {
 		return c.summary, err
 	}
+	if err := c.ends(ctx); err != nil {
+		return c.summary, err
+	}
 	if err := c.contents(ctx, progress); err != nil {
 		return c.summary, err
 	}
@@ -142,6 +147,38 @@ func (c *checker) events(ctx context.Context, progress Progress) error {
 		}
 	}
 	progress("events", int64(end), int64(end))
+	return nil
+}
+
+// ends reads the first and the last event of each stream by the stream's name.
+// A store may hide events from those who read a stream while its list of all
+// events still has them ($maxCount, $tb, a soft delete in EventStoreDB before
+// the next scavenge).
+func (c *checker) ends(ctx context.Context) error {
+	for _, stream := range slices.Sorted(maps.Keys(c.heads)) {
+		head := c.heads[stream]
+		first, last := eventstore.Head{}, eventstore.Head{}
+		for recorded, err := range c.source.Store.ReadStream(ctx, stream, 0, 1) {
+			if err != nil {
+				return fmt.Errorf("read %s: %w", stream, err)
+			}
+			first = recorded.Head()
+		}
+		for recorded, err := range c.source.Store.ReadStreamBackwards(ctx, stream, 1) {
+			if err != nil {
+				return fmt.Errorf("read %s: %w", stream, err)
+			}
+			last = recorded.Head()
+		}
+		switch {
+		case first.Next == 0:
+			c.report(string(stream), "is hidden: whoever reads the stream finds no event")
+		case first.Next != 1:
+			c.report(string(stream), "is cut: whoever reads the stream finds revision %d first", first.Next-1)
+		case last != head:
+			c.report(string(stream), "ends with another event for whoever reads the stream than among all events")
+		}
+	}
 	return nil
 }
 

@@ -39,9 +39,24 @@ func (a altered) ReadAll(ctx context.Context, after eventstore.Position, limit i
 	}
 }
 
+// hiding hides the first events of every stream from those who read streams.
+type hiding struct {
+	eventstore.Store
+	from eventstore.Revision
+}
+
+func (h hiding) ReadStream(ctx context.Context, stream eventstore.StreamID, from eventstore.Revision, limit int) iter.Seq2[eventstore.Recorded, error] {
+	return h.Store.ReadStream(ctx, stream, max(from, h.from), limit)
+}
+
 // check runs a check over a ledger of one draft with one file, whose events
 // are changed on the way.
 func check(t *testing.T, change func(eventstore.Recorded) (eventstore.Recorded, bool)) (fsck.Summary, []fsck.Problem) {
+	t.Helper()
+	return checkHiding(t, 0, change)
+}
+
+func checkHiding(t *testing.T, hidden eventstore.Revision, change func(eventstore.Recorded) (eventstore.Recorded, bool)) (fsck.Summary, []fsck.Problem) {
 	t.Helper()
 	store := stores.Open(t)
 	content, err := file.Open(t.TempDir())
@@ -69,7 +84,7 @@ func check(t *testing.T, change func(eventstore.Recorded) (eventstore.Recorded, 
 	require.NoError(t, err)
 
 	var problems []fsck.Problem
-	summary, err := fsck.Run(t.Context(), fsck.Source{Store: altered{store, change}, Blobs: content, Codec: codec},
+	summary, err := fsck.Run(t.Context(), fsck.Source{Store: altered{hiding{store, hidden}, change}, Blobs: content, Codec: codec},
 		func(p fsck.Problem) { problems = append(problems, p) }, nil)
 	require.NoError(t, err)
 	require.Equal(t, len(problems), summary.Problems)
@@ -124,4 +139,12 @@ func TestTheRootIsOfTheEventsAloneAndNotOfTheirPositions(t *testing.T) {
 		return e, true
 	})
 	require.Equal(t, one.Root, other.Root)
+}
+
+func TestEventsThatAreHiddenFromTheirStreamAreNamed(t *testing.T) {
+	for hidden, says := range map[eventstore.Revision]string{1: "finds revision 1 first", 4: "finds no event"} {
+		_, problems := checkHiding(t, hidden, untouched)
+		require.Equal(t, "document-1", problems[0].Where)
+		require.Contains(t, problems[0].What, says)
+	}
 }

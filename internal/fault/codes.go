@@ -90,7 +90,6 @@ const (
 	CertificateAnnulled    Code = "certificate.annulled"
 	CertificateCompromised Code = "certificate.compromised"
 	CertificateUntrusted   Code = "certificate.untrusted"
-	NoticeUnknown          Code = "notice.unknown"
 	NoticeInvalid          Code = "notice.invalid"
 
 	DocumentUnknown  Code = "document.unknown"
@@ -120,7 +119,6 @@ const (
 
 	PacketUnreadable  Code = "packet.unreadable"
 	ProjectionStopped Code = "projection.stopped"
-	ProjectionDiffers Code = "projection.differs"
 	CalendarUnknown   Code = "calendar.year-unknown"
 	ConfigInvalid     Code = "config.invalid"
 )
@@ -200,7 +198,6 @@ func Catalogue() []Definition {
 		{CertificateAnnulled, KindRefused, "The certificate is annulled"},
 		{CertificateCompromised, KindRefused, "The key was compromised before this moment"},
 		{CertificateUntrusted, KindRefused, "The certificate does not lead to a trusted root"},
-		{NoticeUnknown, KindNotFound, "No such compromise notice"},
 		{NoticeInvalid, KindInvalid, "The compromise notice's details are wrong"},
 
 		{DocumentUnknown, KindNotFound, "No such document"},
@@ -230,7 +227,6 @@ func Catalogue() []Definition {
 
 		{PacketUnreadable, KindInvalid, "The packet cannot be read"},
 		{ProjectionStopped, KindUnavailable, "A projection has stopped"},
-		{ProjectionDiffers, KindInternal, "A read model is not what the events say"},
 		{CalendarUnknown, KindInternal, "The working-day calendar does not cover this year"},
 		{ConfigInvalid, KindInvalid, "The configuration is wrong"},
 	}

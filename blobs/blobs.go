@@ -17,6 +17,7 @@ import (
 	"io"
 	"iter"
 	"strings"
+	"time"
 )
 
 // Digest is the SHA-256 of content, and its address. Its text form is 64
@@ -85,6 +86,45 @@ type Store interface {
 
 	// All yields what is stored, in order of digest, for a full check.
 	All(ctx context.Context) iter.Seq2[Info, error]
+}
+
+// Lock is what keeps stored content from being removed. The zero Lock keeps
+// nothing.
+type Lock struct {
+	// Until is the moment before which it cannot be removed (to the second);
+	// the zero time if there is none.
+	Until time.Time
+	// Held says that a legal hold is on it, whatever Until says.
+	Held bool
+}
+
+// Keeps reports whether the lock forbids removal at a moment.
+func (l Lock) Keeps(now time.Time) bool { return l.Held || now.Before(l.Until) }
+
+// Archive is a Store that keeps content for its time (R-G3, R-G4). What Put
+// stores is locked from the first moment, for the store's first period (an
+// option of each implementation), so that nothing is ever both named by an
+// event and free to be removed; Retain then makes it longer.
+//
+// Unknown content is blob.not-found for every method.
+type Archive interface {
+	Store
+
+	// Lock says what keeps content.
+	Lock(ctx context.Context, digest Digest) (Lock, error)
+
+	// Retain keeps content until a moment (rounded up to the second).
+	// Retention is only ever extended: an earlier moment than that which
+	// stands changes nothing and is no error. When it returns nil the lock is
+	// on stable storage.
+	Retain(ctx context.Context, digest Digest, until time.Time) error
+
+	// Hold puts a legal hold on content or lifts it. It may be repeated.
+	Hold(ctx context.Context, digest Digest, held bool) error
+
+	// Remove takes content away for good; blob.retained while its Lock keeps
+	// it. It serves to clean up uploads that no event names.
+	Remove(ctx context.Context, digest Digest) error
 }
 
 // ReadAll returns content of at most limit bytes as a slice, checked.

@@ -1,9 +1,11 @@
-// Package blobtest holds every implementation of blobs.Store to its contract.
+// Package blobtest holds every implementation of blobs.Store and of
+// blobs.Archive to its contract.
 //
 // A test of an implementation calls [Run] with a function that makes an empty
-// store. What a store promises about damage and leftovers can only be tried
-// with a hand inside its storage; an [Instance] offers such hands, and the
-// tests that need one are skipped, by name, where it is missing.
+// store; that of an archive calls [RunArchive], too. What a store promises
+// about damage and leftovers can only be tried with a hand inside its storage;
+// an [Instance] offers such hands, and the tests that need one are skipped, by
+// name, where it is missing.
 package blobtest
 
 import (

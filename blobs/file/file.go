@@ -1,10 +1,12 @@
 // Package file keeps content in a local folder, with the promises of
-// blobs.Store as far as a file system can keep them.
+// blobs.Archive as far as a file system can keep them.
 //
 // The folder looks like this, and belongs to the store alone:
 //
 //	sha256/ab/cdef...   content, under its digest: two digits, then the other 62
-//	incoming/           content on its way in
+//	locks/ab/cdef...    what keeps that content from being removed, as JSON
+//	locks/ab/guard      held while names and locks under ab change
+//	incoming/           content and locks on their way in
 //	lock                held while a Store is open
 //
 // # How content comes in
@@ -15,8 +17,25 @@
 // what is there, and a name is given only to content that is whole: whatever
 // moment the process or the machine dies at, there is nothing half-written to
 // read. What a dead process leaves in incoming is removed by the next Open.
-// The file system must have hard links, and sha256 and incoming must be on the
-// same one.
+// The file system must have hard links, and sha256, locks and incoming must be
+// on the same one.
+//
+// # What keeps content
+//
+// Put writes the lock for the first period before content has its name, and
+// returns when both are on stable storage: whatever moment the process dies
+// at, content that can be read is locked. A content that is put again is
+// locked for the first period from then, if it was not locked for longer. A
+// lock is replaced as a whole, in one step, by one process at a time. What a
+// crash can leave is a lock without content; it counts for nothing.
+//
+// A lock that cannot be read, is damaged or was written for other content is
+// blob.failed for everything that needs it, Put of that content included, and
+// is never replaced: the content is kept, and can still be read. The operator
+// moves the lock out of the folder, keeps it, and retains and holds the
+// content again at once as the ledger's events say, for content without a lock
+// counts as unlocked. That is also how content stands that was put before
+// there were locks, so a copy of the folder must have locks in it, too.
 //
 // # When stored content is damaged
 //
@@ -30,7 +49,13 @@
 // # What it cannot promise
 //
 // Files are read-only, but root, or the user who owns them, can still change
-// them: that is found on reading, not prevented. When the folder's entry
+// them: that is found on reading, not prevented. The same two can remove
+// content and locks, change a lock, or set the machine's clock, which decides
+// when a lock ends; none of that is prevented, and a lock that was taken away
+// is not missed. Where the law's terms must hold against the operator too,
+// content belongs in a store that enforces them itself, such as S3 with object
+// lock. On systems without flock(2) only one Store may have a folder open.
+// When the folder's entry
 // cannot be brought to stable storage (the last step), Put fails although the
 // content, whole, may be readable under its name: it cannot be taken back,
 // since another caller may by then have been told that it is stored.
@@ -38,6 +63,7 @@ package file
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -50,6 +76,7 @@ import (
 	"os"
 	"regexp"
 	"sync/atomic"
+	"time"
 
 	"dalel/blobs"
 	"dalel/internal/fault"
@@ -68,29 +95,51 @@ const (
 	maxEmptyReads = 100
 )
 
-// incomingName matches the names that Put gives to files in incoming. Nothing
-// else is ever removed from there.
-var incomingName = regexp.MustCompile(`^put-[A-Z2-7]{26}\.part$`)
+// incomingName matches the names that this package gives to files in incoming.
+// Nothing else is ever removed from there.
+var incomingName = regexp.MustCompile(`^(put|lock)-[A-Z2-7]{26}\.part$`)
 
-// Store is a blobs.Store in a local folder. Make one with [Open].
+// DefaultFirst is how long content is locked from its Put unless Options says
+// otherwise: much longer than any caller takes to append the event that names
+// it.
+const DefaultFirst = 24 * time.Hour
+
+// Options are what a Store can be told. The zero Options are good ones.
+type Options struct {
+	// First is how long Put locks content; DefaultFirst if zero.
+	First time.Duration
+	// Clock tells the time that locks are measured by; time.Now if nil.
+	Clock func() time.Time
+}
+
+// Store is a blobs.Archive in a local folder. Make one with [Open] or
+// [OpenWith].
 //
 // Several stores, in one process or many, may have the same folder open.
 type Store struct {
-	root *os.Root
-	lock *os.File
-	// entered says of each first byte of a digest that its folder is there
+	root  *os.Root
+	lock  *os.File
+	first time.Duration
+	clock func() time.Time
+	// entered says of each first byte of a digest that its folders are there
 	// and that this is on stable storage.
 	entered [256]atomic.Bool
+	// guards has a slot of one for each first byte; see guard.
+	guards [256]chan struct{}
 }
 
-var _ blobs.Store = (*Store)(nil)
+// Open opens the store in dir with the zero Options.
+func Open(dir string) (*Store, error) { return OpenWith(dir, Options{}) }
 
-// Open opens the store in dir and makes the folder, readable for its owner
+// OpenWith opens the store in dir and makes the folder, readable for its owner
 // alone, if there is none. Unless another store has the folder open, it
 // removes what a killed process left in incoming.
 //
-// Errors: storage.full, blob.failed.
-func Open(dir string) (*Store, error) {
+// Errors: storage.full, blob.failed; request.invalid for a negative First.
+func OpenWith(dir string, options Options) (*Store, error) {
+	if options.First < 0 {
+		return nil, fault.New(fault.RequestInvalid, "content cannot be locked for %s from its put", options.First)
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, failed(err, "make the content folder")
 	}
@@ -98,7 +147,13 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, failed(err, "open the content folder")
 	}
-	s := &Store{root: root}
+	s := &Store{root: root, first: cmp.Or(options.First, DefaultFirst), clock: options.Clock}
+	if s.clock == nil {
+		s.clock = time.Now
+	}
+	for i := range s.guards {
+		s.guards[i] = make(chan struct{}, 1)
+	}
 	if err := s.prepare(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -106,7 +161,7 @@ func Open(dir string) (*Store, error) {
 }
 
 func (s *Store) prepare() error {
-	for _, name := range []string{contentDir, incomingDir} {
+	for _, name := range []string{contentDir, locksDir, incomingDir} {
 		if err := s.root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return failed(err, "make the content folder")
 		}
@@ -166,9 +221,10 @@ func (s *Store) Close() error {
 	return errors.Join(err, s.root.Close())
 }
 
-// Put implements blobs.Store. See the package comment for what happens when
+// Put implements blobs.Archive. See the package comment for what happens when
 // the same content is stored already but damaged (blob.corrupt). Once the
-// content has its name, the end of ctx changes nothing any more.
+// content has its name, the end of ctx changes nothing any more, but for
+// content that was there and has yet to be checked.
 func (s *Store) Put(ctx context.Context, content io.Reader, limit int64) (blobs.Info, error) {
 	name := incomingDir + "/put-" + rand.Text() + ".part"
 	file, err := s.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -202,17 +258,20 @@ func (s *Store) Put(ctx context.Context, content io.Reader, limit int64) (blobs.
 	if err := s.enter(info.Digest); err != nil {
 		return blobs.Info{}, err
 	}
-	err = s.root.Link(name, address(info.Digest))
-	if errors.Is(err, fs.ErrExist) {
+	there, err := s.admit(ctx, name, info.Digest)
+	if err != nil {
+		return blobs.Info{}, err
+	}
+	// Also when it was there: whoever linked it may not have come this far.
+	for _, folder := range []string{lockShard(info.Digest), shard(info.Digest)} {
+		if err := s.syncDir(folder); err != nil {
+			return blobs.Info{}, err
+		}
+	}
+	if there {
 		if err := s.check(ctx, info); err != nil {
 			return blobs.Info{}, err
 		}
-	} else if err != nil {
-		return blobs.Info{}, failed(err, "give content its name")
-	}
-	// Also when it was there: whoever linked it may not have come this far.
-	if err := s.syncDir(shard(info.Digest)); err != nil {
-		return blobs.Info{}, err
 	}
 	return info, nil
 }
@@ -255,16 +314,18 @@ func receive(ctx context.Context, file io.Writer, content io.Reader, limit int64
 	}
 }
 
-// enter makes the folder that digest's content goes to.
+// enter makes the folders that digest's content and its lock go to.
 func (s *Store) enter(digest blobs.Digest) error {
 	if s.entered[digest[0]].Load() {
 		return nil
 	}
-	if err := s.root.Mkdir(shard(digest), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return failed(err, "make a folder for content")
-	}
-	if err := s.syncDir(contentDir); err != nil {
-		return err
+	for parent, folder := range map[string]string{contentDir: shard(digest), locksDir: lockShard(digest)} {
+		if err := s.root.Mkdir(folder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return failed(err, "make a folder for content")
+		}
+		if err := s.syncDir(parent); err != nil {
+			return err
+		}
 	}
 	s.entered[digest[0]].Store(true)
 	return nil

@@ -26,9 +26,14 @@ func lockAlone(lock *os.File) (bool, error) {
 
 // lockShared takes, or goes down to, the shared lock. It waits at most for
 // another process that is tidying up.
-func lockShared(lock *os.File) error {
+func lockShared(lock *os.File) error { return wait(lock, syscall.LOCK_SH) }
+
+// lockExclusive takes the exclusive lock and waits for whoever holds it.
+func lockExclusive(lock *os.File) error { return wait(lock, syscall.LOCK_EX) }
+
+func wait(lock *os.File, how int) error {
 	for {
-		err := syscall.Flock(int(lock.Fd()), syscall.LOCK_SH)
+		err := syscall.Flock(int(lock.Fd()), how)
 		if !errors.Is(err, syscall.EINTR) {
 			return err
 		}

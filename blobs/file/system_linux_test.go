@@ -40,6 +40,7 @@ const (
 func TestMain(m *testing.M) {
 	roles := map[string]func(dir string, seed uint64) error{
 		"put until killed": putUntilKilled,
+		"keep and remove":  keepAndRemoveUntilKilled,
 		"file size limit":  putUnderFileSizeLimit,
 		"large content":    putAndReadLarge,
 	}
@@ -103,6 +104,7 @@ func TestKill_losesNothingAcknowledgedAndShowsNothingHalf(t *testing.T) {
 	seed := uint64(20240607)
 	random := rand.New(rand.NewPCG(seed, 0))
 	dir := t.TempDir()
+	started := time.Now()
 	acknowledged := map[blobs.Digest][2]uint64{}
 	var leftovers, unacknowledged int
 	for round := range uint64(rounds) {
@@ -138,6 +140,9 @@ func TestKill_losesNothingAcknowledgedAndShowsNothingHalf(t *testing.T) {
 			require.NoError(t, err)
 			content, err := blobs.ReadAll(t.Context(), store, info.Digest, 1<<30)
 			require.NoError(t, err, "content that is listed must be whole")
+			lock, err := store.Lock(t.Context(), info.Digest)
+			require.NoError(t, err)
+			require.False(t, lock.Until.Before(started.Add(file.DefaultFirst)), "content that can be read is locked until %s alone", lock.Until)
 			if origin, ok := acknowledged[info.Digest]; ok {
 				require.True(t, bytes.Equal(killContent(origin[0], origin[1]), content))
 			} else {
@@ -150,9 +155,176 @@ func TestKill_losesNothingAcknowledgedAndShowsNothingHalf(t *testing.T) {
 		}
 		require.NoError(t, store.Close())
 	}
-	t.Logf("%d kills: %d contents acknowledged, all whole; %d leftovers found and removed; %d sightings of whole content that was not acknowledged yet",
-		rounds, len(acknowledged), leftovers, unacknowledged)
+	t.Logf("%d kills: %d contents acknowledged, all whole and locked; %d leftovers found and removed; %d sightings of whole content that was not acknowledged yet; %d locks whose content never came",
+		rounds, len(acknowledged), leftovers, unacknowledged, len(lonelyLocks(t, dir)))
 	require.NotZero(t, leftovers, "no kill fell into a Put: the test shows nothing")
+}
+
+// killDay is the n-th day that a test retains content until.
+func killDay(n int) time.Time { return time.Date(2040, 1, 1+n, 0, 0, 0, 0, time.UTC) }
+
+// keepAndRemoveUntilKilled puts small contents, gives each a history of its
+// own, and says what it has begun ("?") and what is done ("!").
+func keepAndRemoveUntilKilled(dir string, seed uint64) error {
+	store, err := file.Open(dir)
+	if err != nil {
+		return err
+	}
+	// For this one every lock but a hold has ended.
+	later, err := file.OpenWith(dir, file.Options{Clock: func() time.Time { return killDay(10_000) }})
+	if err != nil {
+		return err
+	}
+	var next atomic.Uint64
+	live := func() error {
+		for {
+			content := blobtest.Bytes(seed<<32|next.Add(1), 1000)
+			digest := blobs.Sum(content)
+			step := func(name string, do func() error) error {
+				if _, err := os.Stdout.WriteString(fmt.Sprintf("? %s %s\n", digest, name)); err != nil {
+					return err
+				}
+				if err := do(); err != nil {
+					return fmt.Errorf("%s: %w", name, err)
+				}
+				_, err := os.Stdout.WriteString(fmt.Sprintf("! %s %s\n", digest, name))
+				return err
+			}
+			ctx := context.Background()
+			err := step("put", func() error {
+				_, err := store.Put(ctx, bytes.NewReader(content), 1000)
+				return err
+			})
+			for day := range 3 {
+				err = errors.Join(err, step(fmt.Sprintf("retain %d", day), func() error { return store.Retain(ctx, digest, killDay(day)) }))
+			}
+			if digest[31]%2 == 0 {
+				err = errors.Join(err, step("hold", func() error { return store.Hold(ctx, digest, true) }))
+			} else {
+				err = errors.Join(err, step("remove", func() error { return later.Remove(ctx, digest) }))
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	errs := make(chan error)
+	for range 3 {
+		go func() { errs <- live() }()
+	}
+	return <-errs
+}
+
+func TestKill_losesNoLockAndRemovesWholeOrNotAtAll(t *testing.T) {
+	const rounds = 8
+	random := rand.New(rand.NewPCG(20240608, 0))
+	dir := t.TempDir()
+	started := time.Now()
+	type state struct {
+		until                     time.Time
+		held, removing, isRemoved bool
+	}
+	states := map[blobs.Digest]*state{}
+	for round := range uint64(rounds) {
+		command := child(t, "keep and remove", dir, round)
+		out, err := command.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, command.Start())
+		lines := bufio.NewScanner(out)
+		seen, armed := map[string]bool{}, false
+		for lines.Scan() {
+			// The kill comes when every step has been taken, however slow the machine.
+			if !armed && seen["!hold"] && seen["!remove"] {
+				armed = true
+				time.AfterFunc(time.Duration(random.IntN(200))*time.Millisecond, func() { _ = command.Process.Kill() })
+			}
+			sign, rest, _ := strings.Cut(lines.Text(), " ")
+			hex, what, _ := strings.Cut(rest, " ")
+			digest, err := blobs.ParseDigest(hex)
+			require.NoError(t, err)
+			verb, number, _ := strings.Cut(what, " ")
+			seen[sign+verb] = true
+			switch sign + verb {
+			case "!put":
+				states[digest] = &state{until: started.Add(file.DefaultFirst)}
+			case "!retain":
+				day, err := strconv.Atoi(number)
+				require.NoError(t, err)
+				states[digest].until = killDay(day)
+			case "!hold":
+				states[digest].held = true
+			case "?remove":
+				states[digest].removing = true
+			case "!remove":
+				states[digest].isRemoved = true
+			}
+		}
+		var exit *exec.ExitError
+		require.ErrorAs(t, command.Wait(), &exit)
+		require.Equal(t, syscall.SIGKILL, exit.Sys().(syscall.WaitStatus).Signal(), "the child ended of itself")
+	}
+
+	store := open(t, dir)
+	require.Empty(t, incoming(t, dir), "Open left something of a killed process")
+	var removed, midway int
+	for digest, state := range states {
+		lock, err := store.Lock(t.Context(), digest)
+		if state.removing && fault.Is(err, fault.BlobNotFound) {
+			require.NoFileExists(t, pathOf(dir, digest))
+			if removed++; !state.isRemoved {
+				midway++
+			}
+			continue
+		}
+		require.NoError(t, err)
+		require.False(t, state.isRemoved, "removed content is there")
+		require.False(t, lock.Until.Before(state.until), "acknowledged until %s, locked until %s", state.until, lock.Until)
+		require.True(t, lock.Held || !state.held, "an acknowledged hold is lost")
+	}
+	var listed int
+	for info, err := range store.All(t.Context()) {
+		require.NoError(t, err)
+		listed++
+		_, err := blobs.ReadAll(t.Context(), store, info.Digest, 1000)
+		require.NoError(t, err)
+		lock, err := store.Lock(t.Context(), info.Digest)
+		require.NoError(t, err)
+		require.False(t, lock.Until.Before(started.Add(file.DefaultFirst)), "content that can be read is locked until %s alone", lock.Until)
+	}
+	t.Logf("%d kills: %d contents acknowledged; %d there and locked, %d removed, %d of these not acknowledged; %d locks without content",
+		rounds, len(states), listed, removed, midway, len(lonelyLocks(t, dir)))
+	require.NotZero(t, removed)
+	require.NotZero(t, listed)
+}
+
+func TestGuard_isWaitedForNoLongerThanTheContext(t *testing.T) {
+	dir := t.TempDir()
+	store := open(t, dir)
+	info, err := store.Put(t.Context(), strings.NewReader("content"), 100)
+	require.NoError(t, err)
+	release := guardByHand(t, filepath.Join(filepath.Dir(lockPathOf(dir, info.Digest)), "guard"))
+
+	// Two: one waits for the other store, the second for the first.
+	for range 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		err = store.Hold(ctx, info.Digest, true)
+		cancel()
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	}
+	release()
+	require.NoError(t, store.Hold(t.Context(), info.Digest, true))
+	lock, err := store.Lock(t.Context(), info.Digest)
+	require.NoError(t, err)
+	require.True(t, lock.Held)
+}
+
+// guardByHand takes a guard as another process would.
+func guardByHand(t *testing.T, path string) (release func()) {
+	t.Helper()
+	guard, err := os.OpenFile(path, os.O_RDWR, 0)
+	require.NoError(t, err)
+	require.NoError(t, syscall.Flock(int(guard.Fd()), syscall.LOCK_EX))
+	return func() { require.NoError(t, guard.Close()) }
 }
 
 func TestFullDisk_isSaidAndLeavesTheStoreUsable(t *testing.T) {

@@ -6,11 +6,14 @@
 // is not of the declared type. Given to blobs.Store.Put, such a file is
 // therefore never stored.
 //
-// The check is of structure: the beginning, the end, and whatever can be
+// That check is of structure: the beginning, the end, and whatever can be
 // followed between them in constant memory. It finds a program or an archive
 // with the wrong label, a file cut off on its way, and a file with another one
-// hung on behind. It does not say that a reader will show the file well, and
-// it is no search for malware.
+// hung on behind.
+//
+// [Format.Check] looks into a file that is at hand as a whole: whether it can
+// be opened at all, ten years from now, before a commission. Neither says that
+// a reader will show the file well, and neither is a search for malware.
 //
 // [CheckName] is the rule for names of files, so that every file can lie under
 // its own name in a proof packet, on every system.
@@ -34,9 +37,14 @@ type Format struct {
 	// Extensions are the endings of file names that go with it, with the dot,
 	// the usual one first.
 	Extensions []string
+	// MaxBytes is the most bytes of such a file, 0 if only the limit of every
+	// file of a document holds.
+	MaxBytes int64
 
 	check func() inspector
 	xml   bool
+	// deep is the part of [Format.Check] of its own, nil if there is none.
+	deep func(f Format, file *source) error
 }
 
 // inspector follows a file. Its errors are details: plain sentences about
@@ -56,20 +64,20 @@ const (
 // Formats returns every format that is taken, in a fixed order.
 func Formats() []Format {
 	return []Format{
-		{MediaType: "application/pdf", Title: "PDF", Extensions: []string{".pdf"}, check: newPDF},
-		{MediaType: "image/jpeg", Title: "JPEG", Extensions: []string{".jpg", ".jpeg"}, check: newJPEG},
-		{MediaType: "image/png", Title: "PNG", Extensions: []string{".png"}, check: newPNG},
+		{MediaType: "application/pdf", Title: "PDF", Extensions: []string{".pdf"}, check: newPDF, deep: checkPDF},
+		{MediaType: "image/jpeg", Title: "JPEG", Extensions: []string{".jpg", ".jpeg"}, MaxBytes: ScanBytes, check: newJPEG, deep: checkJPEG},
+		{MediaType: "image/png", Title: "PNG", Extensions: []string{".png"}, MaxBytes: ScanBytes, check: newPNG, deep: checkPNG},
 		{MediaType: "application/xml", Title: "XML", Extensions: []string{".xml"}, xml: true},
 		{MediaType: "text/xml", Title: "XML", Extensions: []string{".xml"}, xml: true},
 		{MediaType: "text/plain", Title: "text", Extensions: []string{".txt", ".text", ".csv", ".md"}, check: newText},
 		{MediaType: oox + "wordprocessingml.document", Title: "Word document", Extensions: []string{".docx"},
-			check: newOffice("", "[Content_Types].xml", "_rels/.rels", "word/document.xml")},
+			check: newOffice("", "[Content_Types].xml", "_rels/.rels", "word/document.xml"), deep: checkOOXML("word/document.xml", oox+"wordprocessingml.document.main+xml")},
 		{MediaType: oox + "spreadsheetml.sheet", Title: "Excel workbook", Extensions: []string{".xlsx"},
-			check: newOffice("", "[Content_Types].xml", "_rels/.rels", "xl/workbook.xml")},
+			check: newOffice("", "[Content_Types].xml", "_rels/.rels", "xl/workbook.xml"), deep: checkOOXML("xl/workbook.xml", oox+"spreadsheetml.sheet.main+xml")},
 		{MediaType: odf + "text", Title: "OpenDocument text", Extensions: []string{".odt"},
-			check: newOffice(odf+"text", "META-INF/manifest.xml", "content.xml")},
+			check: newOffice(odf+"text", "META-INF/manifest.xml", "content.xml"), deep: checkODF(odf + "text")},
 		{MediaType: odf + "spreadsheet", Title: "OpenDocument spreadsheet", Extensions: []string{".ods"},
-			check: newOffice(odf+"spreadsheet", "META-INF/manifest.xml", "content.xml")},
+			check: newOffice(odf+"spreadsheet", "META-INF/manifest.xml", "content.xml"), deep: checkODF(odf + "spreadsheet")},
 	}
 }
 

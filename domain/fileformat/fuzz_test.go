@@ -62,3 +62,38 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+func fuzzCheck(f *testing.F, mediaType string, seeds ...[]byte) {
+	format, err := fileformat.Lookup(mediaType)
+	require.NoError(f, err)
+	f.Add(checkable(f)[mediaType])
+	for _, seed := range seeds {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		err := format.Check(t.Context(), bytes.NewReader(content), int64(len(content)))
+		if err != nil {
+			require.True(t, fault.Is(err, fault.FileNotAsClaimed) || fault.Is(err, fault.FileTooLarge), "got %v", err)
+			return
+		}
+		_, err = io.Copy(io.Discard, format.Reader(bytes.NewReader(content)))
+		require.NoError(t, err, "the check took what the reader refuses")
+	})
+}
+
+func FuzzCheckPDF(f *testing.F) {
+	fuzzCheck(f, pdfType, aPackedPDF(f), withTrailer(plainObjects(), "/Root 1 0 R"), xrefStreamed(f, 2), signed(plainObjects(), "<< /Pages 2 0 R >>"),
+		anEncryptedPDF(f, "", false, 128), anEncryptedPDF(f, "", true, 128), anEncryptedPDF(f, "", true, 256))
+}
+
+func FuzzCheckJPEG(f *testing.F) { fuzzCheck(f, jpegType) }
+
+func FuzzCheckPNG(f *testing.F) { fuzzCheck(f, pngType, aPNGOf(f, 8, 2, 10, 10, 0)) }
+
+func FuzzCheckWord(f *testing.F) { fuzzCheck(f, docxType) }
+
+func FuzzCheckOpenDocument(f *testing.F) { fuzzCheck(f, odtType) }
+
+func FuzzCheckXML(f *testing.F) { fuzzCheck(f, xmlType) }
+
+func FuzzCheckText(f *testing.F) { fuzzCheck(f, textType) }

@@ -202,8 +202,11 @@ type jpeg struct {
 	frame   bool
 	scan    bool
 	scanned int64
-	last    [2]byte
-	pad     bool
+	// header is the beginning of the frame header, scans the number of scans.
+	header []byte
+	scans  int
+	last   [2]byte
+	pad    bool
 }
 
 const (
@@ -260,6 +263,9 @@ func (f *jpeg) write(p []byte) error {
 			}
 		case jpegSegment:
 			n := min(f.length, len(p)-i)
+			if room := jpegHeader - len(f.header); room > 0 && jpegFrame(f.marker) {
+				f.header = append(f.header, p[i:i+min(n, room)]...)
+			}
 			f.length -= n
 			i += n - 1
 			if f.length == 0 {
@@ -311,12 +317,19 @@ func (f *jpeg) enter(code byte) error {
 	case code < 0xc0 || code >= 0xd0 && code <= 0xd8:
 		return noJPEG
 	default:
-		if code <= 0xcf && code != 0xc4 && code != 0xc8 && code != 0xcc {
-			f.frame = true
-		}
+		f.frame = f.frame || jpegFrame(code)
 		f.state = jpegLength
 	}
 	return nil
+}
+
+// jpegHeader is how much is kept of a frame header: all of it for up to four
+// components, which is all that there are in practice.
+const jpegHeader = 6 + 4*3
+
+// jpegFrame reports whether a marker begins a frame header (table B.1).
+func jpegFrame(code byte) bool {
+	return code >= 0xc0 && code <= 0xcf && code != 0xc4 && code != 0xc8 && code != 0xcc
 }
 
 // leave ends a segment.
@@ -324,6 +337,7 @@ func (f *jpeg) leave() {
 	f.state = jpegMarker
 	if f.marker == 0xda {
 		f.scan = true
+		f.scans++
 		f.state = jpegScan
 	}
 }

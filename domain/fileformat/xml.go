@@ -177,7 +177,8 @@ func (r *xmlReader) ended(err error) error {
 	if err != io.EOF {
 		var syntax *xml.SyntaxError
 		if errors.As(err, &syntax) {
-			return r.format.refuse(flaw(fmt.Sprintf("line %d: %.200s", syntax.Line, syntax.Msg)))
+			// The decoder's own words quote the file.
+			return r.format.refuse(flaw(fmt.Sprintf("it is not well-formed at line %d", syntax.Line)))
 		}
 		return r.format.refuse(flaw("it is in an encoding other than UTF-8 and windows-1251, or not in the one it names"))
 	}

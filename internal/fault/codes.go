@@ -13,6 +13,7 @@ const (
 	KindUnauthenticated                 // no or unknown token (401)
 	KindForbidden                       // known, but not allowed (403)
 	KindNotFound                        // no such thing, or none that the caller may see (404)
+	KindGone                            // was there, and was destroyed on purpose (410)
 	KindConflict                        // not in this state, or somebody was faster (409)
 	KindTooLarge                        // over a stated limit (413)
 	KindUnsupported                     // a media type not taken here (415)
@@ -35,6 +36,7 @@ const (
 	MethodUnknown   Code = "request.method-not-allowed"
 	RouteUnknown    Code = "request.no-such-route"
 	CursorInvalid   Code = "request.cursor-invalid"
+	RangeInvalid    Code = "request.range-invalid"
 	Throttled       Code = "request.throttled"
 
 	IdempotencyMissing Code = "idempotency-key.missing"
@@ -67,6 +69,18 @@ const (
 	BlobNotFound Code = "blob.not-found"
 	BlobCorrupt  Code = "blob.corrupt"
 	BlobFailed   Code = "blob.failed"
+	BlobRetained Code = "blob.retained"
+
+	KeyUnknown   Code = "key.unknown"
+	KeyDestroyed Code = "key.destroyed"
+	KeyFailed    Code = "key.failed"
+
+	HoldInForce      Code = "hold.in-force"
+	HoldUnknown      Code = "hold.unknown"
+	RetentionRunning Code = "retention.not-ended"
+	ConsentMissing   Code = "destruction.consent-missing"
+	DestructionState Code = "destruction.not-asked-for"
+	OriginalNone     Code = "original.none"
 
 	IdentifierInvalid Code = "identifier.invalid"
 
@@ -103,6 +117,8 @@ const (
 	FileInvalid      Code = "file.invalid"
 	FileNotAsClaimed Code = "file.not-as-claimed"
 	FileTooLarge     Code = "file.too-large"
+	FileMalware      Code = "file.malware"
+	ScanUnavailable  Code = "scan.unavailable"
 	RouteInvalid     Code = "route.invalid"
 	RecipientUnknown Code = "recipient.unknown"
 	NotAParty        Code = "document.not-a-party"
@@ -143,6 +159,7 @@ func Catalogue() []Definition {
 		{MethodUnknown, KindInvalid, "This method is not allowed here"},
 		{RouteUnknown, KindNotFound, "There is nothing at this address"},
 		{CursorInvalid, KindInvalid, "The page cursor cannot be read"},
+		{RangeInvalid, KindInvalid, "The range lies behind the end of the content"},
 		{Throttled, KindThrottled, "Too many requests"},
 
 		{IdempotencyMissing, KindInvalid, "A command needs an Idempotency-Key header"},
@@ -175,6 +192,18 @@ func Catalogue() []Definition {
 		{BlobNotFound, KindNotFound, "No such content is stored"},
 		{BlobCorrupt, KindInternal, "Stored content is not as it was written"},
 		{BlobFailed, KindUnavailable, "The content store failed"},
+		{BlobRetained, KindRefused, "The content must be kept for longer"},
+
+		{KeyUnknown, KindInternal, "The key to sealed data is missing"},
+		{KeyDestroyed, KindGone, "This was destroyed, as the ledger's events say"},
+		{KeyFailed, KindUnavailable, "The key store failed"},
+
+		{HoldInForce, KindConflict, "A legal hold forbids this"},
+		{HoldUnknown, KindNotFound, "No such legal hold"},
+		{RetentionRunning, KindRefused, "The time for which it must be kept has not ended"},
+		{ConsentMissing, KindRefused, "Others who signed have not asked for the destruction"},
+		{DestructionState, KindConflict, "Nobody has asked for this destruction, and nothing has proposed it"},
+		{OriginalNone, KindGone, "No original of the document exists"},
 
 		{IdentifierInvalid, KindInvalid, "The IIN or BIN is wrong"},
 
@@ -211,6 +240,8 @@ func Catalogue() []Definition {
 		{FileInvalid, KindInvalid, "The file's name or type cannot be used"},
 		{FileNotAsClaimed, KindRefused, "The file is not of the type that it claims to be"},
 		{FileTooLarge, KindTooLarge, "The file is larger than allowed"},
+		{FileMalware, KindRefused, "The scanner found malware in the file"},
+		{ScanUnavailable, KindUnavailable, "The malware scanner cannot be reached, so the file was not received"},
 		{RouteInvalid, KindInvalid, "The route of the document is wrong"},
 		{RecipientUnknown, KindRefused, "A recipient is not a participant of this ledger"},
 		{NotAParty, KindForbidden, "Not a party to this document"},

@@ -11,6 +11,7 @@ import (
 	"dalel/internal/fault"
 
 	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 )
 
@@ -108,7 +109,8 @@ type Metadata struct {
 	Role string `json:"role,omitempty"`
 	// Session tells the actor's sessions apart; it is no secret.
 	Session string `json:"session,omitempty"`
-	// IP is the address that the request came from.
+	// IP and Device are personal, and written here only by a codec without
+	// keys; see Sealed. IP is the address that the request came from.
 	IP string `json:"ip,omitempty" personal:"actor"`
 	// Device is what the client said of itself (User-Agent, cut to 200 bytes).
 	Device string `json:"device,omitempty" personal:"actor"`
@@ -122,6 +124,9 @@ type Metadata struct {
 	Correlation string `json:"correlationId,omitempty"`
 	// RecordedAt is the ledger's clock, UTC, microseconds.
 	RecordedAt time.Time `json:"recordedAt"`
+	// Sealed is canonical JSON: the box that holds IP and Device under the
+	// actor's key, as package event writes it; nil if there is none.
+	Sealed jsontext.Value `json:"sealed,omitempty"`
 	// Prev is the commitment of the stream's previous event; nil in the first.
 	// Chain sets it.
 	Prev *Hash `json:"prev,omitempty"`

@@ -60,6 +60,9 @@ func encodeMetadata(m Metadata) ([]byte, error) {
 	}
 	out = append(out, `,"schema":`...)
 	out = strconv.AppendInt(out, int64(m.Schema), 10)
+	if m.Sealed != nil {
+		out = append(append(out, `,"sealed":`...), m.Sealed...)
+	}
 	if err == nil && m.Session != "" {
 		text(`,"session":`, m.Session)
 	}

@@ -56,6 +56,8 @@ type Owner struct {
 type State struct {
 	// Fingerprint is the SHA-256 of the DER, lower-case hex.
 	Fingerprint string
+	// Stored is the address of the DER, as in [Registered].
+	Stored string
 	// Participant is whose it is.
 	Participant string
 	Owner
@@ -138,7 +140,9 @@ type Register struct {
 	// EmployeeIINs are facts too: the identifiers of a legal entity's
 	// employees of now. Not used for others.
 	EmployeeIINs []string
-	Now          time.Time
+	// Stored is the address at which the DER was kept before this command.
+	Stored string
+	Now    time.Time
 }
 
 // ReportCompromise says that the key is no longer its owner's alone (R-C7).
@@ -219,7 +223,7 @@ func register(state State, c Register) ([]event.Event, error) {
 	}
 	o := c.Owner
 	return []event.Event{Registered{
-		Certificate: c.Certificate, Participant: c.Participant,
+		Certificate: c.Certificate, Stored: c.Stored, Participant: c.Participant,
 		OwnerIIN: o.IIN, OwnerBIN: o.BIN, OwnerName: o.Name, Purpose: o.Purpose, Role: o.Role,
 		Algorithm: o.Algorithm, Serial: o.Serial, Issuer: o.Issuer,
 		NotBefore: recorded(o.NotBefore), NotAfter: recorded(o.NotAfter),
@@ -411,7 +415,7 @@ func Evolve(state State, e event.Event) State {
 	switch e := e.(type) {
 	case Registered:
 		return State{
-			Fingerprint: e.Certificate, Participant: e.Participant, Status: StatusRegistered,
+			Fingerprint: e.Certificate, Stored: e.Stored, Participant: e.Participant, Status: StatusRegistered,
 			Owner: Owner{
 				IIN: e.OwnerIIN, BIN: e.OwnerBIN, Name: e.OwnerName, Purpose: e.Purpose, Role: e.Role,
 				Algorithm: e.Algorithm, Serial: e.Serial, Issuer: e.Issuer,

@@ -34,9 +34,12 @@ const (
 // and signatures with its key count from here on (R-C1). All but the
 // participant is read from the certificate itself.
 type Registered struct {
-	// Certificate is the SHA-256 of the DER, which is also the address of the
-	// DER among the blobs.
+	// Certificate is the SHA-256 of the DER.
 	Certificate string `json:"certificate"`
+	// Stored is the address among the blobs of the DER as it is kept:
+	// encrypted under the participant's key. It is "" where an older version
+	// kept it in clear under Certificate.
+	Stored      string `json:"stored,omitempty"`
 	Participant string `json:"participant"`
 	// OwnerIIN, OwnerBIN and OwnerName are the subject as it stands.
 	OwnerIIN  string `json:"ownerIin,omitempty" personal:"participant"`

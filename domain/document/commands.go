@@ -142,19 +142,114 @@ type MarkCompromised struct {
 	Now          time.Time
 }
 
-func (Create) command()          {}
-func (Describe) command()        {}
-func (AttachFile) command()      {}
-func (RemoveFile) command()      {}
-func (Send) command()            {}
-func (DeliverDue) command()      {}
-func (View) command()            {}
-func (Acknowledge) command()     {}
-func (Sign) command()            {}
-func (Approve) command()         {}
-func (Reject) command()          {}
-func (Revoke) command()          {}
-func (Consent) command()         {}
-func (Decline) command()         {}
-func (Expire) command()          {}
-func (MarkCompromised) command() {}
+// RefuseFile records that a file was not received (R-D2): its type is not
+// what it was declared to be, or the scanner found malware in it.
+type RefuseFile struct {
+	By event.By
+	// Name must be one that a file may have, MediaType one that the ledger
+	// takes; what fails earlier is refused without a record.
+	Name      string
+	MediaType string
+	// Refusal is what the sender is told. Its Detail is recorded as it stands
+	// and carries no personal data; its Reasons are not recorded.
+	Refusal *fault.Error
+	Now     time.Time
+}
+
+// IssueExemplar gives a party a further exemplar: the same bytes (R-D10).
+type IssueExemplar struct {
+	By  event.By
+	Now time.Time
+}
+
+// IssueCopy gives a party a copy for paper, which is stored already (R-D10).
+type IssueCopy struct {
+	By event.By
+	// Size, SHA256 and Stored are those of the PDF, as in [File]. The copy's
+	// number, which stands on it, is that of [State.NextCopy].
+	Size   int64
+	SHA256 string
+	Stored string
+	Now    time.Time
+}
+
+// PlaceHold puts a legal hold on the document (R-G4). While a hold of that id
+// stands, it may be repeated without harm.
+type PlaceHold struct {
+	// Hold is an id of letters, digits and . _ : - without any meaning.
+	Hold   string
+	By     event.By
+	Ground string
+	Now    time.Time
+}
+
+// LiftHold ends one hold.
+type LiftHold struct {
+	Hold   string
+	By     event.By
+	Reason string
+	Now    time.Time
+}
+
+// RequestDestruction is a party's official request to destroy the document
+// (R-G5). The letter is stored already, and taken as given, so that it can be
+// asked whether the request would be taken before the letter is.
+type RequestDestruction struct {
+	By     event.By
+	Reason string
+	Letter RequestLetter
+	Now    time.Time
+}
+
+// ProposeDestruction says that the retention of an ended document has run
+// out. The sweep asks for it; it may be repeated without harm.
+type ProposeDestruction struct {
+	// Rule names the rule that lasted longest, RetainedUntil is its end.
+	Rule          string
+	RetainedUntil time.Time
+	Now           time.Time
+}
+
+// OrderDestruction is the operator's order (R-G5). It may be repeated without
+// harm.
+type OrderDestruction struct {
+	By    event.By
+	Basis Basis
+	// RetainedUntil is the end of retention as computed at this moment, Rule
+	// the rule that sets it; for BasisRetention alone.
+	RetainedUntil *time.Time
+	Rule          string
+	Now           time.Time
+}
+
+// MarkDestroyed says that the document's key is gone. It may be repeated
+// without harm.
+type MarkDestroyed struct {
+	Now time.Time
+}
+
+func (Create) command()             {}
+func (Describe) command()           {}
+func (AttachFile) command()         {}
+func (RemoveFile) command()         {}
+func (Send) command()               {}
+func (DeliverDue) command()         {}
+func (View) command()               {}
+func (Acknowledge) command()        {}
+func (Sign) command()               {}
+func (Approve) command()            {}
+func (Reject) command()             {}
+func (Revoke) command()             {}
+func (Consent) command()            {}
+func (Decline) command()            {}
+func (Expire) command()             {}
+func (MarkCompromised) command()    {}
+func (RefuseFile) command()         {}
+func (IssueExemplar) command()      {}
+func (IssueCopy) command()          {}
+func (PlaceHold) command()          {}
+func (LiftHold) command()           {}
+func (RequestDestruction) command() {}
+func (ProposeDestruction) command() {}
+func (OrderDestruction) command()   {}
+func (MarkDestroyed) command()      {}

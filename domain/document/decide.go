@@ -29,6 +29,11 @@ const (
 	MaxReasonRunes = 2000
 	// MaxRouteTime is how far ahead a deadline may lie.
 	MaxRouteTime = 5 * 366 * 24 * time.Hour
+	// MaxIssued is how many exemplars of a document are issued at most, and
+	// how many paper copies.
+	MaxIssued = 1000
+	// MaxHolds is how many legal holds stand on one document at most.
+	MaxHolds = 1000
 )
 
 // Decide answers a command: the events that it makes happen, none if what it
@@ -39,6 +44,9 @@ func Decide(s State, command Command) ([]event.Event, error) {
 	}
 	if s.Status == None {
 		return nil, fault.New(fault.DocumentUnknown, "no such document")
+	}
+	if s.Gone() {
+		return s.decideGone(command)
 	}
 	switch c := command.(type) {
 	case Describe:
@@ -71,6 +79,24 @@ func Decide(s State, command Command) ([]event.Event, error) {
 		return s.decideExpire(c)
 	case MarkCompromised:
 		return s.decideMark(c)
+	case RefuseFile:
+		return s.decideRefuseFile(c)
+	case IssueExemplar:
+		return s.decideExemplar(c)
+	case IssueCopy:
+		return s.decideCopy(c)
+	case PlaceHold:
+		return s.decideHold(c)
+	case LiftHold:
+		return s.decideLift(c)
+	case RequestDestruction:
+		return s.decideRequest(c)
+	case ProposeDestruction:
+		return s.decidePropose(c)
+	case OrderDestruction:
+		return s.decideOrder(c)
+	case MarkDestroyed:
+		return nil, s.wrongState("nobody has ordered its destruction")
 	default:
 		return nil, fault.New(fault.Internal, "document command %T", command)
 	}
@@ -124,10 +150,11 @@ func (s State) decideRemove(c RemoveFile) ([]event.Event, error) {
 	if err := s.draftOf(c.By); err != nil {
 		return nil, err
 	}
-	if _, ok := s.File(c.Name); !ok {
+	file, ok := s.File(c.Name)
+	if !ok {
 		return nil, fault.New(fault.FileUnknown, "the document has no file of that name")
 	}
-	return happened(FileRemoved{Document: s.ID, Sender: s.Sender, By: c.By, Name: c.Name})
+	return happened(FileRemoved{Document: s.ID, Sender: s.Sender, By: c.By, Name: c.Name, SHA256: file.SHA256})
 }
 
 func (s State) decideSend(c Send) ([]event.Event, error) {
@@ -488,12 +515,16 @@ func (s State) wrongState(why string) error {
 
 func happened(e event.Event) ([]event.Event, error) { return []event.Event{e}, nil }
 
-func checkReason(reason string) error {
-	if strings.TrimSpace(reason) == "" {
-		return fault.New(fault.ReasonMissing, "give a reason")
+func checkReason(reason string) error { return checkWords("reason", reason) }
+
+// checkWords refuses what is no reason or ground that a page could show; what
+// names it in the errors.
+func checkWords(what, text string) error {
+	if strings.TrimSpace(text) == "" {
+		return fault.New(fault.ReasonMissing, "give a %s", what)
 	}
-	if err := wording.Prose(reason, MaxReasonRunes); err != nil {
-		return fault.New(fault.RequestInvalid, "the reason %v", err)
+	if err := wording.Prose(text, MaxReasonRunes); err != nil {
+		return fault.New(fault.RequestInvalid, "the %s %v", what, err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package document_test
 import (
 	"bytes"
 	"flag"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ const (
 	gamma    = "gamma"    // approves after beta
 	delta    = "delta"    // reads
 	stranger = "stranger" // no party at all
+	operator = "operator"
 	doc      = "doc"
 	fileHash = "f11e"
 	betaKey  = "beta-certificate"
@@ -114,6 +116,12 @@ var (
 	rejected   = append(bySender[:6:6], document.Rejected{Document: doc, Party: beta, By: by(beta), Reason: "wrong price", RejectedAt: at(5)})
 	expired    = append(bySender[:6:6], document.Expired{Document: doc, Parties: []string{beta}, Deadline: deadline, ExpiredAt: at(49)})
 	fellInside = append(byBeta[:8:8], document.KeyCompromised{Document: doc, Notice: "n1", Certificate: betaKey, CompromisedFrom: at(2), Affected: []string{beta}, MarkedAt: at(4)})
+	held       = append(complete[:10:10], document.HoldPlaced{Document: doc, Hold: "h1", By: by(operator), Ground: "dispute 7", PlacedAt: at(5)})
+	senderAsks = append(complete[:10:10], asks(alpha, 5))
+	allAsk     = append(senderAsks[:11:11], asks(beta, 6), asks(gamma, 7))
+	retained   = append(complete[:10:10], document.DestructionProposed{Document: doc, Rule: rule, RetainedUntil: tenYears, ProposedAt: tenYears})
+	ordered    = append(allAsk[:13:13], document.DestructionOrdered{Document: doc, By: by(operator), Basis: document.BasisRequest, Requests: []string{alpha, beta, gamma}, OrderedAt: at(8)})
+	destroyed  = append(ordered[:14:14], document.Destroyed{Document: doc, DestroyedAt: at(9)})
 )
 
 func situations() []eventtest.Situation {
@@ -131,6 +139,12 @@ func situations() []eventtest.Situation {
 		{Name: "revoked", History: revoked},
 		{Name: "rejected", History: rejected},
 		{Name: "expired", History: expired},
+		{Name: "signed, held", History: held},
+		{Name: "sender asked to destroy", History: senderAsks},
+		{Name: "all asked to destroy", History: allAsk},
+		{Name: "destruction proposed", History: retained},
+		{Name: "destruction ordered", History: ordered},
+		{Name: "destroyed", History: destroyed},
 	}
 }
 
@@ -183,10 +197,28 @@ func cases() []commandCase {
 		{Name: "consent, approver", Command: document.Consent{By: by(gamma), Now: at(6)}},
 		{Name: "consent, stranger", Command: document.Consent{By: by(stranger), Now: at(6)}},
 		{Name: "decline, approver", Command: document.Decline{By: by(gamma), Reason: "we need it", Now: at(6)}},
-		{Name: "expire, too early", Command: document.Expire{Now: at(3)}},
-		{Name: "expire, deadline passed", Command: document.Expire{Now: at(49)}},
+		{Name: "expire, too early", Command: document.Expire{Now: at(3)}, MayBeIdle: true},
+		{Name: "expire, deadline passed", Command: document.Expire{Now: at(49)}, MayBeIdle: true},
 		{Name: "mark, signed with the key since", Command: mark, MayBeIdle: true},
 		{Name: "mark, signed before", Command: harmless, MayBeIdle: true},
+		{Name: "refuse a file", Command: refuseFile()},
+		{Name: "refuse a file of a recipient", Command: document.RefuseFile{By: by(beta), Name: "a.pdf", MediaType: "application/pdf", Refusal: malware(), Now: at(1)}},
+		{Name: "issue an exemplar, sender", Command: document.IssueExemplar{By: by(alpha), Now: at(5)}},
+		{Name: "issue an exemplar, signer", Command: document.IssueExemplar{By: by(beta), Now: at(5)}},
+		{Name: "issue an exemplar, stranger", Command: document.IssueExemplar{By: by(stranger), Now: at(5)}},
+		{Name: "issue a paper copy, reader", Command: issueCopy(delta)},
+		{Name: "place a hold", Command: document.PlaceHold{Hold: "h1", By: by(operator), Ground: "dispute 7", Now: at(5)}, MayBeIdle: true},
+		{Name: "place a hold, no ground", Command: document.PlaceHold{Hold: "h2", By: by(operator), Ground: " ", Now: at(5)}},
+		{Name: "lift the hold", Command: document.LiftHold{Hold: "h1", By: by(operator), Reason: "settled", Now: at(6)}},
+		{Name: "ask to destroy, sender", Command: ask(alpha, 5)},
+		{Name: "ask to destroy, signer", Command: ask(beta, 6)},
+		{Name: "ask to destroy, reader", Command: ask(delta, 6)},
+		{Name: "propose to destroy, too early", Command: document.ProposeDestruction{Rule: rule, RetainedUntil: tenYears, Now: tenYears.Add(-time.Second)}, MayBeIdle: true},
+		{Name: "propose to destroy", Command: document.ProposeDestruction{Rule: rule, RetainedUntil: tenYears, Now: tenYears}, MayBeIdle: true},
+		{Name: "order on request", Command: document.OrderDestruction{By: by(operator), Basis: document.BasisRequest, Now: at(8)}, MayBeIdle: true},
+		{Name: "order after retention", Command: orderAfter(tenYears)},
+		{Name: "order before its end", Command: orderAfter(tenYears.Add(-time.Second))},
+		{Name: "mark destroyed", Command: document.MarkDestroyed{Now: at(9)}, MayBeIdle: true},
 	}
 }
 
@@ -445,8 +477,17 @@ func TestRandomRoutesKeepTheirPromises(t *testing.T) {
 				state = document.Evolve(state, e)
 			}
 			if before.Status != document.None && before.Status != document.Draft {
-				require.Equal(t, before.Files, state.Files, "R-D1: files of a sent document")
+				require.Equal(t, hashes(before.Files), hashes(state.Files), "R-D1: files of a sent document")
+				require.True(t, state.Gone() || slices.Equal(before.Files, state.Files), "R-D1: and their names, until it is destroyed")
 			}
+			if before.Held() {
+				require.Equal(t, before.Gone(), state.Gone(), "R-G4: nothing on hold is destroyed")
+			}
+			if before.Gone() {
+				state.DestroyedAt = before.DestroyedAt
+				require.Equal(t, before, state, "nothing but its destruction happens to a document that is gone")
+			}
+			require.Equal(t, terminal[state.Status] || state.Status == document.Complete, state.EndedAt != nil)
 			if terminal[before.Status] {
 				require.Equal(t, before.Status, state.Status, "an ended route stays ended")
 			}

@@ -76,24 +76,27 @@ type Sum struct {
 // Details is what a document says of itself (R-D1).
 type Details struct {
 	Kind  Kind   `json:"kind"`
-	Title string `json:"title" personal:"sender"`
+	Title string `json:"title" personal:"document"`
 	// Number is the number that the sender gave it, if any; not to be
 	// confused with the ledger's 20-digit number.
-	Number string `json:"number,omitempty" personal:"sender"`
+	Number string `json:"number,omitempty" personal:"document"`
 	// Date is the document's own date, YYYY-MM-DD, if any.
 	Date string `json:"date,omitempty"`
-	Sum  *Sum   `json:"sum,omitempty" personal:"sender"`
+	Sum  *Sum   `json:"sum,omitempty" personal:"document"`
 }
 
 // File is one file of a document.
 type File struct {
-	Name      string `json:"name" personal:"sender"`
+	Name      string `json:"name" personal:"document"`
 	MediaType string `json:"mediaType"`
 	// Size is in bytes.
 	Size int64 `json:"size"`
-	// SHA256 is the content's hash, lower-case hex, and its address among the
-	// blobs.
+	// SHA256 is the content's hash, lower-case hex.
 	SHA256 string `json:"sha256"`
+	// Stored is the address among the blobs of the content as it is kept:
+	// encrypted under the document's key. It is "" for content that an older
+	// version kept in clear under SHA256.
+	Stored string `json:"stored,omitempty"`
 }
 
 // Recipient is one party of the route besides the sender.
@@ -149,7 +152,11 @@ type FileRemoved struct {
 	Document string   `json:"document"`
 	Sender   string   `json:"sender"`
 	By       event.By `json:"by"`
-	Name     string   `json:"name" personal:"sender"`
+	Name     string   `json:"name" personal:"document"`
+	// SHA256 is the content's hash, by which the file is known when its name
+	// can be read by nobody any more. Older versions left it out, and their
+	// names are readable.
+	SHA256 string `json:"sha256,omitempty"`
 }
 
 // EventType implements event.Event.
@@ -209,12 +216,30 @@ func (Acknowledged) EventType() string { return "DocumentAcknowledged" }
 type FileSignature struct {
 	// File is the SHA-256 of the signed file.
 	File string `json:"file"`
-	// CMS is the SHA-256 of the CMS as it came, and its address among the
-	// blobs.
-	CMS string `json:"cms"`
-	// Verdict is what was found when it came, for that moment (R-C3). Every
-	// certificate that it names is kept among the blobs under its SHA-256.
+	// CMS is the SHA-256 of the CMS as it came, Stored its address as
+	// [File.Stored] is.
+	CMS    string `json:"cms"`
+	Stored string `json:"stored,omitempty"`
+	// Verdict is what was found when it came, for that moment (R-C3).
 	Verdict signature.Verdict `json:"verdict"`
+	// Evidence is everything that the verdict rests on, kept with the
+	// document: each certificate that it names.
+	Evidence []Evidence `json:"evidence,omitempty"`
+}
+
+// EvidenceKind says what a piece of evidence is.
+type EvidenceKind string
+
+// EvidenceCertificate is an X.509 certificate in DER.
+const EvidenceCertificate EvidenceKind = "certificate"
+
+// Evidence is one thing that a verdict rests on.
+type Evidence struct {
+	Kind EvidenceKind `json:"kind"`
+	// SHA256 is its hash, lower-case hex; Stored its address as
+	// [File.Stored] is.
+	SHA256 string `json:"sha256"`
+	Stored string `json:"stored,omitempty"`
 }
 
 // Signed says that a party signed every file of the document.
@@ -282,7 +307,7 @@ type Rejected struct {
 	Document   string    `json:"document"`
 	Party      string    `json:"party"`
 	By         event.By  `json:"by"`
-	Reason     string    `json:"reason" personal:"party"`
+	Reason     string    `json:"reason" personal:"document"`
 	RejectedAt time.Time `json:"rejectedAt"`
 }
 
@@ -308,7 +333,7 @@ type Revoked struct {
 	Document string   `json:"document"`
 	Party    string   `json:"party"`
 	By       event.By `json:"by"`
-	Reason   string   `json:"reason" personal:"party"`
+	Reason   string   `json:"reason" personal:"document"`
 	// AfterCompletion says that the others' consents stand before this event.
 	AfterCompletion bool      `json:"afterCompletion"`
 	RevokedAt       time.Time `json:"revokedAt"`
@@ -323,7 +348,7 @@ type RevocationProposed struct {
 	Document   string    `json:"document"`
 	Party      string    `json:"party"`
 	By         event.By  `json:"by"`
-	Reason     string    `json:"reason" personal:"party"`
+	Reason     string    `json:"reason" personal:"document"`
 	ProposedAt time.Time `json:"proposedAt"`
 }
 
@@ -346,7 +371,7 @@ type RevocationDeclined struct {
 	Document   string    `json:"document"`
 	Party      string    `json:"party"`
 	By         event.By  `json:"by"`
-	Reason     string    `json:"reason,omitempty" personal:"party"`
+	Reason     string    `json:"reason,omitempty" personal:"document"`
 	DeclinedAt time.Time `json:"declinedAt"`
 }
 
@@ -403,5 +428,8 @@ func Events() []event.Definition {
 		{Zero: Completed{}}, {Zero: Revoked{}},
 		{Zero: RevocationProposed{}}, {Zero: RevocationConsented{}}, {Zero: RevocationDeclined{}},
 		{Zero: Expired{}}, {Zero: KeyCompromised{}}, {Zero: NumberClaimed{}},
+		{Zero: FileRefused{}}, {Zero: ExemplarIssued{}}, {Zero: PaperCopyIssued{}},
+		{Zero: HoldPlaced{}}, {Zero: HoldLifted{}},
+		{Zero: DestructionRequested{}}, {Zero: DestructionProposed{}}, {Zero: DestructionOrdered{}}, {Zero: Destroyed{}},
 	}
 }

@@ -64,8 +64,39 @@ type Proposal struct {
 	Consents []string
 }
 
+// Hold is a legal hold that stands (R-G4).
+type Hold struct {
+	ID       string
+	Ground   string
+	PlacedAt time.Time
+}
+
+// Request is a party's official request to destroy the document (R-G5).
+type Request struct {
+	Party  string
+	At     time.Time
+	Letter RequestLetter
+}
+
+// Copy is a copy for paper that was issued (R-D10).
+type Copy struct {
+	// Number stands on the copy, from 1.
+	Number int
+	// Size, SHA256 and Stored are those of the PDF, as in [File].
+	Size     int64
+	SHA256   string
+	Stored   string
+	Party    string
+	IssuedAt time.Time
+}
+
 // State is what a document's events add up to. The zero State is that of a
 // document that does not exist.
+//
+// Once the document's key is destroyed its events are read with empty titles,
+// names and reasons. They still add up: to the same statuses, parties, files
+// and times, without the words. From the order of destruction on the state
+// has none of the words either way, whether the key still exists or not.
 type State struct {
 	ID          string
 	Sender      string
@@ -83,6 +114,53 @@ type State struct {
 	Proposal    *Proposal
 	// EndReason is why it was rejected or revoked.
 	EndReason string
+	// EndedAt is when the route ended (signed, rejected, revoked or expired);
+	// a revocation after completion moves it.
+	EndedAt *time.Time
+	// LastDelivery is when the last recipient so far got it.
+	LastDelivery *time.Time
+	// LastRecorded is the time of the last act in the document's journal, from
+	// sending on. Holds, requests to destroy and what follows from them are
+	// not of that journal: retention would never end if they made it longer.
+	LastRecorded *time.Time
+	// FileRefusals counts the files that were not received.
+	FileRefusals int
+	// Exemplars counts the exemplars issued; Copies are the paper copies.
+	Exemplars int
+	Copies    []Copy
+	// Holds are the legal holds that stand, in the order of placing.
+	Holds []Hold
+	// Requests are the parties that asked for the destruction. Sending the
+	// document ends a request made while it was a draft.
+	Requests []Request
+	// DestructionProposal is the last proposal to destroy it, nil if none.
+	DestructionProposal *DestructionProposed
+	// Ordered is the order to destroy it, nil if none.
+	Ordered *DestructionOrdered
+	// DestroyedAt is when its key was gone.
+	DestroyedAt *time.Time
+}
+
+// Gone reports whether the document's destruction is ordered or done: no
+// original of it exists (R-D11).
+func (s State) Gone() bool { return s.Ordered != nil || s.DestroyedAt != nil }
+
+// Held reports whether a legal hold stands.
+func (s State) Held() bool { return len(s.Holds) > 0 }
+
+// NextCopy is the number of the paper copy that is issued next.
+func (s State) NextCopy() int { return len(s.Copies) + 1 }
+
+// Signatories are those whose evidence the document is: who signed it, be it
+// with a key that fell later, or approved it; in the order of the route.
+func (s State) Signatories() []string {
+	var names []string
+	for _, p := range s.Parties {
+		if p.Outcome == OutcomeApproved || slices.ContainsFunc(s.Signatures, func(sig Signature) bool { return sig.Party == p.Participant }) {
+			names = append(names, p.Participant)
+		}
+	}
+	return names
 }
 
 // Party returns the party of that name.
@@ -174,12 +252,11 @@ func Evolve(s State, e event.Event) State {
 	case Described:
 		s.Details = e.Details
 	case FileAttached:
-		s.Files = slices.DeleteFunc(slices.Clone(s.Files), func(f File) bool { return f.Name == e.File.Name })
-		s.Files = append(s.Files, e.File)
+		s.Files = append(s.filesWithout(e.File.Name, e.Replaces), e.File)
 	case FileRemoved:
-		s.Files = slices.DeleteFunc(slices.Clone(s.Files), func(f File) bool { return f.Name == e.Name })
+		s.Files = s.filesWithout(e.Name, e.SHA256)
 	case Sent:
-		s.Status, s.SenderSigns, s.SentAt = Awaiting, e.SenderSigns, &e.SentAt
+		s.Status, s.SenderSigns, s.SentAt, s.Requests = Awaiting, e.SenderSigns, &e.SentAt, nil
 		sender := Party{Recipient: Recipient{Participant: e.Sender}}
 		if e.SenderSigns {
 			sender.Role, sender.Method = RoleSign, MethodCertificate
@@ -190,6 +267,7 @@ func Evolve(s State, e event.Event) State {
 		}
 	case Delivered:
 		party(e.Recipient, func(p *Party) { p.DeliveredAt = &e.DeliveredAt })
+		s.LastDelivery = later(s.LastDelivery, e.DeliveredAt)
 	case Viewed:
 		party(e.Recipient, func(p *Party) { p.ViewedAt = &e.ViewedAt })
 	case Acknowledged:
@@ -203,11 +281,13 @@ func Evolve(s State, e event.Event) State {
 		act(e.Party, OutcomeApproved, e.ApprovedAt)
 	case Rejected:
 		act(e.Party, OutcomeRejected, e.RejectedAt)
-		s.Status, s.EndReason = Refused, e.Reason
+		s.Status, s.EndReason, s.EndedAt = Refused, e.Reason, &e.RejectedAt
 	case Completed:
 		s.Status, s.Number, s.CompletedAt = Complete, e.Number, &e.CompletedAt
+		s.EndedAt = &e.CompletedAt
 	case Revoked:
 		s.Status, s.EndReason, s.Proposal = Withdrawn, e.Reason, nil
+		s.EndedAt = &e.RevokedAt
 	case RevocationProposed:
 		s.Proposal = &Proposal{Party: e.Party, Reason: e.Reason}
 	case RevocationConsented:
@@ -219,7 +299,7 @@ func Evolve(s State, e event.Event) State {
 	case RevocationDeclined:
 		s.Proposal = nil
 	case Expired:
-		s.Status = Lapsed
+		s.Status, s.EndedAt = Lapsed, &e.ExpiredAt
 	case KeyCompromised:
 		s.Signatures = slices.Clone(s.Signatures)
 		for i, sig := range s.Signatures {
@@ -236,6 +316,111 @@ func Evolve(s State, e event.Event) State {
 				})
 			}
 		}
+	case FileRefused:
+		s.FileRefusals++
+	case ExemplarIssued:
+		s.Exemplars++
+	case PaperCopyIssued:
+		s.Copies = append(slices.Clone(s.Copies), Copy{
+			Number: e.Copy, Size: e.Size, SHA256: e.SHA256, Stored: e.Stored, Party: e.Party, IssuedAt: e.IssuedAt,
+		})
+	case HoldPlaced:
+		s.Holds = append(slices.Clone(s.Holds), Hold{ID: e.Hold, Ground: e.Ground, PlacedAt: e.PlacedAt})
+	case HoldLifted:
+		s.Holds = slices.DeleteFunc(slices.Clone(s.Holds), func(h Hold) bool { return h.ID == e.Hold })
+	case DestructionRequested:
+		s.Requests = append(slices.Clone(s.Requests), Request{Party: e.Party, At: e.RequestedAt, Letter: e.Letter})
+	case DestructionProposed:
+		s.DestructionProposal = &e
+	case DestructionOrdered:
+		s.Ordered = &e
+		s.forgetWords()
+	case Destroyed:
+		s.DestroyedAt = &e.DestroyedAt
+	}
+	if at, ok := journalled(e); ok {
+		s.LastRecorded = later(s.LastRecorded, at)
 	}
 	return s
+}
+
+// filesWithout returns a copy of the files without that of a name. Where the
+// name can be read by nobody any more it is "", and the hash tells which file
+// is meant; it is "" if none is.
+func (s State) filesWithout(name, hash string) []File {
+	files := slices.Clone(s.Files)
+	if name != "" {
+		return slices.DeleteFunc(files, func(f File) bool { return f.Name == name })
+	}
+	// Two files may have the same content. One of them goes, and without
+	// names they are alike.
+	if i := slices.IndexFunc(files, func(f File) bool { return f.SHA256 == hash }); i >= 0 {
+		files = slices.Delete(files, i, i+1)
+	}
+	return files
+}
+
+// forgetWords empties what is sealed under the document's key, since nobody is
+// shown it any more. (No hold stands, or nothing would have been ordered.)
+// Slices and pointers are replaced, never changed.
+func (s *State) forgetWords() {
+	s.Details.Title, s.Details.Number, s.Details.Sum, s.EndReason = "", "", nil, ""
+	s.Files = slices.Clone(s.Files)
+	for i := range s.Files {
+		s.Files[i].Name = ""
+	}
+	if s.Proposal != nil {
+		proposal := *s.Proposal
+		proposal.Reason = ""
+		s.Proposal = &proposal
+	}
+}
+
+func later(known *time.Time, at time.Time) *time.Time {
+	if known != nil && !at.After(*known) {
+		return known
+	}
+	return &at
+}
+
+// journalled returns the time of an act that stands in the document's
+// journal, for [State.LastRecorded]. Attempts that changed nothing are left
+// out: they come before the route's end, which is later.
+func journalled(e event.Event) (time.Time, bool) {
+	switch e := e.(type) {
+	case Sent:
+		return e.SentAt, true
+	case Delivered:
+		return e.DeliveredAt, true
+	case Viewed:
+		return e.ViewedAt, true
+	case Acknowledged:
+		return e.AcknowledgedAt, true
+	case Signed:
+		return e.ReceivedAt, true
+	case Approved:
+		return e.ApprovedAt, true
+	case Rejected:
+		return e.RejectedAt, true
+	case Completed:
+		return e.CompletedAt, true
+	case Revoked:
+		return e.RevokedAt, true
+	case RevocationProposed:
+		return e.ProposedAt, true
+	case RevocationConsented:
+		return e.ConsentedAt, true
+	case RevocationDeclined:
+		return e.DeclinedAt, true
+	case Expired:
+		return e.ExpiredAt, true
+	case KeyCompromised:
+		return e.MarkedAt, true
+	case ExemplarIssued:
+		return e.IssuedAt, true
+	case PaperCopyIssued:
+		return e.IssuedAt, true
+	default:
+		return time.Time{}, false
+	}
 }

@@ -9,12 +9,24 @@
 // Fields that hold personal data carry the tag `personal:"<subject>"`, where
 // subject is the JSON name of the field in the same event that says whose
 // data it is. [PersonalFields] finds them, so that sealing has one place to
-// start from, and a test keeps the list.
+// start from, and a test keeps the list. A codec with keys ([Codec.Sealed])
+// writes them in boxes (package sealing) in the member "sealed" of the data,
+// and the event's IP and device in one in its metadata:
+//
+//	{"document":"…","sealed":[{"salt":"…","subject":"document-…","tag":"…","text":"…"}]}
+//
+// What a box holds has the shape of the data itself, so that opening is
+// reading both into the same struct. Where the key was destroyed, the fields
+// are read as empty, and a later event of the same stream says why; where it
+// is missing without having been destroyed, reading fails.
 package event
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"reflect"
 	"slices"
@@ -71,12 +83,17 @@ func (d Definition) schema() int { return max(d.Schema, 1) }
 // NewCodec and may be used from many goroutines.
 type Codec struct {
 	definitions map[string]Definition
+	// personal has the places of personal fields, for the types that have any.
+	personal map[string]*tree
+	keys     Keys
+	random   io.Reader
+	openers  Openers
 }
 
 // NewCodec makes a codec of several packages' definitions. Two definitions of
 // one type are an error, and so is an older version without an upcaster.
 func NewCodec(lists ...[]Definition) (*Codec, error) {
-	codec := &Codec{definitions: map[string]Definition{}}
+	codec := &Codec{definitions: map[string]Definition{}, personal: map[string]*tree{}}
 	for _, definition := range slices.Concat(lists...) {
 		name := definition.Zero.EventType()
 		if _, twice := codec.definitions[name]; twice {
@@ -88,6 +105,13 @@ func NewCodec(lists ...[]Definition) (*Codec, error) {
 			}
 		}
 		codec.definitions[name] = definition
+		personal, err := treeOf(definition.Zero)
+		if err != nil {
+			return nil, err
+		}
+		if personal != nil {
+			codec.personal[name] = personal
+		}
 	}
 	return codec, nil
 }
@@ -98,8 +122,9 @@ func (c *Codec) Types() []string {
 }
 
 // Encode returns an event as a draft with the given metadata, its schema
-// version filled in.
-func (c *Codec) Encode(e Event, metadata eventstore.Metadata) (eventstore.Draft, error) {
+// version filled in. A codec with keys seals what is personal in both; one
+// without leaves it readable, and is for tests and for reading.
+func (c *Codec) Encode(ctx context.Context, e Event, metadata eventstore.Metadata) (eventstore.Draft, error) {
 	definition, ok := c.definitions[e.EventType()]
 	if !ok {
 		return eventstore.Draft{}, fault.New(fault.EventUnknown, "type %q", e.EventType())
@@ -108,28 +133,51 @@ func (c *Codec) Encode(e Event, metadata eventstore.Metadata) (eventstore.Draft,
 	if err != nil {
 		return eventstore.Draft{}, fault.Wrap(fault.EventInvalid, err, "encode a %s", e.EventType())
 	}
+	if data, err = c.seal(ctx, e.EventType(), data); err == nil {
+		metadata, err = c.sealMetadata(ctx, metadata)
+	}
+	if err != nil {
+		return eventstore.Draft{}, fault.Wrap(cmp.Or(fault.CodeOf(err), fault.Internal), err, "seal a %s", e.EventType())
+	}
 	metadata.Schema = definition.schema()
 	return eventstore.Draft{Type: e.EventType(), Data: data, Metadata: metadata}, nil
 }
 
 // Decode returns a recorded event as the struct of its type (a value, not a
-// pointer). Errors: event.unknown-type, event.invalid.
-func (c *Codec) Decode(recorded eventstore.Event) (Event, error) {
+// pointer). Errors: event.unknown-type, event.invalid, key.unknown, key.failed.
+func (c *Codec) Decode(ctx context.Context, recorded eventstore.Event) (Event, error) {
 	metadata, err := recorded.ReadMetadata()
 	if err != nil {
 		return nil, err
 	}
-	return c.DecodeData(recorded.Type, metadata.Schema, recorded.Data)
+	return c.DecodeData(ctx, recorded.Type, metadata.Schema, recorded.Data)
 }
 
 // DecodeData is Decode for a reader that has read the metadata already.
-func (c *Codec) DecodeData(eventType string, schema int, data []byte) (Event, error) {
+func (c *Codec) DecodeData(ctx context.Context, eventType string, schema int, data []byte) (Event, error) {
 	definition, ok := c.definitions[eventType]
 	if !ok {
 		return nil, fault.New(fault.EventUnknown, "type %q", eventType)
 	}
 	if schema < 1 || schema > definition.schema() {
 		return nil, fault.New(fault.EventUnknown, "type %q in schema %d; this version knows 1 to %d", eventType, schema, definition.schema())
+	}
+	data, boxes, err := unseal(eventType, data)
+	if err != nil {
+		return nil, fault.Wrap(fault.EventInvalid, err, "data of a %s", eventType)
+	}
+	texts, err := c.open(ctx, boxes)
+	if err != nil {
+		return nil, fmt.Errorf("read a %s: %w", eventType, err)
+	}
+	if schema < definition.schema() {
+		// Upcasters see the data whole.
+		for _, text := range texts {
+			if data, err = merge(data, text); err != nil {
+				return nil, fault.Wrap(fault.EventInvalid, err, "data of a %s", eventType)
+			}
+		}
+		texts = nil
 	}
 	for ; schema < definition.schema(); schema++ {
 		upcast, err := definition.Upcasters[schema](data)
@@ -139,9 +187,11 @@ func (c *Codec) DecodeData(eventType string, schema int, data []byte) (Event, er
 		data = upcast
 	}
 	target := reflect.New(reflect.TypeOf(definition.Zero))
-	// A member that this version does not know would be lost in silence.
-	if err := jsonv2.Unmarshal(data, target.Interface(), jsonv2.RejectUnknownMembers(true)); err != nil {
-		return nil, fault.Wrap(fault.EventInvalid, err, "data of a %s", eventType)
+	for _, part := range append([][]byte{data}, texts...) {
+		// A member that this version does not know would be lost in silence.
+		if err := jsonv2.Unmarshal(part, target.Interface(), jsonv2.RejectUnknownMembers(true)); err != nil {
+			return nil, fault.Wrap(fault.EventInvalid, err, "data of a %s", eventType)
+		}
 	}
 	return target.Elem().Interface().(Event), nil
 }
@@ -189,3 +239,5 @@ func walk(t reflect.Type, path string, found func(path, subject string)) {
 		}
 	}
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -65,12 +65,12 @@ func codec(t testing.TB, lists ...[]event.Definition) *event.Codec {
 func TestAnEventIsWrittenCanonicallyAndReadAgain(t *testing.T) {
 	c := codec(t, definitions()...)
 	written := participant.EmployeeAdded{Participant: "p", Person: "w", Position: "хранитель", Rights: []participant.Right{"read"}}
-	draft, err := c.Encode(written, eventstore.Metadata{Actor: "w", OnBehalfOf: "p"})
+	draft, err := c.Encode(t.Context(), written, eventstore.Metadata{Actor: "w", OnBehalfOf: "p"})
 	require.NoError(t, err)
 	require.NoError(t, canonical.Check(draft.Data))
 	require.Equal(t, "EmployeeAdded", draft.Type)
 	require.Equal(t, eventstore.Metadata{Schema: 1, Actor: "w", OnBehalfOf: "p"}, draft.Metadata)
-	read, err := c.DecodeData(draft.Type, draft.Metadata.Schema, draft.Data)
+	read, err := c.DecodeData(t.Context(), draft.Type, draft.Metadata.Schema, draft.Data)
 	require.NoError(t, err)
 	require.Equal(t, written, read)
 }
@@ -78,9 +78,9 @@ func TestAnEventIsWrittenCanonicallyAndReadAgain(t *testing.T) {
 func TestEveryZeroEventIsReadAsItWasWritten(t *testing.T) {
 	c := codec(t, definitions()...)
 	for _, definition := range slices.Concat(definitions()...) {
-		draft, err := c.Encode(definition.Zero, eventstore.Metadata{})
+		draft, err := c.Encode(t.Context(), definition.Zero, eventstore.Metadata{})
 		require.NoError(t, err)
-		read, err := c.DecodeData(draft.Type, draft.Metadata.Schema, draft.Data)
+		read, err := c.DecodeData(t.Context(), draft.Type, draft.Metadata.Schema, draft.Data)
 		require.NoError(t, err, draft.Type)
 		require.Equal(t, definition.Zero, read)
 	}
@@ -96,11 +96,11 @@ func TestAnOlderSchemaIsReadThroughEveryStep(t *testing.T) {
 		2: `{"place":"hall","thing":"chair"}`,
 		3: `{"thing":"chair","to":"hall"}`,
 	} {
-		read, err := c.DecodeData("ThingMoved", schema, []byte(stored))
+		read, err := c.DecodeData(t.Context(), "ThingMoved", schema, []byte(stored))
 		require.NoError(t, err, schema)
 		require.Equal(t, want, read, schema)
 	}
-	draft, err := c.Encode(want, eventstore.Metadata{Schema: 1})
+	draft, err := c.Encode(t.Context(), want, eventstore.Metadata{Schema: 1})
 	require.NoError(t, err)
 	require.Equal(t, 3, draft.Metadata.Schema, "what is written is always the schema of now")
 }
@@ -127,12 +127,12 @@ func TestWhatThisVersionDoesNotKnowStopsTheReader(t *testing.T) {
 			fault.EventInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
-			read, err := c.DecodeData(test.eventType, test.schema, []byte(test.data))
+			read, err := c.DecodeData(t.Context(), test.eventType, test.schema, []byte(test.data))
 			require.Equal(t, test.want, fault.CodeOf(err))
 			require.Nil(t, read)
 		})
 	}
-	_, err := c.Encode(participant.Activated{}, eventstore.Metadata{})
+	_, err := c.Encode(t.Context(), participant.Activated{}, eventstore.Metadata{})
 	require.Equal(t, fault.EventUnknown, fault.CodeOf(err))
 }
 
@@ -152,12 +152,11 @@ type inner struct {
 }
 
 type outer struct {
-	Whose   string  `json:"whose"`
-	Direct  string  `json:"direct" personal:"whose"`
-	Nested  inner   `json:"nested"`
-	Pointer *inner  `json:"pointer,omitempty"`
-	List    []inner `json:"list"`
-	Whole   inner   `json:"whole" personal:"whose"`
+	Whose   string `json:"whose"`
+	Direct  string `json:"direct" personal:"whose"`
+	Nested  inner  `json:"nested"`
+	Pointer *inner `json:"pointer,omitempty"`
+	Whole   inner  `json:"whole" personal:"whose"`
 }
 
 func (outer) EventType() string { return "OuterSeen" }
@@ -169,7 +168,19 @@ func TestPersonalFieldsAreFoundHoweverDeepTheyAre(t *testing.T) {
 		require.Equal(t, "whose", field.Subject)
 		paths = append(paths, field.Path)
 	}
-	require.Equal(t, []string{"direct", "nested.name", "pointer.name", "list[].name", "whole"}, paths)
+	require.Equal(t, []string{"direct", "nested.name", "pointer.name", "whole"}, paths)
+}
+
+type listed struct {
+	Whose string  `json:"whose"`
+	List  []inner `json:"list"`
+}
+
+func (listed) EventType() string { return "ListSeen" }
+
+func TestAPersonalFieldInAListCannotBeSealedAndIsRefused(t *testing.T) {
+	_, err := event.NewCodec([]event.Definition{{Zero: listed{}}})
+	require.EqualError(t, err, "event type ListSeen has a personal field in a list: list[].name")
 }
 
 func FuzzDecode(f *testing.F) {
@@ -179,7 +190,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(name, 1, []byte(`{"participant":"p","at":"2026-06-01T09:00:00Z"}`))
 	}
 	f.Fuzz(func(t *testing.T, eventType string, schema int, data []byte) {
-		read, err := c.DecodeData(eventType, schema, data)
+		read, err := c.DecodeData(t.Context(), eventType, schema, data)
 		if err != nil {
 			var refusal *fault.Error
 			require.True(t, errors.As(err, &refusal))
@@ -187,15 +198,15 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		require.Equal(t, eventType, read.EventType())
-		draft, err := c.Encode(read, eventstore.Metadata{})
+		draft, err := c.Encode(t.Context(), read, eventstore.Metadata{})
 		if err != nil {
 			// A time or a text that JSON reads and RFC 8785 does not write.
 			require.Equal(t, fault.EventInvalid, fault.CodeOf(err))
 			return
 		}
-		again, err := c.DecodeData(draft.Type, draft.Metadata.Schema, draft.Data)
+		again, err := c.DecodeData(t.Context(), draft.Type, draft.Metadata.Schema, draft.Data)
 		require.NoError(t, err)
-		rewritten, err := c.Encode(again, eventstore.Metadata{})
+		rewritten, err := c.Encode(t.Context(), again, eventstore.Metadata{})
 		require.NoError(t, err)
 		require.Equal(t, string(draft.Data), string(rewritten.Data), "one event, one spelling")
 		require.False(t, strings.Contains(string(draft.Data), "\n"))

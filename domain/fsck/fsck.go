@@ -18,8 +18,10 @@ import (
 
 	"dalel/blobs"
 	"dalel/domain/certificate"
+	"dalel/domain/content"
 	"dalel/domain/document"
 	"dalel/domain/event"
+	"dalel/domain/participant"
 	"dalel/eventstore"
 	"dalel/internal/fault"
 	"dalel/internal/merkle"
@@ -51,10 +53,22 @@ type Summary struct {
 type Source struct {
 	Store eventstore.Store
 	Blobs blobs.Store
+	// Codec opens what is sealed in the events.
 	Codec *event.Codec
+	// Content, if set, decrypts sealed content, so that it is held against the
+	// hash of its clear bytes too; without it only the encrypted bytes are
+	// read.
+	Content Content
+	// Keys, if set, are looked through for keys whose destruction is recorded.
+	Keys event.Keys
 	// StoreCheck, if set, gives the problems that the store sees in its own
 	// files.
 	StoreCheck func(ctx context.Context, report func(Problem)) error
+}
+
+// Content gives sealed content in clear; *content.Store does.
+type Content interface {
+	Open(ctx context.Context, ref content.Ref) (io.ReadCloser, error)
 }
 
 // Progress is told how far the check is; total is 0 when it is not known.
@@ -63,7 +77,7 @@ type Progress func(what string, done, total int64)
 // Run reads everything. Problems are given to report as they are found; the
 // error is for what could not be read at all.
 func Run(ctx context.Context, source Source, report func(Problem), progress Progress) (Summary, error) {
-	c := checker{source: source, heads: map[eventstore.StreamID]eventstore.Head{}, named: map[blobs.Digest]string{}}
+	c := checker{source: source, heads: map[eventstore.StreamID]eventstore.Head{}, named: map[blobs.Digest]reference{}, ended: map[string]bool{}, destroyed: map[string]string{}}
 	reported := map[string]bool{}
 	c.report = func(where, format string, args ...any) {
 		// What the store has said of an event needs no second voice.
@@ -96,6 +110,9 @@ func Run(ctx context.Context, source Source, report func(Problem), progress Prog
 	if err := c.contents(ctx, progress); err != nil {
 		return c.summary, err
 	}
+	if err := c.destroyedKeys(ctx); err != nil {
+		return c.summary, err
+	}
 	c.summary.Streams = len(c.heads)
 	c.summary.Root = c.tree.Root()
 	return c.summary, nil
@@ -107,8 +124,20 @@ type checker struct {
 	summary Summary
 	heads   map[eventstore.StreamID]eventstore.Head
 	tree    merkle.Tree
-	// named has the content that events refer to, with the first event.
-	named map[blobs.Digest]string
+	// named has the content that events refer to, by address.
+	named map[blobs.Digest]reference
+	// ended has the subjects whose destruction was ordered, destroyed those of
+	// which it is recorded that the key is gone, with that event.
+	ended     map[string]bool
+	destroyed map[string]string
+}
+
+// reference is what events say of content: the first that names it, and what
+// it is in clear.
+type reference struct {
+	where string
+	ref   content.Ref
+	found bool
 }
 
 func (c *checker) events(ctx context.Context, progress Progress) error {
@@ -136,7 +165,11 @@ func (c *checker) events(ctx context.Context, progress Progress) error {
 			head = recorded.Head()
 		}
 		c.heads[recorded.Stream] = head
-		happened, err := c.source.Codec.Decode(recorded.Event)
+		happened, err := c.source.Codec.Decode(ctx, recorded.Event)
+		if fault.Lookup(fault.CodeOf(err)).Kind == fault.KindUnavailable && err != nil {
+			// The keys cannot be reached: that is no finding on the event.
+			return fmt.Errorf("read %s: %w", where, err)
+		}
 		if err != nil {
 			c.report(where, "%v", err)
 			continue
@@ -183,44 +216,83 @@ func (c *checker) ends(ctx context.Context) error {
 }
 
 func (c *checker) references(where string, happened event.Event) {
-	for _, text := range References(happened) {
-		digest, err := blobs.ParseDigest(text)
-		if err != nil {
-			c.report(where, "refers to content by %q: %v", text, err)
-			continue
-		}
-		if _, ok := c.named[digest]; !ok {
-			c.named[digest] = where
+	switch e := happened.(type) {
+	case document.DestructionOrdered:
+		c.ended[event.Subject("document", e.Document)] = true
+	case document.Destroyed:
+		c.destroyed[event.Subject("document", e.Document)] = where
+	case participant.Erased:
+		c.destroyed[event.Subject("participant", e.Participant)] = where
+	case participant.ErasureOrdered:
+		c.ended[event.Subject("participant", e.Participant)] = true
+	}
+	refs, err := References(happened)
+	if err != nil {
+		c.report(where, "%v", err)
+	}
+	for _, ref := range refs {
+		if _, ok := c.named[ref.Address()]; !ok {
+			c.named[ref.Address()] = reference{where: where, ref: ref}
 		}
 	}
 }
 
-// References returns the SHA-256 of all content that an event refers to.
-func References(happened event.Event) []string {
-	var list []string
-	signatures := func(all []document.FileSignature) {
+// References returns all content that an event refers to. With an error it
+// returns those that it could read.
+func References(happened event.Event) ([]content.Ref, error) {
+	var list []content.Ref
+	var failed error
+	add := func(subject, sha, stored string, size int64) {
+		ref, err := content.ParseRef(subject, sha, stored, size)
+		if err != nil {
+			failed = err
+			return
+		}
+		list = append(list, ref)
+	}
+	signatures := func(id string, all []document.FileSignature) {
+		subject := event.Subject("document", id)
 		for _, sig := range all {
-			list = append(list, sig.CMS)
+			add(subject, sig.CMS, sig.Stored, -1)
+			for _, piece := range sig.Evidence {
+				add(subject, piece.SHA256, piece.Stored, -1)
+			}
+			if sig.Stored != "" {
+				continue
+			}
+			// Older versions kept in clear each certificate that the verdict
+			// names.
 			for _, signer := range sig.Verdict.Signers {
 				if signer.Certificate != "" {
-					list = append(list, signer.Certificate)
+					add(subject, signer.Certificate, "", -1)
 				}
-				list = append(list, signer.Chain...)
+				for _, fingerprint := range signer.Chain {
+					add(subject, fingerprint, "", -1)
+				}
 			}
 		}
 	}
 	switch e := happened.(type) {
 	case document.FileAttached:
-		list = append(list, e.File.SHA256)
+		add(event.Subject("document", e.Document), e.File.SHA256, e.File.Stored, e.File.Size)
 	case document.Signed:
-		signatures(e.Signatures)
+		signatures(e.Document, e.Signatures)
 	case document.SignatureRefused:
-		signatures(e.Signatures)
+		signatures(e.Document, e.Signatures)
+	case document.PaperCopyIssued:
+		add(event.Subject("document", e.Document), e.SHA256, e.Stored, e.Size)
+	case document.DestructionRequested:
+		add(event.Subject("participant", operator), e.Letter.SHA256, e.Letter.Stored, e.Letter.Size)
+	case participant.ErasureRequested:
+		add(event.Subject("participant", operator), e.Letter.SHA256, e.Letter.Stored, e.Letter.Size)
 	case certificate.Registered:
-		list = append(list, e.Certificate)
+		add(event.Subject("participant", e.Participant), e.Certificate, e.Stored, -1)
 	}
-	return list
+	return list, failed
 }
+
+// operator is the participant under whose key letters are kept.
+const operator = "operator"
 
 func (c *checker) contents(ctx context.Context, progress Progress) error {
 	// What events name but nobody stores is missing; what is stored but
@@ -232,45 +304,85 @@ func (c *checker) contents(ctx context.Context, progress Progress) error {
 			return fmt.Errorf("list the content: %w", err)
 		}
 		c.summary.Contents++
-		n, err := c.read(ctx, info.Digest)
-		c.summary.Bytes += n
+		named, known := c.named[info.Digest]
 		where := "content " + info.Digest.String()
+		n, err := c.read(ctx, info.Digest, named)
+		c.summary.Bytes += n
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case fault.Is(err, fault.BlobCorrupt):
-			c.report(where, "%v%s", err, c.of(info.Digest))
-		case err != nil:
+			c.report(where, "%v%s", err, of(named))
+		case fault.Is(err, fault.KeyDestroyed) && !c.ended[named.ref.Subject]:
+			c.report(where, "the key of %s is destroyed, and no event orders that%s", named.ref.Subject, of(named))
+		case fault.Is(err, fault.KeyUnknown):
+			c.report(where, "the key of %s is missing%s", named.ref.Subject, of(named))
+		case err != nil && !fault.Is(err, fault.KeyDestroyed):
 			return fmt.Errorf("read %s: %w", where, err)
 		}
-		if named := c.named[info.Digest]; named != "" {
-			c.named[info.Digest] = ""
+		if known {
+			named.found = true
+			c.named[info.Digest] = named
 		}
 		progress("content", int64(c.summary.Contents), total)
 	}
-	for digest, where := range c.named {
-		if where == "" {
+	for digest, named := range c.named {
+		if named.found {
 			continue
 		}
 		if _, err := c.source.Blobs.Stat(ctx, digest); err != nil {
-			c.report("content "+digest.String(), "is not stored, but %s refers to it", where)
+			c.report("content "+digest.String(), "is not stored, but %s refers to it", named.where)
 		}
 	}
 	return nil
 }
 
-func (c *checker) of(digest blobs.Digest) string {
-	if where := c.named[digest]; where != "" {
-		return " (" + where + " refers to it)"
+// destroyedKeys looks for keys that came back, as from an old backup.
+func (c *checker) destroyedKeys(ctx context.Context) error {
+	if c.source.Keys == nil {
+		return nil
+	}
+	for _, subject := range slices.Sorted(maps.Keys(c.destroyed)) {
+		_, err := c.source.Keys.Key(ctx, subject)
+		switch {
+		case err == nil:
+			c.report("key of "+subject, "is there, though %s records that it was destroyed", c.destroyed[subject])
+		case !fault.Is(err, fault.KeyDestroyed) && !fault.Is(err, fault.KeyUnknown):
+			return fmt.Errorf("look for the key of %s: %w", subject, err)
+		}
+	}
+	return nil
+}
+
+func of(named reference) string {
+	if named.where != "" {
+		return " (" + named.where + " refers to it)"
 	}
 	return ""
 }
 
-func (c *checker) read(ctx context.Context, digest blobs.Digest) (int64, error) {
-	reader, _, err := c.source.Blobs.Open(ctx, digest)
+// read reads content to its end: decrypted where an event says what it is in
+// clear and its key is there, as it is stored otherwise.
+func (c *checker) read(ctx context.Context, address blobs.Digest, named reference) (int64, error) {
+	var keyless error
+	if c.source.Content != nil && named.where != "" && named.ref.Stored == address {
+		reader, err := c.source.Content.Open(ctx, named.ref)
+		if err == nil {
+			n, err := io.Copy(io.Discard, reader)
+			return n, errors.Join(err, reader.Close())
+		}
+		if !fault.Is(err, fault.KeyDestroyed) && !fault.Is(err, fault.KeyUnknown) {
+			return 0, err
+		}
+		keyless = err
+	}
+	reader, _, err := c.source.Blobs.Open(ctx, address)
 	if err != nil {
 		return 0, err
 	}
 	n, err := io.Copy(io.Discard, reader)
-	return n, errors.Join(err, reader.Close())
+	if err = errors.Join(err, reader.Close()); err != nil {
+		return n, err
+	}
+	return n, keyless
 }

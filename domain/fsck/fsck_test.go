@@ -74,7 +74,7 @@ func checkHiding(t *testing.T, hidden eventstore.Revision, change func(eventstor
 		document.FileAttached{Document: "1", Sender: "alpha", By: by, File: document.File{Name: "b.txt", SHA256: blobs.Sum([]byte("gone")).String()}},
 		document.FileRemoved{Document: "1", Sender: "alpha", By: by, Name: "b.txt"},
 	} {
-		draft, err := codec.Encode(happened, eventstore.Metadata{Actor: "alpha", RecordedAt: time.Unix(1_700_000_000, 0)})
+		draft, err := codec.Encode(t.Context(), happened, eventstore.Metadata{Actor: "alpha", RecordedAt: time.Unix(1_700_000_000, 0)})
 		require.NoError(t, err)
 		drafts = append(drafts, draft)
 	}

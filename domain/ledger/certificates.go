@@ -1,13 +1,13 @@
 package ledger
 
 import (
-	"bytes"
 	"context"
 	"time"
 
 	"dalel/blobs"
 	"dalel/domain/access"
 	"dalel/domain/certificate"
+	"dalel/domain/content"
 	"dalel/domain/event"
 	"dalel/domain/participant"
 	"dalel/domain/signature"
@@ -50,7 +50,7 @@ func (l *Ledger) RegisterCertificate(ctx context.Context, act Act, owner string,
 				return nil, err
 			}
 			now := l.now()
-			happened, err := certificate.Decide(s, certificate.Register{
+			register := certificate.Register{
 				Certificate: fingerprint, Participant: owner,
 				Owner: certificate.Owner{
 					IIN: says.IIN, BIN: says.BIN, Name: says.Name(), Purpose: string(says.Purpose), Role: string(says.Role()),
@@ -59,8 +59,8 @@ func (l *Ledger) RegisterCertificate(ctx context.Context, act Act, owner string,
 				},
 				ParticipantKind: holder.State.Kind, ParticipantIdentifier: holder.State.Identifier,
 				EmployeeIINs: employees, Now: now,
-			})
-			if err != nil {
+			}
+			if _, err := certificate.Decide(s, register); err != nil {
 				return nil, err
 			}
 			if status, found := l.signatures.CheckCertificate(der, now); status != signature.Valid {
@@ -71,10 +71,12 @@ func (l *Ledger) RegisterCertificate(ctx context.Context, act Act, owner string,
 				return nil, refusal
 			}
 			// The DER is kept before any event refers to it.
-			if _, err := l.blobs.Put(ctx, bytes.NewReader(der), MaxCertificateBytes); err != nil {
+			kept, err := l.content.Put(ctx, participantKey(owner), der, l.longest(now))
+			if err != nil {
 				return nil, err
 			}
-			return happened, nil
+			register.Stored = kept.StoredText()
+			return certificate.Decide(s, register)
 		},
 	})
 }
@@ -90,6 +92,20 @@ func (l *Ledger) employeeIdentifiers(ctx context.Context, s participant.State) (
 		numbers = append(numbers, employee.State.Identifier)
 	}
 	return numbers, nil
+}
+
+// CertificateDER returns a registered certificate's bytes: certificate.unknown
+// if there is none, key.destroyed if its owner's data were.
+func (l *Ledger) CertificateDER(ctx context.Context, fingerprint string) ([]byte, error) {
+	held, err := l.Certificate(ctx, fingerprint)
+	if err != nil {
+		return nil, err
+	}
+	ref, err := content.ParseRef(participantKey(held.State.Participant), fingerprint, held.State.Stored, -1)
+	if err != nil {
+		return nil, err
+	}
+	return l.content.ReadAll(ctx, ref, MaxCertificateBytes)
 }
 
 // Certificate returns a registered certificate; certificate.unknown if there

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"dalel/blobs"
 	"dalel/domain/access"
 	"dalel/domain/certificate"
+	"dalel/domain/content"
 	"dalel/domain/document"
 	"dalel/domain/event"
 	"dalel/domain/fileformat"
@@ -48,7 +48,7 @@ func (l *Ledger) DescribeDocument(ctx context.Context, act Act, id string, detai
 // AttachFile stores content and adds it to a draft under a name; a file of
 // that name is replaced. The content must be what mediaType says (R-D2). If
 // anything fails, the draft is as it was.
-func (l *Ledger) AttachFile(ctx context.Context, act Act, id, name, mediaType string, content io.Reader) (Outcome, document.File, error) {
+func (l *Ledger) AttachFile(ctx context.Context, act Act, id, name, mediaType string, from io.Reader) (Outcome, document.File, error) {
 	if _, err := l.mayAct(ctx, act, participant.RightDraft); err != nil {
 		return Outcome{}, document.File{}, err
 	}
@@ -68,18 +68,69 @@ func (l *Ledger) AttachFile(ctx context.Context, act Act, id, name, mediaType st
 	if _, err := document.Decide(before.State, document.AttachFile{By: act.By, File: file}); err != nil && !fault.Is(err, fault.DocumentState) {
 		return Outcome{}, document.File{}, err
 	}
-	info, err := l.blobs.Put(ctx, format.Reader(content), document.MaxFileBytes)
-	if fault.Is(err, fault.RequestTooLarge) {
-		return Outcome{}, document.File{}, fault.New(fault.FileTooLarge, "a file has at most %d bytes", int64(document.MaxFileBytes))
+	staged, err := l.receive(ctx, id, format, from)
+	if refusal := asFault(err); refusal != nil && refused(refusal.Code) {
+		outcome, err := l.asParty(ctx, act, participant.RightDraft, "attach-file", id, []string{name, file.MediaType, string(refusal.Code)}, func([]event.Reference) document.Command {
+			return document.RefuseFile{By: act.By, Name: name, MediaType: file.MediaType, Refusal: refusal, Now: l.now()}
+		})
+		return outcome, document.File{}, err
 	}
 	if err != nil {
-		return Outcome{}, document.File{}, fmt.Errorf("store the file: %w", err)
+		return Outcome{}, document.File{}, fmt.Errorf("receive the file: %w", err)
 	}
-	file.Size, file.SHA256 = info.Size, info.Digest.String()
-	outcome, err := l.asParty(ctx, act, participant.RightDraft, "attach-file", id, file, func([]event.Reference) document.Command {
-		return document.AttachFile{By: act.By, File: file}
+	defer staged.Discard()
+	file.Size, file.SHA256 = staged.Size, staged.SHA256.String()
+	// The request is what the caller sent: the address is another each time.
+	request := file
+	outcome, err := l.asPartyTo(ctx, act, participant.RightDraft, "attach-file", id, request, func(ctx context.Context, _ document.State) (document.Command, error) {
+		if file.Stored == "" {
+			kept, err := staged.Keep(ctx, time.Time{})
+			if err != nil {
+				return nil, err
+			}
+			file.Stored = kept.StoredText()
+		}
+		return document.AttachFile{By: act.By, File: file}, nil
 	})
 	return outcome, file, err
+}
+
+// refused reports whether a code says that a file was looked at and is not
+// taken, which is recorded (R-D2); anything else is no verdict on the file.
+func refused(code fault.Code) bool {
+	return code == fault.FileNotAsClaimed || code == fault.FileTooLarge || code == fault.FileMalware
+}
+
+// receive takes a file in as far as the checks on arrival (R-D2): type by
+// content, structure, size, malware where a scanner is set up.
+func (l *Ledger) receive(ctx context.Context, id string, format fileformat.Format, from io.Reader) (*content.Staged, error) {
+	staged, err := l.content.Stage(ctx, documentKey(id), format.Reader(from), document.MaxFileBytes)
+	if fault.Is(err, fault.RequestTooLarge) {
+		return nil, fault.New(fault.FileTooLarge, "a file has at most %d bytes", int64(document.MaxFileBytes))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := l.examine(ctx, format, staged); err != nil {
+		staged.Discard()
+		return nil, err
+	}
+	return staged, nil
+}
+
+// examine looks into staged content: its structure, and malware where a
+// scanner is set up.
+func (l *Ledger) examine(ctx context.Context, format fileformat.Format, staged *content.Staged) error {
+	select {
+	case l.checks <- struct{}{}:
+		defer func() { <-l.checks }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := format.Check(ctx, staged, staged.Size); err != nil || l.scanner == nil {
+		return err
+	}
+	return l.scanner.Scan(ctx, staged.Reader())
 }
 
 // RemoveFile takes a file out of a draft.
@@ -113,6 +164,10 @@ func (l *Ledger) SendDocument(ctx context.Context, act Act, id string, senderSig
 	return l.onDocument(ctx, act, "send-document", id, request, func(ctx context.Context, s document.State) (document.Command, error) {
 		if !s.CanSee(act.By.Participant) {
 			return nil, unknownDocument()
+		}
+		// From here on nobody may be able to remove the files.
+		if err := l.retain(ctx, s, l.endingNow(s)); err != nil {
+			return nil, err
 		}
 		send := document.Send{By: act.By, SenderSigns: senderSigns, Known: map[string]bool{}, ReliedOn: slices.Clone(relied), Now: l.now()}
 		for i, r := range recipients {
@@ -338,15 +393,14 @@ func (l *Ledger) verify(ctx context.Context, s document.State, submitted []Submi
 		if len(sub.CMS) > MaxCMSBytes {
 			return nil, fault.New(fault.RequestTooLarge, "a signature has at most %d bytes", MaxCMSBytes)
 		}
-		digest, err := blobs.ParseDigest(file.SHA256)
+		ref, err := fileRef(s, file)
 		if err != nil {
 			return nil, err
 		}
 		verdict, err := l.signatures.Verify(ctx, signature.Request{
 			CMS: sub.CMS, At: at,
 			Content: func() (io.ReadCloser, error) {
-				content, _, err := l.blobs.Open(ctx, digest)
-				return content, err
+				return l.content.Open(ctx, ref)
 			},
 		})
 		if err != nil {
@@ -355,14 +409,17 @@ func (l *Ledger) verify(ctx context.Context, s document.State, submitted []Submi
 		if len(verdict.Signers) == 0 {
 			return nil, &fault.Error{Code: fault.SignatureUnreadable, Detail: "no signer can be read from it", Reasons: reasonsOf(verdict)}
 		}
-		kept, err := l.blobs.Put(ctx, bytes.NewReader(sub.CMS), MaxCMSBytes)
+		kept, err := l.keep(ctx, s, sub.CMS)
 		if err != nil {
 			return nil, fmt.Errorf("store a signature: %w", err)
 		}
-		if err := l.keepCertificates(ctx, sub.CMS, verdict); err != nil {
+		evidence, err := l.keepCertificates(ctx, s, sub.CMS, verdict)
+		if err != nil {
 			return nil, err
 		}
-		signatures = append(signatures, document.FileSignature{File: file.SHA256, CMS: kept.Digest.String(), Verdict: verdict})
+		signatures = append(signatures, document.FileSignature{
+			File: file.SHA256, CMS: kept.SHA256.String(), Stored: kept.StoredText(), Verdict: verdict, Evidence: evidence,
+		})
 	}
 	return signatures, nil
 }
@@ -376,8 +433,8 @@ func reasonsOf(v signature.Verdict) []fault.Reason {
 }
 
 // keepCertificates stores every certificate that a verdict names, so that the
-// verdict can be repeated with nothing but the ledger's blobs (R-C3).
-func (l *Ledger) keepCertificates(ctx context.Context, cms []byte, verdict signature.Verdict) error {
+// verdict can be repeated with nothing but what the document keeps (R-C3).
+func (l *Ledger) keepCertificates(ctx context.Context, s document.State, cms []byte, verdict signature.Verdict) ([]document.Evidence, error) {
 	named := map[string]bool{}
 	for _, signer := range verdict.Signers {
 		named[signer.Certificate] = true
@@ -385,14 +442,20 @@ func (l *Ledger) keepCertificates(ctx context.Context, cms []byte, verdict signa
 			named[fingerprint] = true
 		}
 	}
+	var evidence []document.Evidence
 	for _, der := range l.signatures.Certificates(cms) {
-		if named[blobs.Sum(der).String()] {
-			if _, err := l.blobs.Put(ctx, bytes.NewReader(der), MaxCertificateBytes); err != nil {
-				return fmt.Errorf("store a certificate: %w", err)
-			}
+		fingerprint := blobs.Sum(der).String()
+		if !named[fingerprint] {
+			continue
 		}
+		named[fingerprint] = false
+		kept, err := l.keep(ctx, s, der)
+		if err != nil {
+			return nil, fmt.Errorf("store a certificate: %w", err)
+		}
+		evidence = append(evidence, document.Evidence{Kind: document.EvidenceCertificate, SHA256: fingerprint, Stored: kept.StoredText()})
 	}
-	return nil
+	return evidence, nil
 }
 
 // signer returns the one certificate with which a party signed all files: of
@@ -521,12 +584,28 @@ func (l *Ledger) OpenFile(ctx context.Context, act Act, id, name string) (io.Rea
 	if !ok {
 		return nil, document.File{}, fault.New(fault.FileUnknown, "the document has no file of that name")
 	}
-	digest, err := blobs.ParseDigest(file.SHA256)
-	if err != nil {
-		return nil, document.File{}, fault.Wrap(fault.EventInvalid, err, "the file's hash in the event")
+	if snapshot.State.Gone() {
+		return nil, document.File{}, gone()
 	}
-	content, _, err := l.blobs.Open(ctx, digest)
-	return content, file, err
+	ref, err := fileRef(snapshot.State, file)
+	if err != nil {
+		return nil, document.File{}, err
+	}
+	opened, err := l.content.Open(ctx, ref)
+	return opened, file, err
+}
+
+// SignatureMessage returns a signature's CMS as it came, of a document that the
+// caller was allowed to see.
+func (l *Ledger) SignatureMessage(ctx context.Context, s document.State, sig document.FileSignature) ([]byte, error) {
+	if s.Gone() {
+		return nil, gone()
+	}
+	ref, err := content.ParseRef(documentKey(s.ID), sig.CMS, sig.Stored, -1)
+	if err != nil {
+		return nil, err
+	}
+	return l.content.ReadAll(ctx, ref, MaxCMSBytes)
 }
 
 func unknownDocument() *fault.Error { return fault.New(fault.DocumentUnknown, "no such document") }
@@ -561,6 +640,20 @@ func (l *Ledger) asParty(ctx context.Context, act Act, right participant.Right, 
 			return nil, unknownDocument()
 		}
 		return make(relied), nil
+	})
+}
+
+// asPartyTo is asParty for a command that has more to do than to be decided,
+// and that names no state that it relied on.
+func (l *Ledger) asPartyTo(ctx context.Context, act Act, right participant.Right, name, id string, request any, make func(context.Context, document.State) (document.Command, error)) (Outcome, error) {
+	if _, err := l.mayAct(ctx, act, right); err != nil {
+		return Outcome{}, err
+	}
+	return l.onDocument(ctx, act, name, id, request, func(ctx context.Context, s document.State) (document.Command, error) {
+		if !s.CanSee(act.By.Participant) {
+			return nil, unknownDocument()
+		}
+		return make(ctx, s)
 	})
 }
 

@@ -22,6 +22,7 @@ package ledger
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -33,9 +34,11 @@ import (
 	"dalel/blobs"
 	"dalel/domain/access"
 	"dalel/domain/certificate"
+	"dalel/domain/content"
 	"dalel/domain/document"
 	"dalel/domain/event"
 	"dalel/domain/participant"
+	"dalel/domain/retention"
 	"dalel/domain/signature"
 	"dalel/eventstore"
 	"dalel/internal/canonical"
@@ -55,11 +58,27 @@ const Operator = "operator"
 // faster. Beyond it the caller is told to retry.
 const maxAttempts = 100
 
-// Config is what a ledger is made of. Store, Blobs, Signatures and
+// Config is what a ledger is made of. Store, Blobs, Keys, Signatures and
 // IdentifierKey are needed; the rest has defaults.
 type Config struct {
 	Store eventstore.Store
-	Blobs blobs.Store
+	Blobs blobs.Archive
+	// Keys are those under which content and personal data are sealed.
+	Keys Keys
+	// Staging is the folder for content on its way in, which is encrypted
+	// there already; the system's temporary folder unless set.
+	Staging string
+	// Retention says how long what is kept; retention.Default unless set.
+	Retention *retention.Rules
+	// Scanner looks for malware in files on arrival (R-D2); none unless set.
+	Scanner Scanner
+	// Name is how the operator calls the ledger, and CheckURL the address of
+	// the check page, to which a document's number is added; both stand on
+	// paper copies.
+	Name     string
+	CheckURL string
+	// Words are those on paper copies; none are made without.
+	Words Words
 	// Signatures judges signatures and certificates.
 	Signatures Signatures
 	// IdentifierKey is the ledger's secret (32 bytes or more) under which
@@ -69,6 +88,19 @@ type Config struct {
 	Clock func() time.Time
 	// Random is crypto/rand unless set.
 	Random io.Reader
+}
+
+// Keys are the keys of subjects; *keys.Ring is them.
+type Keys interface {
+	event.Keys
+	// Destroy destroys a subject's key for good; it may be repeated.
+	Destroy(ctx context.Context, subject string) error
+}
+
+// Scanner looks for malware. It answers with a file.malware error for what it
+// finds, and with scan.unavailable where it cannot tell.
+type Scanner interface {
+	Scan(ctx context.Context, content io.Reader) error
 }
 
 // Signatures judges signatures and certificates; *signature.Policy does.
@@ -85,15 +117,28 @@ type Signatures interface {
 // Ledger carries out commands. It may be used from many goroutines.
 type Ledger struct {
 	store         eventstore.Store
-	blobs         blobs.Store
+	content       *content.Store
+	keys          Keys
+	retention     retention.Rules
+	scanner       Scanner
+	name          string
+	checkURL      string
+	words         Words
 	codec         *event.Codec
 	signatures    Signatures
 	identifierKey []byte
 	clock         func() time.Time
 	random        io.Reader
+	// checks are the places for files that are looked into at once: a picture
+	// may take half a gigabyte to decode.
+	checks chan struct{}
 }
 
-// NewCodec returns the codec of all the ledger's events.
+// checksAtOnce is how many files are looked into at the same time.
+const checksAtOnce = 2
+
+// NewCodec returns the codec of all the ledger's events. It seals and opens
+// nothing before it is given keys (event.Codec.Sealed).
 func NewCodec() (*event.Codec, error) {
 	return event.NewCodec(participant.Events(), certificate.Events(), access.Events(), document.Events())
 }
@@ -104,12 +149,20 @@ func New(config Config) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
+	if config.Keys == nil {
+		return nil, fault.New(fault.ConfigInvalid, "a ledger keeps nothing without keys")
+	}
 	if len(config.IdentifierKey) < 32 {
 		return nil, fault.New(fault.ConfigInvalid, "the identifier key has fewer than 32 bytes")
 	}
 	l := &Ledger{
-		store: config.Store, blobs: config.Blobs, codec: codec, signatures: config.Signatures,
+		store: config.Store, content: content.New(config.Blobs, config.Keys, config.Staging), keys: config.Keys,
+		retention: retention.Default(), scanner: config.Scanner, name: config.Name, checkURL: config.CheckURL, words: config.Words, signatures: config.Signatures,
 		identifierKey: config.IdentifierKey, clock: config.Clock, random: config.Random,
+		checks: make(chan struct{}, checksAtOnce),
+	}
+	if config.Retention != nil {
+		l.retention = *config.Retention
 	}
 	if l.clock == nil {
 		l.clock = time.Now
@@ -117,10 +170,15 @@ func New(config Config) (*Ledger, error) {
 	if l.random == nil {
 		l.random = rand.Reader
 	}
+	l.codec = codec.Sealed(config.Keys, l.random)
 	return l, nil
 }
 
-// Codec returns the codec that the ledger writes with.
+// Content returns the ledger's content, for those who may read it.
+func (l *Ledger) Content() *content.Store { return l.content }
+
+// Codec returns the codec that the ledger writes with; it opens what is
+// sealed.
 func (l *Ledger) Codec() *event.Codec { return l.codec }
 
 // now is the ledger's clock in the precision that events keep.
@@ -220,7 +278,7 @@ func load[S any](ctx context.Context, l *Ledger, stream eventstore.StreamID, evo
 		if snapshot.Head, err = eventstore.Follow(snapshot.Head, recorded.Event); err != nil {
 			return snapshot, err
 		}
-		happened, err := l.codec.Decode(recorded.Event)
+		happened, err := l.codec.Decode(ctx, recorded.Event)
 		if err != nil {
 			return snapshot, fmt.Errorf("read %s@%d: %w", stream, recorded.Revision, err)
 		}
@@ -265,8 +323,7 @@ func run[S any](ctx context.Context, l *Ledger, c command[S]) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, fault.Wrap(fault.RequestInvalid, err, "the request cannot be written as JSON")
 	}
-	sum := sha256.Sum256(asked)
-	hash := hex.EncodeToString(sum[:])
+	hash := l.commandHash(asked)
 	for range maxAttempts {
 		snapshot, err := load(ctx, l, c.stream, c.evolve, c.act.commandID())
 		if err != nil {
@@ -310,10 +367,20 @@ func run[S any](ctx context.Context, l *Ledger, c command[S]) (Outcome, error) {
 	return Outcome{}, fault.New(fault.StreamConflict, "others kept being faster; try again")
 }
 
+// commandHash tells two requests apart. It is keyed: the hash stays in the
+// event when the personal data that was asked to be recorded is destroyed, and
+// nobody without the key can try names and numbers against it.
+func (l *Ledger) commandHash(request []byte) string {
+	mac := hmac.New(sha256.New, l.identifierKey)
+	mac.Write([]byte("dalel command\x00"))
+	mac.Write(request)
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
 func (l *Ledger) append(ctx context.Context, stream eventstore.StreamID, head eventstore.Head, metadata eventstore.Metadata, happened []event.Event) (Outcome, error) {
 	drafts := make([]eventstore.Draft, 0, len(happened))
 	for _, e := range happened {
-		draft, err := l.codec.Encode(e, metadata)
+		draft, err := l.codec.Encode(ctx, e, metadata)
 		if err != nil {
 			return Outcome{}, err
 		}

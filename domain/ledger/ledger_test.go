@@ -27,6 +27,7 @@ import (
 	"dalel/eventstore"
 	"dalel/internal/cms"
 	"dalel/internal/fault"
+	"dalel/internal/sealing/sealingtest"
 	"dalel/internal/testca"
 	"dalel/tests/stores"
 )
@@ -45,6 +46,8 @@ type bench struct {
 	operator           ledger.Act
 	alpha, beta, gamma ledger.Act
 	keys               map[string]*testca.Identity
+	sealed             *sealingtest.Keys
+	config             ledger.Config
 	numbers            map[string]string
 }
 
@@ -78,16 +81,25 @@ func newBench(t *testing.T) *bench {
 		keys:     map[string]*testca.Identity{}, numbers: map[string]string{},
 	}
 	policy := &signature.Policy{Roots: []*x509.Certificate{root.Certificate}}
-	b.Ledger, err = ledger.New(ledger.Config{
-		Store: b.store, Blobs: content, IdentifierKey: bytes.Repeat([]byte{7}, 32), Signatures: policy,
+	keys := &sealingtest.Keys{}
+	b.sealed = keys
+	b.config = ledger.Config{
+		Store: b.store, Blobs: content, Keys: keys, IdentifierKey: bytes.Repeat([]byte{7}, 32), Signatures: policy,
 		Clock: func() time.Time { return time.Now().Add(time.Duration(b.now.Load())) },
-	})
+		Name:  "Test ledger", CheckURL: "https://ledger.example/check/", Words: plainWords{},
+	}
+	b.Ledger, err = ledger.New(b.config)
 	require.NoError(t, err)
 	b.alpha = b.person("alpha", "85041230056", true)
 	b.beta = b.person("beta", "79110945012", true)
 	b.gamma = b.person("gamma", "92062740031", false)
 	return b
 }
+
+// plainWords are the catalogue's keys themselves.
+type plainWords struct{}
+
+func (plainWords) Text(_, key string) string { return key }
 
 func (b *bench) person(name, eleven string, active bool) ledger.Act {
 	number, err := identifier.WithCheckDigit(eleven)
@@ -520,6 +532,8 @@ func TestBadInputLeavesTheDraftAsItWas(t *testing.T) {
 		return err
 	}
 	b.refused(attach("contract.pdf", pdf, strings.NewReader("MZ this is a program")), fault.FileNotAsClaimed)
+	require.Equal(t, end+1, b.end(), "R-D2: that it was not received is recorded")
+	end = b.end()
 	b.refused(attach("../contract.pdf", pdf, strings.NewReader("%PDF-1.7")), fault.FileInvalid)
 	b.refused(attach("contract.exe", pdf, strings.NewReader("%PDF-1.7")), fault.FileInvalid)
 	b.refused(attach("contract.exe", "application/x-msdownload", strings.NewReader("MZ")), fault.FileInvalid)

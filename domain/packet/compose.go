@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"dalel/blobs"
+	"dalel/domain/content"
 	"dalel/domain/document"
 	"dalel/domain/event"
 	"dalel/domain/packet/container"
@@ -24,7 +25,7 @@ import (
 )
 
 // Format is the version of the packet's form that this package writes.
-const Format = 1
+const Format = 2
 
 // Names of entries that are in every packet.
 const (
@@ -104,6 +105,7 @@ type item struct {
 	claim   string
 	content []byte
 	stored  bool
+	ref     content.Ref // of stored content
 	digest  blobs.Digest
 	// size of stored content, -1 until it is known.
 	size int64
@@ -132,6 +134,16 @@ type signed struct {
 	fallenBy string
 	// replaced says that the party signed again after that.
 	replaced bool
+}
+
+// storedAt is the address of a certificate among the evidence.
+func (s signed) storedAt(fingerprint string) string {
+	for _, piece := range s.signature.Evidence {
+		if piece.SHA256 == fingerprint {
+			return piece.Stored
+		}
+	}
+	return ""
 }
 
 // composition is everything that follows from a document's events.
@@ -191,21 +203,24 @@ func (c *composition) add(name, mediaType, claim string, content []byte) {
 	})
 }
 
-func (c *composition) addStored(name, mediaType, claim, digest string, size int64) error {
-	parsed, err := blobs.ParseDigest(digest)
+func (c *composition) addStored(name, mediaType, claim, sha, stored string, size int64) error {
+	ref, err := content.ParseRef(event.Subject("document", c.state.ID), sha, stored, size)
 	if err != nil {
 		return fault.Wrap(fault.EventInvalid, err, "the address of %s", name)
 	}
-	c.items = append(c.items, item{name: name, mediaType: mediaType, claim: claim, stored: true, digest: parsed, size: size})
+	c.items = append(c.items, item{name: name, mediaType: mediaType, claim: claim, stored: true, ref: ref, digest: ref.SHA256, size: size})
 	return nil
 }
 
 func (c *composition) addDocument() error {
 	var safe names
+	if c.state.Gone() {
+		return nil
+	}
 	for _, f := range c.state.Files {
 		file := documentFile{f, "document/" + safe.safe(f.Name)}
 		c.files = append(c.files, file)
-		if err := c.addStored(file.entry, f.MediaType, ClaimDocuments, f.SHA256, f.Size); err != nil {
+		if err := c.addStored(file.entry, f.MediaType, ClaimDocuments, f.SHA256, f.Stored, f.Size); err != nil {
 			return err
 		}
 	}
@@ -240,6 +255,9 @@ type verdictFile struct {
 }
 
 func (c *composition) addSignatures() error {
+	if c.state.Gone() {
+		return nil
+	}
 	nth := 0
 	for _, r := range ofStream(c.history, document.StreamID(c.manifest.Subject.Document)) {
 		by, ok := r.event.(document.Signed)
@@ -285,14 +303,14 @@ func (c *composition) addSignatures() error {
 }
 
 func (c *composition) addSignature(s signed) error {
-	if err := c.addStored(s.folder+"signature.p7s", typeCMS, s.claim, s.signature.CMS, -1); err != nil {
+	if err := c.addStored(s.folder+"signature.p7s", typeCMS, s.claim, s.signature.CMS, s.signature.Stored, -1); err != nil {
 		return err
 	}
-	if err := c.addStored(s.folder+"certificate.cer", typeCertificate, s.claim, s.by.Certificate, -1); err != nil {
+	if err := c.addStored(s.folder+"certificate.cer", typeCertificate, s.claim, s.by.Certificate, s.storedAt(s.by.Certificate), -1); err != nil {
 		return err
 	}
 	for i, fingerprint := range s.chain {
-		if err := c.addStored(fmt.Sprintf("%schain/%02d.cer", s.folder, i+1), typeCertificate, s.claim, fingerprint, -1); err != nil {
+		if err := c.addStored(fmt.Sprintf("%schain/%02d.cer", s.folder, i+1), typeCertificate, s.claim, fingerprint, s.storedAt(fingerprint), -1); err != nil {
 			return err
 		}
 	}

@@ -30,7 +30,19 @@
 // its number, and the registration of each party (the first event of its
 // stream only), all up to one position. Event files hold the canonical JSON of
 // data and metadata as strings, so that sha256sum over what `jq -j .data`
-// prints gives the hash that the commitment is made of.
+// prints gives the hash that the commitment is made of. What is sealed in them
+// stays sealed there; "openers" has the key of each box (package sealing) and
+// its text, for these events and no others.
+//
+// # What was destroyed
+//
+// A document whose destruction was ordered has a packet too: all its events,
+// hashes and the journal, without files, signatures and openers of its boxes.
+// Packets that were exported before carry their own content and openers and
+// verify as ever. A box of the document that is not opened although no event
+// orders its destruction is "cannot tell"; a participant's that is not opened
+// is mentioned, since its destruction is recorded on a stream that is not in
+// the packet.
 //
 // # Which file vouches for which
 //

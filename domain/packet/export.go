@@ -16,7 +16,7 @@ import (
 	"strings"
 	"syscall"
 
-	"dalel/blobs"
+	"dalel/domain/content"
 	"dalel/domain/document"
 	"dalel/domain/event"
 	"dalel/domain/packet/container"
@@ -33,9 +33,9 @@ type Source interface {
 	End(ctx context.Context) (eventstore.Position, error)
 }
 
-// Content gives stored content. Every blobs.Store is one.
+// Content gives sealed content in clear; *content.Store does.
 type Content interface {
-	Open(ctx context.Context, digest blobs.Digest) (io.ReadCloser, blobs.Info, error)
+	Open(ctx context.Context, ref content.Ref) (io.ReadCloser, error)
 }
 
 // Request says what to export, from where.
@@ -50,7 +50,10 @@ type Request struct {
 	Verifier Verifier
 	Events   Source
 	Content  Content
-	Sealer   Sealer
+	// Openers open what is sealed in the events that the packet carries; nil
+	// for a ledger that seals nothing.
+	Openers event.Openers
+	Sealer  Sealer
 }
 
 // MaxEvents is how many events a packet holds at most.
@@ -199,15 +202,29 @@ func collect(ctx context.Context, request Request) ([]record, error) {
 			return nil, fmt.Errorf("find the newest event: %w", err)
 		}
 	}
-	history, err := readStream(ctx, request.Events, codec, need{stream: document.StreamID(request.Document)}, at, 0)
+	own := document.StreamID(request.Document)
+	history, err := readStream(ctx, request, codec, need{stream: own}, at, 0)
 	if err != nil {
 		return nil, err
+	}
+	var state document.State
+	for _, r := range history {
+		state = document.Evolve(state, r.event)
+	}
+	if state.Gone() {
+		// What was ordered to be destroyed is in no new packet, whether its
+		// key is gone by now or not.
+		for i, r := range history {
+			if history[i], err = readRecord(ctx, codec, r.Recorded, withoutSubject(r.openings, event.Subject("document", request.Document))); err != nil {
+				return nil, err
+			}
+		}
 	}
 	if len(history) == 0 {
 		return nil, fault.New(fault.DocumentUnknown, "no such document up to position %d", uint64(at))
 	}
 	for _, n := range needs(history) {
-		events, err := readStream(ctx, request.Events, codec, n, at, len(history))
+		events, err := readStream(ctx, request, codec, n, at, len(history))
 		if err != nil {
 			return nil, err
 		}
@@ -224,14 +241,14 @@ func collect(ctx context.Context, request Request) ([]record, error) {
 	return history, nil
 }
 
-func readStream(ctx context.Context, source Source, codec *event.Codec, n need, at eventstore.Position, before int) ([]record, error) {
+func readStream(ctx context.Context, request Request, codec *event.Codec, n need, at eventstore.Position, before int) ([]record, error) {
 	limit := 0
 	if n.first {
 		limit = 1
 	}
 	var records []record
 	var head eventstore.Head
-	for recorded, err := range source.ReadStream(ctx, n.stream, 0, limit) {
+	for recorded, err := range request.Events.ReadStream(ctx, n.stream, 0, limit) {
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", n.stream, err)
 		}
@@ -241,7 +258,11 @@ func readStream(ctx context.Context, source Source, codec *event.Codec, n need, 
 		if head, err = eventstore.Follow(head, recorded.Event); err != nil {
 			return nil, err
 		}
-		r, err := readRecord(codec, recorded)
+		openings, err := openingsOf(ctx, request.Openers, recorded.Event)
+		if err != nil {
+			return nil, err
+		}
+		r, err := readRecord(ctx, codec, recorded, openings)
 		if err != nil {
 			return nil, err
 		}
@@ -254,11 +275,11 @@ func readStream(ctx context.Context, source Source, codec *event.Codec, n need, 
 
 // measure reads an item's content once, checks it against its digest, and sets
 // its size. It returns the CRC-32.
-func measure(ctx context.Context, content Content, i *item) (uint32, error) {
+func measure(ctx context.Context, from Content, i *item) (uint32, error) {
 	if !i.stored {
 		return crc32.ChecksumIEEE(i.content), nil
 	}
-	reader, err := open(ctx, content, *i)
+	reader, err := open(ctx, from, *i)
 	if err != nil {
 		return 0, err
 	}
@@ -276,11 +297,11 @@ func measure(ctx context.Context, content Content, i *item) (uint32, error) {
 }
 
 // open opens an item's content.
-func open(ctx context.Context, content Content, i item) (io.ReadCloser, error) {
+func open(ctx context.Context, from Content, i item) (io.ReadCloser, error) {
 	if !i.stored {
 		return io.NopCloser(bytes.NewReader(i.content)), nil
 	}
-	reader, _, err := content.Open(ctx, i.digest)
+	reader, err := from.Open(ctx, i.ref)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", i.name, err)
 	}

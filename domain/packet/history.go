@@ -1,7 +1,10 @@
 package packet
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"dalel/domain/certificate"
@@ -10,6 +13,7 @@ import (
 	"dalel/domain/participant"
 	"dalel/eventstore"
 	"dalel/internal/fault"
+	"dalel/internal/sealing"
 )
 
 // record is an event with everything that is read out of it.
@@ -17,22 +21,105 @@ type record struct {
 	eventstore.Recorded
 	metadata eventstore.Metadata
 	event    event.Event
+	// openings are what opens the event's boxes; a box without one is
+	// withheld: its key was destroyed.
+	openings []opening
+	withheld []event.SealedBox
+}
+
+// opening opens one box of an event.
+type opening struct {
+	Subject string `json:"subject"`
+	// Tag is the box's, and names it.
+	Tag    sealing.Bytes  `json:"tag"`
+	Opener sealing.Opener `json:"opener"`
+	// Text is what is in the box: canonical JSON.
+	Text string `json:"text"`
+}
+
+// openings implement event.Openers for one event.
+type openings []opening
+
+func (o openings) Opener(_ context.Context, subject string, box sealing.Box) (sealing.Opener, error) {
+	for _, one := range o {
+		if one.Subject == subject && bytes.Equal(one.Tag, box.Tag) {
+			return one.Opener, nil
+		}
+	}
+	return sealing.Opener{}, fault.New(fault.KeyDestroyed, "sealed data of %s is not opened here", subject)
+}
+
+// openingsOf opens an event's boxes, those aside whose keys were destroyed.
+func openingsOf(ctx context.Context, openers event.Openers, recorded eventstore.Event) ([]opening, error) {
+	boxes, err := event.Boxes(recorded)
+	if err != nil || len(boxes) == 0 {
+		return nil, err
+	}
+	if openers == nil {
+		return nil, fault.New(fault.KeyUnknown, "the events are sealed and there are no keys to open them")
+	}
+	var list []opening
+	for _, box := range boxes {
+		opener, err := openers.Opener(ctx, box.Subject, box.Box)
+		if fault.Is(err, fault.KeyDestroyed) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("open %s@%d: %w", recorded.Stream, recorded.Revision, err)
+		}
+		text, err := opener.Open(box.Subject, box.Label, box.Box)
+		if err != nil {
+			return nil, fault.Wrap(fault.EventInvalid, err, "%s@%d", recorded.Stream, recorded.Revision)
+		}
+		list = append(list, opening{box.Subject, box.Tag, opener, string(text)})
+	}
+	return list, nil
+}
+
+func withoutSubject(list []opening, subject string) []opening {
+	return slices.DeleteFunc(slices.Clone(list), func(o opening) bool { return o.Subject == subject })
 }
 
 func newCodec() (*event.Codec, error) {
 	return event.NewCodec(document.Events(), participant.Events(), certificate.Events())
 }
 
-func readRecord(codec *event.Codec, recorded eventstore.Recorded) (record, error) {
+// readRecord reads an event with what opens it. An opening that is no box's,
+// or whose text is not the box's, is event.invalid.
+func readRecord(ctx context.Context, codec *event.Codec, recorded eventstore.Recorded, given []opening) (record, error) {
+	boxes, err := event.Boxes(recorded.Event)
+	if err != nil {
+		return record{}, err
+	}
+	var withheld []event.SealedBox
+	opened := 0
+	for _, box := range boxes {
+		if _, err := openings(given).Opener(ctx, box.Subject, box.Box); err != nil {
+			withheld = append(withheld, box)
+			continue
+		}
+		if opened >= len(given) || given[opened].Subject != box.Subject || !bytes.Equal(given[opened].Tag, box.Tag) {
+			return record{}, fault.New(fault.EventInvalid, "its openers are not in the order of its boxes")
+		}
+		text, err := given[opened].Opener.Open(box.Subject, box.Label, box.Box)
+		if err != nil || string(text) != given[opened].Text {
+			return record{}, fault.New(fault.EventInvalid, "an opener does not open its box to the text that stands beside it")
+		}
+		opened++
+	}
+	if opened != len(given) {
+		return record{}, fault.New(fault.EventInvalid, "it has an opener for no box")
+	}
+	codec = codec.Opening(openings(given))
 	metadata, err := recorded.ReadMetadata()
 	if err != nil {
 		return record{}, err
 	}
-	decoded, err := codec.DecodeData(recorded.Type, metadata.Schema, recorded.Data)
+	decoded, err := codec.DecodeData(ctx, recorded.Type, metadata.Schema, recorded.Data)
 	if err != nil {
 		return record{}, err
 	}
-	return record{recorded, metadata, decoded}, nil
+	return record{recorded, metadata, decoded, given, withheld}, nil
 }
 
 // need is a stream that belongs into a packet.
@@ -93,19 +180,21 @@ type eventFile struct {
 	Prev       *eventstore.Hash    `json:"prev"`
 	Data       string              `json:"data"`
 	Metadata   string              `json:"metadata"`
+	// Openers open the boxes of data and metadata, in that order.
+	Openers []opening `json:"openers,omitempty"`
 }
 
 func encodeEvent(r record) ([]byte, error) {
 	return encode(eventFile{
 		Stream: r.Stream, Revision: r.Revision, Position: r.Position, Type: r.Type,
 		ID: r.ID.String(), Commitment: r.Commitment, Prev: r.metadata.Prev,
-		Data: string(r.Data), Metadata: string(r.Metadata),
+		Data: string(r.Data), Metadata: string(r.Metadata), Openers: r.openings,
 	})
 }
 
 // decodeEvent reads an event's file. What it says of itself (id, commitment)
 // is kept as it stands, for the caller to check with eventstore.Follow.
-func decodeEvent(codec *event.Codec, raw []byte) (record, error) {
+func decodeEvent(ctx context.Context, codec *event.Codec, raw []byte) (record, error) {
 	var f eventFile
 	if err := json.Unmarshal(raw, &f); err != nil {
 		return record{}, fault.Wrap(fault.EventInvalid, err, "not an event file")
@@ -123,5 +212,5 @@ func decodeEvent(codec *event.Codec, raw []byte) (record, error) {
 	case recorded.ID.String() != f.ID:
 		return record{}, fault.New(fault.ChainBroken, "the id is not cut from its commitment")
 	}
-	return readRecord(codec, recorded)
+	return readRecord(ctx, codec, recorded, f.Openers)
 }

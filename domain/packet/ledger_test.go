@@ -19,9 +19,11 @@ import (
 	"dalel/domain/participant"
 	"dalel/domain/signature"
 	"dalel/internal/cms"
+	"dalel/internal/sealing/sealingtest"
 	"dalel/internal/testca"
 
 	"dalel/tests/stores"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -41,8 +43,9 @@ func TestR_M1_APacketOfTheRealLedgerHolds(t *testing.T) {
 	sealer, err := packet.NewSealer(seal.Certificate, seal.Key)
 	require.NoError(t, err)
 	var late time.Duration
+	keys := &sealingtest.Keys{}
 	l, err := ledger.New(ledger.Config{
-		Store: store, Blobs: content, IdentifierKey: bytes.Repeat([]byte{7}, 32),
+		Store: store, Blobs: content, Keys: keys, IdentifierKey: bytes.Repeat([]byte{7}, 32),
 		Signatures: &signature.Policy{Roots: []*x509.Certificate{root.Certificate}},
 		Clock:      func() time.Time { return time.Now().Add(late) },
 	})
@@ -57,7 +60,7 @@ func TestR_M1_APacketOfTheRealLedgerHolds(t *testing.T) {
 	}
 	var acts []ledger.Act
 	var numbers []string
-	var keys []*testca.Identity
+	var identities []*testca.Identity
 	for _, eleven := range []string{"85041230056", "79110945012", "92062740031"} {
 		number, err := identifier.WithCheckDigit(eleven)
 		require.NoError(t, err)
@@ -67,7 +70,7 @@ func TestR_M1_APacketOfTheRealLedgerHolds(t *testing.T) {
 		require.NoError(t, err)
 		numbers = append(numbers, number)
 		acts = append(acts, ledger.Act{By: event.By{Participant: outcome.ID}, Role: access.RoleParticipant})
-		keys = append(keys, issue(outcome.ID, number))
+		identities = append(identities, issue(outcome.ID, number))
 	}
 	trust := packet.Trust{Roots: []*x509.Certificate{root.Certificate}, Operators: []*x509.Certificate{seal.Certificate}}
 	packets := 0
@@ -75,7 +78,7 @@ func TestR_M1_APacketOfTheRealLedgerHolds(t *testing.T) {
 		t.Helper()
 		var out bytes.Buffer
 		_, err := packet.Export(ctx, &out, packet.Request{
-			Document: id, Ledger: "Test", Verifier: packet.Verifier{Name: "dalel verify", Version: "test"}, Events: store, Content: content, Sealer: sealer,
+			Document: id, Ledger: "Test", Verifier: packet.Verifier{Name: "dalel verify", Version: "test"}, Events: store, Content: l.Content(), Openers: event.OpenersOf(keys), Sealer: sealer,
 		})
 		require.NoError(t, err)
 		report := verify(t, out.Bytes(), trust)
@@ -99,7 +102,7 @@ func TestR_M1_APacketOfTheRealLedgerHolds(t *testing.T) {
 		return outcome.ID
 	}
 	sign := func(id string, who int, text string) error {
-		message, err := cms.Sign(ctx, cms.SignOptions{Content: strings.NewReader(text), Signers: []cms.SignerOptions{{Certificate: keys[who].Certificate, Key: keys[who].Key}}})
+		message, err := cms.Sign(ctx, cms.SignOptions{Content: strings.NewReader(text), Signers: []cms.SignerOptions{{Certificate: identities[who].Certificate, Key: identities[who].Key}}})
 		require.NoError(t, err)
 		_, err = l.SignDocument(ctx, acts[who], id, []ledger.SubmittedSignature{{File: "contract.txt", CMS: message}})
 		require.NoError(t, l.DeliverDue(ctx, id))
@@ -149,13 +152,13 @@ func TestR_M1_APacketOfTheRealLedgerHolds(t *testing.T) {
 	// the document is whole again.
 	id = begin(signer(1))
 	require.NoError(t, sign(id, 0, "We agree."))
-	print := packet.DigestText(keys[0].Certificate.Raw)
+	print := packet.DigestText(identities[0].Certificate.Raw)
 	ok(l.ReportCompromise(ctx, operator, print, ledger.CompromiseNotice{Channel: certificate.ByPhone, ReceivedAt: time.Now().Add(late), From: time.Now().Add(late - time.Hour)}))
 	check(id, packet.Bad)
 	require.NoError(t, l.MarkCompromised(ctx, id, print))
 	report = check(id, packet.Good)
 	require.Len(t, report.Fallen, 1)
-	keys[0] = issue(acts[0].By.Participant, numbers[0])
+	identities[0] = issue(acts[0].By.Participant, numbers[0])
 	require.NoError(t, sign(id, 0, "We agree."))
 	check(id, packet.Good)
 	require.NoError(t, sign(id, 1, "We agree."))

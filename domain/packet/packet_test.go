@@ -18,6 +18,7 @@ import (
 
 	"dalel/blobs"
 	"dalel/domain/certificate"
+	"dalel/domain/content"
 	"dalel/domain/document"
 	"dalel/domain/event"
 	"dalel/domain/packet"
@@ -336,6 +337,7 @@ func TestR_M2_TheOperatorsSealDoesNotMakeASignatureValid(t *testing.T) {
 	}{
 		"the signature of another file": {func(_ *packettest.Ledger, s *document.Signed) {
 			s.Signatures[0].CMS, s.Signatures[1].CMS = s.Signatures[1].CMS, s.Signatures[0].CMS
+			s.Signatures[0].Stored, s.Signatures[1].Stored = s.Signatures[1].Stored, s.Signatures[0].Stored
 		}, testca.Leaf{}, "signature-01", packet.No, packet.Bad},
 		"a verdict for another moment": {func(_ *packettest.Ledger, s *document.Signed) {
 			s.Signatures[0].Verdict.At = s.Signatures[0].Verdict.At.AddDate(0, 0, -3)
@@ -366,7 +368,6 @@ func TestR_M2_TheOperatorsSealDoesNotMakeASignatureValid(t *testing.T) {
 				require.NoError(t, err)
 				// The operator trusts it; the one who checks does not.
 				l.Policy.Roots = append(l.Policy.Roots, authority.Certificate)
-				l.Put(authority.Certificate.Raw)
 			}
 			identity, err := authority.Issue(c.leaf)
 			require.NoError(t, err)
@@ -406,7 +407,7 @@ func TestR_M2_TheOperatorsSealDoesNotMakeAFileBelong(t *testing.T) {
 // Every store and every place for content is a source.
 var (
 	_ packet.Source  = eventstore.Store(nil)
-	_ packet.Content = blobs.Store(nil)
+	_ packet.Content = (*content.Store)(nil)
 )
 
 // largeContent is stored content of zeros, beside a ledger's.
@@ -420,11 +421,11 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-func (c largeContent) Open(ctx context.Context, digest blobs.Digest) (io.ReadCloser, blobs.Info, error) {
-	if digest != c.digest {
-		return c.Content.Open(ctx, digest)
+func (c largeContent) Open(ctx context.Context, ref content.Ref) (io.ReadCloser, error) {
+	if ref.SHA256 != c.digest {
+		return c.Content.Open(ctx, ref)
 	}
-	return io.NopCloser(io.LimitReader(zeros{}, c.size)), blobs.Info{Digest: digest, Size: c.size}, nil
+	return io.NopCloser(io.LimitReader(zeros{}, c.size)), nil
 }
 
 func TestALargeFileIsNeverHeldInMemory(t *testing.T) {

@@ -71,6 +71,9 @@ const readmeText = `== РУССКИЙ ==
     roots.pem - корневые сертификаты удостоверяющего центра.
  D. События. Хеш события берётся от строк data и metadata, а metadata следующего
     события того же потока называет хеш предыдущего (prev).
+ E. Личные данные в событиях зашифрованы (sealed); рядом в openers лежат ключи,
+    каждый только к своей части, и её текст. Команда сверяет одно с другим. Части
+    без ключа прочесть нельзя: их ключ уничтожен.
 
 О времени - прямо: меток доверенного времени (RFC 3161) в этом пакете нет.
 Моменты в -attime записаны часами оператора при получении подписи; третья
@@ -102,6 +105,9 @@ const readmeText = `== РУССКИЙ ==
     CMS (CAdES) файлы. roots.pem - куәландырушы орталықтың түбірлік сертификаттары.
  D. Оқиғалар. Оқиғаның хеші data мен metadata жолдарынан алынады, ал сол ағынның
     келесі оқиғасының metadata жолы алдыңғысының хешін атайды (prev).
+ E. Оқиғалардағы жеке деректер шифрланған (sealed); қасындағы openers ішінде әрқайсысы
+    тек өз бөлігін ашатын кілттер мен сол бөліктің мәтіні бар. Команда біріне-бірін
+    салыстырады. Кілті жоқ бөлікті оқуға болмайды: оның кілті жойылған.
 
 Уақыт туралы ашық айтамыз: бұл пакетте сенімді уақыт белгісі (RFC 3161) жоқ.
 -attime мәндері - қолтаңба келгенде оператордың сағатымен жазылған сәттер; оларды
@@ -133,6 +139,10 @@ the folder into which the packet was unpacked:
  D. The events. An event's hash is made of the strings data and metadata, and
     the metadata of the next event of the same stream names the hash of the one
     before (prev).
+ E. Personal data in the events are encrypted (sealed); openers beside them has
+    the keys, each for its own part alone, and the text of the part. The command
+    holds one against the other. A part without a key can be read by nobody: its
+    key was destroyed.
 
 About time, plainly: there is no trusted time token (RFC 3161) in this packet.
 The moments in -attime were recorded by the operator's clock when the signature
@@ -179,4 +189,7 @@ func (c *composition) commands(b *strings.Builder) {
 	}
 	command(`python3 -c 'import glob,hashlib,json; h=lambda t: hashlib.sha256(t.encode()).hexdigest(); [print(f, "OK" if h(json.dumps({"data":h(e["data"]),"metadata":h(e["metadata"]),"revision":e["revision"],"stream":e["stream"],"type":e["type"]},separators=(",",":"),sort_keys=True))==e["commitment"] else "CHANGED") for f in sorted(glob.glob("events/*.json")) for e in [json.load(open(f,encoding="utf-8"))]]'`)
 	command(`python3 -c 'import glob,json; last={}; [print(f, "OK" if json.loads(e["metadata"]).get("prev")==last.get(e["stream"]) and not last.update({e["stream"]:e["commitment"]}) else "CHANGED") for f in sorted(glob.glob("events/*.json"),key=lambda f:int(f[7:].split("-")[0])) for e in [json.load(open(f,encoding="utf-8"))]]'`)
+
+	b.WriteString("\nE.\n")
+	command(`python3 -c 'import base64,glob,hashlib,hmac,json,subprocess; u=lambda t: base64.urlsafe_b64decode(t+"=="); h=lambda k,m: hmac.new(k,m,hashlib.sha256).digest(); i=b"dalel box v1 keys"; [print(f, s, "OK" if s==o["subject"] and h(h(k,a+i+bytes([2])),s.encode()+bytes(1)+l.encode()+bytes(1)+u(b["text"]))==u(b["tag"]) and subprocess.run(["openssl","enc","-d","-aes-256-ctr","-K",a.hex(),"-iv","0"*32],input=u(b["text"]),capture_output=True).stdout.decode()==o["text"] else "CHANGED") for f in sorted(glob.glob("events/*.json")) for e in [json.load(open(f,encoding="utf-8"))] for d,m in [(json.loads(e["data"]),json.loads(e["metadata"]))] for boxes in [dict([(b["tag"],(b,b["subject"],e["type"])) for b in d.get("sealed",[])]+[(b["tag"],(b,"participant-"+m["actor"],"metadata")) for b in [m.get("sealed")] if b])] for o in e.get("openers",[]) for b,s,l in [boxes[o["tag"]]] for k in [bytes.fromhex(o["opener"])] for a in [h(k,i+bytes([1]))]]'`)
 }

@@ -168,6 +168,35 @@ func impossible(s document.State, e event.Event, first bool) string {
 				return "a party that it names did not sign with that key after that moment"
 			}
 		}
+	case document.FileRefused:
+		if s.Status != document.Draft {
+			return "the document had been sent"
+		}
+	case document.ExemplarIssued, document.PaperCopyIssued:
+		if s.Status == document.Draft || s.Gone() {
+			return "exemplars and copies are issued of a document that was sent and is there"
+		}
+	case document.HoldPlaced, document.DestructionRequested, document.DestructionProposed:
+		if s.Gone() {
+			return "its destruction had been ordered"
+		}
+	case document.HoldLifted:
+		if !s.Held() {
+			return "no hold stood"
+		}
+	case document.DestructionOrdered:
+		switch {
+		case s.Gone():
+			return "its destruction had been ordered"
+		case s.Held():
+			return "a legal hold stood"
+		case e.Basis == document.BasisRetention && (e.RetainedUntil == nil || e.OrderedAt.Before(*e.RetainedUntil)):
+			return "the time for which it must be kept had not ended"
+		}
+	case document.Destroyed:
+		if !s.Gone() {
+			return "its destruction had not been ordered"
+		}
 	default:
 		return "an event of another kind of stream"
 	}

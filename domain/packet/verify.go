@@ -22,6 +22,7 @@ import (
 
 	"dalel/blobs"
 	"dalel/domain/document"
+	"dalel/domain/event"
 	"dalel/domain/packet/container"
 	"dalel/domain/signature"
 	"dalel/eventstore"
@@ -284,7 +285,7 @@ func (v *verification) checkSealed(claim *findings, content []byte) {
 var eventNamePattern = regexp.MustCompile(`^events/([0-9]{4,9})-[A-Za-z0-9]+\.json$`)
 
 // checkEvents reads the events and computes every commitment and link anew.
-func (v *verification) checkEvents(context.Context) error {
+func (v *verification) checkEvents(ctx context.Context) error {
 	claim := v.claim(ClaimEvents)
 	codec, err := newCodec()
 	if err != nil {
@@ -312,7 +313,7 @@ func (v *verification) checkEvents(context.Context) error {
 	broken := map[eventstore.StreamID]bool{}
 	var last eventstore.Position
 	for i, f := range files {
-		r, err := decodeEvent(codec, v.held[f.name])
+		r, err := decodeEvent(ctx, codec, v.held[f.name])
 		if err == nil {
 			var again []byte
 			if again, err = encodeEvent(r); err == nil && !bytes.Equal(again, v.held[f.name]) {
@@ -341,8 +342,38 @@ func (v *verification) checkEvents(context.Context) error {
 		v.history = append(v.history, r)
 	}
 	v.checkStreams(claim, heads)
-	claim.says("%d events in %d streams", len(v.history), len(heads))
+	claim.says("%d events in %d streams%s", len(v.history), len(heads), v.checkWithheld(claim))
 	return nil
+}
+
+// checkWithheld says which sealed data the packet does not open. A document's
+// own may be withheld only where its destruction is recorded; of a
+// participant's, the packet cannot show that the key was destroyed.
+func (v *verification) checkWithheld(claim *findings) (note string) {
+	var s document.State
+	for _, r := range v.history {
+		if r.Stream.Category() == document.Category {
+			s = document.Evolve(s, r.event)
+		}
+	}
+	others := 0
+	for i, r := range v.history {
+		for _, box := range r.withheld {
+			switch {
+			case box.Subject != event.Subject("document", s.ID):
+				others++
+			case !s.Gone():
+				claim.unknown("%s holds sealed data of the document that the packet does not open, though no event says that it was destroyed", eventName(i+1, r.Type))
+			}
+		}
+	}
+	if s.Gone() {
+		note = "; the document was destroyed, as they say: its files and signatures are not here, their hashes are"
+	}
+	if others > 0 {
+		note += fmt.Sprintf("; %d sealed parts of participants' data are not opened, since their keys were destroyed before the export", others)
+	}
+	return note
 }
 
 // checkStreams checks that the packet has the streams that its document calls

@@ -118,5 +118,7 @@ func Events() []event.Definition {
 		{Zero: Registered{}}, {Zero: Activated{}},
 		{Zero: EmployeeAdded{}}, {Zero: EmployeeRightsChanged{}}, {Zero: EmployeeRemoved{}},
 		{Zero: IdentifierClaimed{}},
+		{Zero: HoldPlaced{}}, {Zero: HoldLifted{}},
+		{Zero: ErasureRequested{}}, {Zero: ErasureOrdered{}}, {Zero: Erased{}},
 	}
 }

@@ -4,12 +4,15 @@ import (
 	"maps"
 	"net/mail"
 	"slices"
+	"strings"
+	"time"
 
 	"golang.org/x/text/language"
 
 	"dalel/domain/event"
 	"dalel/domain/identifier"
 	"dalel/domain/wording"
+	"dalel/eventstore"
 	"dalel/internal/fault"
 )
 
@@ -21,6 +24,8 @@ const (
 	MaxProse     = 2000
 	MaxEmail     = 254 // RFC 5321, section 4.5.3.1.3
 	MaxEmployees = 5000
+	// MaxHolds is how many legal holds stand on one participant at most.
+	MaxHolds = 1000
 )
 
 // Status is how far the registration of a participant has come.
@@ -30,6 +35,9 @@ type Status string
 const (
 	Pending Status = "pending" // registered, not yet checked by the operator
 	Active  Status = "active"
+	// Ended is that of a participant whose personal data are destroyed, or
+	// ordered to be (R-B4).
+	Ended Status = "erased"
 )
 
 // Employee is what an employee may do, and as what.
@@ -39,8 +47,29 @@ type Employee struct {
 	Rights []Right
 }
 
+// Hold is a legal hold that stands (R-G4).
+type Hold struct {
+	ID       string
+	Ground   string
+	PlacedAt time.Time
+}
+
+// Erasure is how far the destruction of a participant's personal data has
+// come (R-B4).
+type Erasure struct {
+	RequestedAt time.Time
+	Letter      RequestLetter
+	// OrderedAt and ErasedAt are nil before the order, and before the key is
+	// gone.
+	OrderedAt *time.Time
+	ErasedAt  *time.Time
+}
+
 // State is what a participant's events come to. The zero State is that of one
 // who does not exist.
+//
+// From the order to destroy them on, the state has none of the participant's
+// personal data, whether the key to them still exists or not.
 type State struct {
 	ID         string
 	Kind       Kind
@@ -52,13 +81,25 @@ type State struct {
 	Status     Status
 	// Employees are those of now, by participant id.
 	Employees map[string]Employee
+	// Holds are the legal holds that stand, in the order of placing.
+	Holds []Hold
+	// Erasure is nil until the participant asks for it.
+	Erasure *Erasure
 }
 
 // Exists reports whether the participant was registered.
 func (s State) Exists() bool { return s.Status != "" }
 
-// Active reports whether the participant was activated (R-A3).
+// Active reports whether the participant was activated (R-A3), and is not
+// erased.
 func (s State) Active() bool { return s.Status == Active }
+
+// Erased reports whether the destruction of the participant's personal data
+// is ordered or done.
+func (s State) Erased() bool { return s.Status == Ended }
+
+// Held reports whether a legal hold stands.
+func (s State) Held() bool { return len(s.Holds) > 0 }
 
 // IsPerson reports whether a participant of this kind is a human being with
 // an IIN: whoever may be an employee. A sole trader is one, and has no second
@@ -79,7 +120,7 @@ func (s State) May(person string, right Right) bool { return s.CheckMayAct(perso
 // employees act.
 //
 // Errors: participant.unknown; participant.not-active for any right but
-// reading; employee.unknown for a person who is no employee, and for a legal
+// reading, and for an erased participant for every right; employee.unknown for a person who is no employee, and for a legal
 // entity that acts without one; employee.no-right.
 //
 // It says nothing of the certificate, nor of whether the person itself is
@@ -88,6 +129,8 @@ func (s State) CheckMayAct(person string, right Right) error {
 	switch {
 	case !s.Exists():
 		return unknown()
+	case s.Erased():
+		return fault.New(fault.ParticipantNotActive, "the participant's data are destroyed; it can do nothing any more")
 	case !s.Active() && right != RightRead:
 		return fault.New(fault.ParticipantNotActive, "until the operator has activated it, the participant may only read")
 	case !slices.Contains(Rights(), right):
@@ -162,14 +205,57 @@ type RemoveEmployee struct {
 	Reason string
 }
 
+// PlaceHold puts a legal hold on the participant's data (R-G4). While a hold
+// of that id stands, it may be repeated without harm.
+type PlaceHold struct {
+	// Hold is an id of letters, digits and . _ : - without any meaning.
+	Hold   string
+	By     event.By
+	Ground string
+	Now    time.Time
+}
+
+// LiftHold ends one hold.
+type LiftHold struct {
+	Hold   string
+	By     event.By
+	Reason string
+	Now    time.Time
+}
+
+// RequestErasure is the participant's official request to destroy its personal
+// data (R-B4). The letter is stored already, and taken as given, so that it
+// can be asked whether the request would be taken before the letter is.
+type RequestErasure struct {
+	By     event.By
+	Reason string
+	Letter RequestLetter
+	Now    time.Time
+}
+
+// OrderErasure is the operator's order. It may be repeated without harm.
+type OrderErasure struct {
+	By  event.By
+	Now time.Time
+}
+
+// MarkErased says that the participant's key is gone. It may be repeated
+// without harm.
+type MarkErased struct{ Now time.Time }
+
 func (Register) command()             {}
 func (Activate) command()             {}
 func (AddEmployee) command()          {}
 func (ChangeEmployeeRights) command() {}
 func (RemoveEmployee) command()       {}
+func (PlaceHold) command()            {}
+func (LiftHold) command()             {}
+func (RequestErasure) command()       {}
+func (OrderErasure) command()         {}
+func (MarkErased) command()           {}
 
-// Decide says what follows from a command in a state: events, or a
-// *fault.Error. Who may give the command is decided before: see
+// Decide says what follows from a command in a state: events, none if what it
+// asks for is so already and may be asked twice, or a *fault.Error. Who may give the command is decided before: see
 // [State.CheckMayAct] with [RightManage], and the operator's role.
 func Decide(state State, command Command) ([]event.Event, error) {
 	if c, ok := command.(Register); ok {
@@ -177,6 +263,9 @@ func Decide(state State, command Command) ([]event.Event, error) {
 	}
 	if !state.Exists() {
 		return nil, unknown()
+	}
+	if state.Erased() {
+		return erased(state, command)
 	}
 	switch c := command.(type) {
 	case Activate:
@@ -187,6 +276,16 @@ func Decide(state State, command Command) ([]event.Event, error) {
 		return changeEmployeeRights(state, c)
 	case RemoveEmployee:
 		return removeEmployee(state, c)
+	case PlaceHold:
+		return placeHold(state, c)
+	case LiftHold:
+		return liftHold(state, c)
+	case RequestErasure:
+		return requestErasure(state, c)
+	case OrderErasure:
+		return orderErasure(state, c)
+	case MarkErased:
+		return nil, fault.New(fault.ParticipantState, "nobody has ordered to destroy the participant's data")
 	}
 	return nil, fault.New(fault.Internal, "participants have no command %T", command)
 }
@@ -358,6 +457,83 @@ func removeEmployee(state State, c RemoveEmployee) ([]event.Event, error) {
 	return []event.Event{EmployeeRemoved{Participant: state.ID, Person: c.Person, Reason: c.Reason}}, nil
 }
 
+func placeHold(state State, c PlaceHold) ([]event.Event, error) {
+	if hold(state, c.Hold) >= 0 {
+		return nil, nil
+	}
+	if eventstore.Stream("hold", c.Hold).Check() != nil {
+		return nil, fault.New(fault.RequestInvalid, "the id of a hold has letters, digits and . _ : - only")
+	}
+	if err := checkWords("ground", c.Ground); err != nil {
+		return nil, err
+	}
+	if len(state.Holds) >= MaxHolds {
+		return nil, fault.New(fault.Throttled, "%d holds stand on this participant already", MaxHolds)
+	}
+	return []event.Event{HoldPlaced{Participant: state.ID, Hold: c.Hold, By: c.By, Ground: c.Ground, PlacedAt: c.Now}}, nil
+}
+
+func liftHold(state State, c LiftHold) ([]event.Event, error) {
+	if hold(state, c.Hold) < 0 {
+		return nil, fault.New(fault.HoldUnknown, "no hold of this id stands on the participant")
+	}
+	if err := checkWords("reason", c.Reason); err != nil {
+		return nil, err
+	}
+	return []event.Event{HoldLifted{Participant: state.ID, Hold: c.Hold, By: c.By, Reason: c.Reason, LiftedAt: c.Now}}, nil
+}
+
+func hold(state State, id string) int {
+	return slices.IndexFunc(state.Holds, func(h Hold) bool { return h.ID == id })
+}
+
+func requestErasure(state State, c RequestErasure) ([]event.Event, error) {
+	if state.Erasure != nil {
+		return nil, fault.New(fault.ParticipantState, "the participant has asked already")
+	}
+	if err := checkWords("reason", c.Reason); err != nil {
+		return nil, err
+	}
+	return []event.Event{ErasureRequested{Participant: state.ID, By: c.By, Reason: c.Reason, Letter: c.Letter, RequestedAt: c.Now}}, nil
+}
+
+func orderErasure(state State, c OrderErasure) ([]event.Event, error) {
+	switch {
+	case state.Held():
+		return nil, fault.New(fault.HoldInForce, "%d legal holds stand on the participant", len(state.Holds))
+	case state.Erasure == nil:
+		return nil, fault.New(fault.DestructionState, "the participant has not asked for it")
+	}
+	return []event.Event{ErasureOrdered{Participant: state.ID, By: c.By, OrderedAt: c.Now}}, nil
+}
+
+// erased answers every command to a participant whose data are ordered to be
+// destroyed: nothing changes it any more but the destruction itself.
+func erased(state State, command Command) ([]event.Event, error) {
+	switch c := command.(type) {
+	case OrderErasure:
+		return nil, nil
+	case MarkErased:
+		if state.Erasure != nil && state.Erasure.ErasedAt != nil {
+			return nil, nil
+		}
+		return []event.Event{Erased{Participant: state.ID, ErasedAt: c.Now}}, nil
+	}
+	return nil, fault.New(fault.ParticipantState, "the participant's data are destroyed")
+}
+
+// checkWords refuses what is no reason or ground that a page could show; what
+// names it in the errors.
+func checkWords(what, text string) error {
+	if strings.TrimSpace(text) == "" {
+		return fault.New(fault.ReasonMissing, "give a %s", what)
+	}
+	if err := wording.Prose(text, MaxProse); err != nil {
+		return fault.New(fault.RequestInvalid, "the %s %v", what, err)
+	}
+	return nil
+}
+
 // sortedRights returns a sorted copy, or says why these are no set of rights.
 func sortedRights(rights []Right) ([]Right, error) {
 	if len(rights) == 0 {
@@ -401,11 +577,37 @@ func Evolve(state State, e event.Event) State {
 	case EmployeeRemoved:
 		state.Employees = maps.Clone(state.Employees)
 		delete(state.Employees, e.Person)
+	case HoldPlaced:
+		state.Holds = append(slices.Clone(state.Holds), Hold{e.Hold, e.Ground, e.PlacedAt})
+	case HoldLifted:
+		state.Holds = slices.DeleteFunc(slices.Clone(state.Holds), func(h Hold) bool { return h.ID == e.Hold })
+	case ErasureRequested:
+		state.Erasure = &Erasure{RequestedAt: e.RequestedAt, Letter: e.Letter}
+	case ErasureOrdered:
+		erasure := emptied(&state)
+		erasure.OrderedAt = &e.OrderedAt
+		state.Erasure = &erasure
+	case Erased:
+		erasure := emptied(&state)
+		erasure.ErasedAt = &e.ErasedAt
+		state.Erasure = &erasure
 	default:
 		// IdentifierClaimed has a stream of its own, and the codec stops at
 		// every type that it does not know: nothing else comes here.
 	}
 	return state
+}
+
+// emptied makes the state one without personal data, and returns a copy of how
+// far their destruction has come. No hold stands any more, or it would not
+// have been ordered.
+func emptied(state *State) Erasure {
+	state.Status, state.Identifier, state.Name, state.Email, state.Phone = Ended, "", "", "", ""
+	state.Holds = nil
+	if state.Erasure == nil {
+		return Erasure{}
+	}
+	return *state.Erasure
 }
 
 func with(employees map[string]Employee, person string, employee Employee) map[string]Employee {

@@ -88,6 +88,10 @@ func situations(t require.TestingT) []eventtest.Situation {
 		{Name: "entity, pending", History: []event.Event{entityRegistered(t)}},
 		{Name: "entity, active", History: []event.Event{entityRegistered(t), activated(entity)}},
 		{Name: "entity with the employee", History: []event.Event{entityRegistered(t), activated(entity), hired()}},
+		{Name: "held", History: heldHistory(t)},
+		{Name: "asked to erase", History: askedHistory(t)},
+		{Name: "ordered to erase", History: orderedHistory(t)},
+		{Name: "erased", History: erasedHistory(t)},
 	}
 }
 
@@ -109,6 +113,12 @@ func TestEveryCommandInEveryStateIsAsDocumented(t *testing.T) {
 			{Name: "ChangeEmployeeRights", Command: participant.ChangeEmployeeRights{Person: worker, Rights: []participant.Right{participant.RightRead}}},
 			{Name: "ChangeEmployeeRights to the same", Command: participant.ChangeEmployeeRights{Person: worker, Rights: hired().Rights}},
 			{Name: "RemoveEmployee", Command: participant.RemoveEmployee{Person: worker, Reason: "left"}},
+			{Name: "PlaceHold", Command: placeHold(), MayBeIdle: true},
+			{Name: "PlaceHold, no ground", Command: participant.PlaceHold{Hold: "h2", By: byOperator(), Now: at(1)}},
+			{Name: "LiftHold", Command: participant.LiftHold{Hold: "h1", By: byOperator(), Reason: "settled", Now: at(2)}},
+			{Name: "RequestErasure", Command: requestErasure()},
+			{Name: "OrderErasure", Command: participant.OrderErasure{By: byOperator(), Now: at(4)}, MayBeIdle: true},
+			{Name: "MarkErased", Command: participant.MarkErased{Now: at(5)}, MayBeIdle: true},
 		},
 	}
 	eventtest.Document(t, "doc.go", "Decisions", matrix.Run(t), *update)
@@ -296,7 +306,7 @@ func TestWhateverHappensTheRulesHold(t *testing.T) {
 		draw := rapid.Custom(func(t *rapid.T) participant.Command {
 			who := rapid.SampledFrom(people).Draw(t, "person")
 			rights := rapid.SliceOfN(rapid.SampledFrom(append(participant.Rights(), "dance")), 0, 3).Draw(t, "rights")
-			switch rapid.IntRange(0, 5).Draw(t, "command") {
+			switch rapid.IntRange(0, 10).Draw(t, "command") {
 			case 0:
 				return registerEntity(t)
 			case 1:
@@ -310,25 +320,51 @@ func TestWhateverHappensTheRulesHold(t *testing.T) {
 				}
 			case 4:
 				return participant.ChangeEmployeeRights{Person: who, Rights: rights}
+			case 5:
+				return participant.PlaceHold{Hold: rapid.SampledFrom([]string{"h1", "h2"}).Draw(t, "hold"), By: byOperator(), Ground: "dispute", Now: at(1)}
+			case 6:
+				return participant.LiftHold{Hold: rapid.SampledFrom([]string{"h1", "h2"}).Draw(t, "hold"), By: byOperator(), Reason: "settled", Now: at(1)}
+			case 7:
+				return requestErasure()
+			case 8:
+				return participant.OrderErasure{By: byOperator(), Now: at(4)}
+			case 9:
+				return participant.MarkErased{Now: at(5)}
 			}
 			return participant.RemoveEmployee{Person: who}
 		})
 		var state, replayed participant.State
 		for range rapid.IntRange(0, 40).Draw(t, "length") {
-			events, err := participant.Decide(state, draw.Draw(t, "next"))
-			require.Equal(t, err != nil, len(events) == 0)
+			command := draw.Draw(t, "next")
+			before := state
+			events, err := participant.Decide(state, command)
+			if err != nil || repeatable(command) {
+				require.LessOrEqual(t, len(events), 1)
+				require.True(t, err == nil || len(events) == 0)
+			} else {
+				require.NotEmpty(t, events)
+			}
 			for _, e := range events {
 				state = participant.Evolve(state, e)
 				replayed = participant.Evolve(replayed, eventtest.Recorded(t, codec, e))
 			}
 			require.Equal(t, state, replayed, "the state is that of the recorded events")
+			require.True(t, before.Erased() || !before.Held() || !state.Erased(), "R-G4: nothing on hold is destroyed")
+			require.True(t, !before.Erased() || state.Erased(), "R-B4: there is no way back")
+			if state.Erased() {
+				require.Empty(t, state.Identifier+state.Name+state.Email+state.Phone)
+				require.False(t, state.Active())
+				require.NotNil(t, state.Erasure)
+			}
 			for _, right := range participant.Rights() {
 				for _, who := range people {
 					allowed := state.May(who, right)
 					if !state.Active() && right != participant.RightRead {
 						require.False(t, allowed, "R-A3")
 					}
-					if employee, ok := state.Employees[who]; ok && state.Kind == participant.LegalEntity {
+					if state.Erased() {
+						require.False(t, allowed, "R-B4")
+					} else if employee, ok := state.Employees[who]; ok && state.Kind == participant.LegalEntity {
 						require.Equal(t, slices.Contains(employee.Rights, right), allowed, "R-A4")
 					} else if state.Kind == participant.LegalEntity {
 						require.False(t, allowed, "a legal entity acts through employees alone")

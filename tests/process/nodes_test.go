@@ -42,20 +42,32 @@ func eventStore(t *testing.T) string {
 	return strings.TrimSpace(line)
 }
 
-// cluster starts nodes that share an event store, the content and copies of
-// the settings, and nothing else.
-func cluster(t *testing.T, size int) []*node {
+// cluster starts nodes that share an event store, the content, the keys and
+// copies of the settings, and nothing else: content and keys in buckets if they
+// are given, in a folder and a file otherwise.
+func cluster(t *testing.T, size int, at, environment []string) []*node {
 	t.Helper()
 	store, dir, dalel := eventStore(t), t.TempDir(), program(t)
 	settings := filepath.Join(dir, "settings")
-	out, err := exec.CommandContext(t.Context(), dalel, "init", "--settings", settings).CombinedOutput()
+	keys := []string{"--keys", filepath.Join(dir, "keys.db")}
+	if at == nil {
+		at = append([]string{"--blobs", filepath.Join(dir, "content")}, keys...)
+	} else {
+		keys = at[2:]
+	}
+	command := exec.CommandContext(t.Context(), dalel, append([]string{"init", "--settings", settings}, keys...)...)
+	command.Env = append(os.Environ(), environment...)
+	out, err := command.CombinedOutput()
 	require.NoError(t, err, string(out))
 	var nodes []*node
 	for i := range size {
 		own := filepath.Join(dir, fmt.Sprintf("node%d", i+1))
 		copied := own + "-settings"
 		require.NoError(t, os.CopyFS(copied, os.DirFS(settings)))
-		n := newNode(t, dalel, own, "--settings", copied, "--store", store, "--blobs", filepath.Join(dir, "content"))
+		// As cp -p would have done.
+		require.NoError(t, os.Chmod(filepath.Join(copied, "secrets", "master.key"), 0o600))
+		n := newNode(t, dalel, own, append([]string{"--settings", copied, "--store", store}, at...)...)
+		n.environment = environment
 		if i == 0 {
 			n.operator = strings.TrimSpace(n.run("token", "--role", "operator"))
 		} else {
@@ -79,7 +91,15 @@ func (n *node) read(token, path string, position float64) (int, map[string]any, 
 }
 
 func TestThreeNodesShareOneLedgerAndOneIsKilledInTheMiddle(t *testing.T) {
-	nodes := cluster(t, 3)
+	t.Run("content in a folder", func(t *testing.T) { threeNodes(t, nil, nil) })
+	t.Run("content and keys in buckets", func(t *testing.T) {
+		at, environment := bucket(t)
+		threeNodes(t, at, environment)
+	})
+}
+
+func threeNodes(t *testing.T, at, environment []string) {
+	nodes := cluster(t, 3, at, environment)
 	iin, beta := nodes[0].register("79110945012")
 	alpha := nodes[0].participant("85041230056")
 

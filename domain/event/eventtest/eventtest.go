@@ -8,6 +8,7 @@
 package eventtest
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"go/ast"
@@ -181,9 +182,9 @@ func snapshot(t testing.TB, state any) string {
 // Recorded returns an event as a reader gets it: written by the codec and
 // read again.
 func Recorded(t require.TestingT, codec *event.Codec, e event.Event) event.Event {
-	draft, err := codec.Encode(e, eventstore.Metadata{})
+	draft, err := codec.Encode(context.Background(), e, eventstore.Metadata{})
 	require.NoError(t, err)
-	read, err := codec.DecodeData(draft.Type, draft.Metadata.Schema, draft.Data)
+	read, err := codec.DecodeData(context.Background(), draft.Type, draft.Metadata.Schema, draft.Data)
 	require.NoError(t, err)
 	return read
 }

@@ -6,6 +6,7 @@ package packettest
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 
 	"dalel/blobs"
 	"dalel/domain/certificate"
+	"dalel/domain/content"
 	"dalel/domain/document"
 	"dalel/domain/event"
 	"dalel/domain/packet"
@@ -26,6 +28,7 @@ import (
 	"dalel/eventstore"
 	"dalel/internal/cms"
 	"dalel/internal/fault"
+	"dalel/internal/sealing/sealingtest"
 	"dalel/internal/testca"
 )
 
@@ -54,7 +57,10 @@ type Ledger struct {
 	// operator would.
 	Alter            func(*document.Signed)
 	streams          map[eventstore.StreamID][]eventstore.Recorded
-	contents         map[blobs.Digest][]byte
+	keys             *sealingtest.Keys
+	content          *content.Store
+	stored           memory
+	addresses        map[blobs.Digest]blobs.Digest
 	position         eventstore.Position
 	now              time.Time
 	codec            *event.Codec
@@ -79,9 +85,11 @@ func NewDraft(ctx context.Context) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
+	keys, stored := &sealingtest.Keys{}, memory{contents: map[blobs.Digest][]byte{}}
 	l := &Ledger{
 		Signers: map[string]*testca.Identity{}, streams: map[eventstore.StreamID][]eventstore.Recorded{},
-		contents: map[blobs.Digest][]byte{}, now: start, codec: codec, references: map[eventstore.StreamID]event.Reference{},
+		keys: keys, content: content.New(stored, keys, ""), stored: stored, addresses: map[blobs.Digest]blobs.Digest{},
+		now: start, codec: codec.Sealed(keys, rand.Reader), references: map[eventstore.StreamID]event.Reference{},
 		Files: map[string][]byte{
 			"Договор поставки №7.txt": bytes.Repeat([]byte("Стороны договорились о поставке зерна. / Parties agree.\n"), 40),
 			"Supplement (1).txt":      []byte("A supplement to the contract.\n"),
@@ -106,14 +114,14 @@ func NewDraft(ctx context.Context) (*Ledger, error) {
 	l.append(document.StreamID(Document), document.Created{Document: Document, Sender: Sender, By: by, Details: document.Details{
 		Kind: document.Contract, Title: "=Договор, \"поставка\"", Number: "7", Date: "2026-03-02", Sum: &document.Sum{Minor: "150000000", Currency: "KZT"},
 	}})
-	replaced := l.Put([]byte("first version, replaced before sending"))
+	replaced, replacedAt := l.Put([]byte("first version, replaced before sending"))
 	l.append(document.StreamID(Document), document.FileAttached{Document: Document, Sender: Sender, By: by, File: document.File{
-		Name: "Supplement (1).txt", MediaType: "text/plain", Size: 38, SHA256: replaced.String(),
+		Name: "Supplement (1).txt", MediaType: "text/plain", Size: 38, SHA256: replaced.String(), Stored: replacedAt,
 	}})
 	for _, name := range []string{"Supplement (1).txt", "Договор поставки №7.txt"} {
-		digest := l.Put(l.Files[name])
+		digest, address := l.Put(l.Files[name])
 		attached := document.FileAttached{Document: Document, Sender: Sender, By: by, File: document.File{
-			Name: name, MediaType: "text/plain; charset=utf-8", Size: int64(len(l.Files[name])), SHA256: digest.String(),
+			Name: name, MediaType: "text/plain; charset=utf-8", Size: int64(len(l.Files[name])), SHA256: digest.String(), Stored: address,
 		}}
 		if name[0] == 'S' {
 			attached.Replaces = replaced.String()
@@ -238,16 +246,16 @@ func (l *Ledger) Sign(ctx context.Context, name string) error {
 		ReliedOn: []event.Reference{l.references[certificate.StreamID(l.certificateNames[name])]},
 	}
 	for _, file := range []string{"Supplement (1).txt", "Договор поставки №7.txt"} {
-		content := l.Files[file]
+		clear := l.Files[file]
 		message, err := cms.Sign(ctx, cms.SignOptions{
-			Content: bytes.NewReader(content), Certificates: []*x509.Certificate{l.Issuing.Certificate},
+			Content: bytes.NewReader(clear), Certificates: []*x509.Certificate{l.Issuing.Certificate},
 			Signers: []cms.SignerOptions{{Certificate: identity.Certificate, Key: identity.Key, SigningTime: l.now.Add(-time.Minute)}},
 		})
 		if err != nil {
 			return err
 		}
 		verdict, err := l.Policy.Verify(ctx, signature.Request{CMS: message, At: l.now, Content: func() (io.ReadCloser, error) {
-			return io.NopCloser(bytes.NewReader(content)), nil
+			return io.NopCloser(bytes.NewReader(clear)), nil
 		}})
 		if err != nil {
 			return err
@@ -255,12 +263,18 @@ func (l *Ledger) Sign(ctx context.Context, name string) error {
 		if verdict.Status != signature.Valid && l.Alter == nil {
 			return fmt.Errorf("the signature made here is %s: %+v", verdict.Status, verdict)
 		}
-		for _, c := range []*testca.Identity{identity, l.Issuing, l.Root} {
-			l.Put(c.Certificate.Raw)
+		digest, address := l.Put(message)
+		kept := document.FileSignature{File: blobs.Sum(clear).String(), CMS: digest.String(), Stored: address, Verdict: verdict}
+		named := slices.Concat([]*x509.Certificate{identity.Certificate, l.Issuing.Certificate}, l.Policy.Roots)
+		for _, other := range l.Signers {
+			// What a dishonest operator may name instead.
+			named = append(named, other.Certificate)
 		}
-		signed.Signatures = append(signed.Signatures, document.FileSignature{
-			File: blobs.Sum(content).String(), CMS: l.Put(message).String(), Verdict: verdict,
-		})
+		for _, c := range named {
+			digest, address := l.Put(c.Raw)
+			kept.Evidence = append(kept.Evidence, document.Evidence{Kind: document.EvidenceCertificate, SHA256: digest.String(), Stored: address})
+		}
+		signed.Signatures = append(signed.Signatures, kept)
 	}
 	if l.Alter != nil {
 		l.Alter(&signed)
@@ -281,7 +295,7 @@ func (l *Ledger) append(stream eventstore.StreamID, e event.Event) {
 	if n := len(recorded); n > 0 {
 		head = recorded[n-1].Head()
 	}
-	draft, err := l.codec.Encode(e, eventstore.Metadata{
+	draft, err := l.codec.Encode(context.Background(), e, eventstore.Metadata{
 		Actor: Sender, Role: "participant", IP: "192.0.2.7", Device: "test <&> \"device\"", CommandID: fmt.Sprintf("c-%d", l.position), RecordedAt: l.now,
 	})
 	if err != nil {
@@ -299,18 +313,28 @@ func (l *Ledger) append(stream eventstore.StreamID, e event.Event) {
 	l.now = l.now.Add(37*time.Second + 250*time.Millisecond)
 }
 
-// Put stores content.
-func (l *Ledger) Put(content []byte) blobs.Digest {
-	digest := blobs.Sum(content)
-	l.contents[digest] = slices.Clone(content)
-	return digest
+// Put stores content sealed under the document's key, and returns its hash and
+// its address.
+func (l *Ledger) Put(clear []byte) (blobs.Digest, string) {
+	ref, err := l.content.Put(context.Background(), subject, clear, time.Time{})
+	if err != nil {
+		l.err = errors.Join(l.err, err)
+	}
+	l.addresses[ref.SHA256] = ref.Stored
+	return ref.SHA256, ref.StoredText()
 }
 
-// Forget takes content away; Corrupt changes a byte of it.
-func (l *Ledger) Forget(digest blobs.Digest) { delete(l.contents, digest) }
+// subject is whose key the content is sealed under.
+const subject = "document-" + Document
+
+// Forget takes content away, by the hash of its clear bytes.
+func (l *Ledger) Forget(digest blobs.Digest) { delete(l.stored.contents, l.addresses[digest]) }
 
 // Corrupt changes a byte of stored content, behind the ledger's back.
-func (l *Ledger) Corrupt(digest blobs.Digest) { l.contents[digest][3] ^= 1 }
+func (l *Ledger) Corrupt(digest blobs.Digest) { l.stored.contents[l.addresses[digest]][3] ^= 1 }
+
+// Destroy destroys the key of a subject.
+func (l *Ledger) Destroy(subject string) error { return l.keys.Destroy(context.Background(), subject) }
 
 // End implements packet.Source.
 func (l *Ledger) End(context.Context) (eventstore.Position, error) { return l.position, nil }
@@ -330,8 +354,24 @@ func (l *Ledger) ReadStream(_ context.Context, stream eventstore.StreamID, from 
 }
 
 // Open implements packet.Content.
-func (l *Ledger) Open(_ context.Context, digest blobs.Digest) (io.ReadCloser, blobs.Info, error) {
-	content, ok := l.contents[digest]
+func (l *Ledger) Open(ctx context.Context, ref content.Ref) (io.ReadCloser, error) {
+	return l.content.Open(ctx, ref)
+}
+
+// memory keeps content in memory, without locks.
+type memory struct {
+	blobs.Archive
+	contents map[blobs.Digest][]byte
+}
+
+func (m memory) Put(_ context.Context, from io.Reader, _ int64) (blobs.Info, error) {
+	content, err := io.ReadAll(from)
+	m.contents[blobs.Sum(content)] = content
+	return blobs.Info{Digest: blobs.Sum(content), Size: int64(len(content))}, err
+}
+
+func (m memory) Open(_ context.Context, digest blobs.Digest) (io.ReadCloser, blobs.Info, error) {
+	content, ok := m.contents[digest]
 	if !ok {
 		return nil, blobs.Info{}, fault.New(fault.BlobNotFound, "no content %s", digest)
 	}
@@ -350,7 +390,7 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 func (l *Ledger) Request() packet.Request {
 	return packet.Request{
 		Document: Document, Ledger: "Test ledger", Verifier: packet.Verifier{Name: "dalel verify", Version: "test"},
-		Events: l, Content: l, Sealer: l.Sealer,
+		Events: l, Content: l, Openers: event.OpenersOf(l.keys), Sealer: l.Sealer,
 	}
 }
 

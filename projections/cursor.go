@@ -21,6 +21,7 @@ const (
 	listJournal      list = 'j'
 	listDocuments    list = 'd'
 	listParticipants list = 'p'
+	listDestructions list = 'x'
 )
 
 // next returns the cursor that goes on after a place.

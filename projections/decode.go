@@ -1,12 +1,14 @@
 package projections
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"dalel/domain/event"
 	"dalel/eventstore"
 	"dalel/internal/fault"
+	"dalel/internal/sealing"
 
 	"github.com/go-json-experiment/json"
 )
@@ -28,7 +30,7 @@ type meta struct {
 
 // decode reads an event. Its errors (event.unknown-type, event.invalid,
 // event.chain-broken) name the event by its place alone.
-func decode(codec *event.Codec, recorded eventstore.Recorded) (happening, error) {
+func (m *Models) decode(ctx context.Context, recorded eventstore.Recorded) (happening, error) {
 	fail := func(err error) (happening, error) {
 		return happening{}, fault.Wrap(fault.CodeOf(err), err, "event %s at position %d (%s@%d, type %s)",
 			recorded.ID, recorded.Position, recorded.Stream, recorded.Revision, recorded.Type)
@@ -36,15 +38,44 @@ func decode(codec *event.Codec, recorded eventstore.Recorded) (happening, error)
 	if recorded.ID != eventstore.EventID(recorded.Commitment) {
 		return fail(fault.New(fault.ChainBroken, "its bytes are not those of its id"))
 	}
-	var m meta
-	if err := json.Unmarshal(recorded.Metadata, &m); err != nil {
+	var about meta
+	if err := json.Unmarshal(recorded.Metadata, &about); err != nil {
 		return fail(fault.Wrap(fault.EventInvalid, err, "metadata"))
 	}
-	decoded, err := codec.DecodeData(recorded.Type, m.Schema, recorded.Data)
+	codec := m.blind
+	if shown(recorded.Type) {
+		codec = m.codec
+	}
+	decoded, err := codec.DecodeData(ctx, recorded.Type, about.Schema, recorded.Data)
 	if err != nil {
 		return fail(err)
 	}
-	return happening{Recorded: recorded, event: decoded, meta: m}, nil
+	return happening{Recorded: recorded, event: decoded, meta: about}, nil
+}
+
+// shown reports whether words of an event of this type, that is fields that are
+// sealed, stand in the read models. The boxes of all others stay shut, and so
+// does the one in every event's metadata: opening them is most of the work of
+// reading an event.
+func shown(eventType string) bool {
+	switch eventType {
+	case "DocumentCreated", "DocumentDescribed", "FileAttached", "FileRemoved", "FileRefused", "DocumentRejected", "DocumentRevoked",
+		"RevocationProposed", "RevocationDeclined", "DestructionRequested", "ParticipantRegistered":
+		return true
+	}
+	return false
+}
+
+// shut opens no box: what is in them is read as empty.
+type shut struct{ answer error }
+
+func newShut() shut {
+	return shut{fault.New(fault.KeyDestroyed, "boxes of which nothing is shown are left shut")}
+}
+
+// Opener implements event.Openers.
+func (s shut) Opener(context.Context, string, sealing.Box) (sealing.Opener, error) {
+	return sealing.Opener{}, s.answer
 }
 
 // misplaced is the error of an event that cannot stand where it does: the

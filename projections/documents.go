@@ -22,6 +22,7 @@ type entry struct {
 	status       Status
 	senderNumber string
 	ledgerNumber string
+	gone         bool // its destruction is ordered or done
 	position     eventstore.Position
 	card         card
 
@@ -35,12 +36,22 @@ type card struct {
 	Title       string        `json:"t"`
 	Date        string        `json:"d,omitzero"`
 	Sum         *document.Sum `json:"s,omitzero"`
-	Files       []string      `json:"f,omitempty"`
+	Files       int           `json:"f,omitzero"`
 	CreatedAt   int64         `json:"c"`
 	SentAt      int64         `json:"n,omitzero"`
 	UpdatedAt   int64         `json:"u"`
 	Proposed    bool          `json:"p,omitzero"`
 	Compromised bool          `json:"k,omitzero"`
+	// EndedAt is when the route ended, DeliveredAt the last delivery so far,
+	// RecordedAt the last act in the document's journal: retention begins with
+	// them.
+	EndedAt     int64 `json:"e,omitzero"`
+	DeliveredAt int64 `json:"a,omitzero"`
+	RecordedAt  int64 `json:"y,omitzero"`
+	// Holds are the ids of the legal holds that stand.
+	Holds []string `json:"h,omitempty"`
+	// Destruction is nil while nobody has asked for it.
+	Destruction *destruction `json:"x,omitzero"`
 	// Parties are the sender, once the document is sent, and the recipients
 	// as the route lists them.
 	Parties []party `json:"r,omitempty"`
@@ -57,6 +68,8 @@ type party struct {
 	AcknowledgedAt int64            `json:"k,omitzero"`
 	Outcome        document.Outcome `json:"x,omitzero"`
 	Fallen         bool             `json:"f,omitzero"`
+	// Signed says that it has signed, be it with a key that fell later.
+	Signed bool `json:"s,omitzero"`
 }
 
 // acts reports whether the route waits for this party at all.
@@ -115,6 +128,41 @@ func (e *entry) deadline() int64 {
 	return nearest
 }
 
+// due is the last act on the document if the end of its retention is to be
+// looked for: its route has ended, no hold stands, and its destruction was not
+// proposed since. Else 0.
+func (e *entry) due() int64 {
+	c := &e.card
+	if e.gone || c.EndedAt == 0 || c.RecordedAt == 0 || len(c.Holds) > 0 {
+		return 0
+	}
+	if d := c.Destruction; d != nil && d.Rule != "" && !d.Outdated {
+		return 0
+	}
+	return max(c.EndedAt, c.RecordedAt)
+}
+
+// signatories are those whose evidence the document is; see
+// document.State.Signatories.
+func (e *entry) signatories() []string {
+	var names []string
+	for _, p := range e.card.Parties {
+		if p.Signed || p.Outcome == document.OutcomeApproved {
+			names = append(names, p.Participant)
+		}
+	}
+	return names
+}
+
+// forget takes the words out, as document.Evolve does, and reports whether
+// there were any.
+func (e *entry) forget() bool {
+	c := &e.card
+	had := c.Title != "" || e.senderNumber != "" || c.Sum != nil
+	c.Title, e.senderNumber, c.Sum = "", "", nil
+	return had
+}
+
 func micros(t time.Time) int64 { return t.UnixMicro() }
 
 // documents projects the streams of documents into the tables documents,
@@ -127,6 +175,10 @@ type documents struct {
 	changed []*entry
 	journal []journalEntry
 	times   []happened
+	// gone are those that the batch has taken the words from, and asked what
+	// is to be written of their destruction, by its place.
+	gone  []*entry
+	asked map[eventstore.Position]*entry
 }
 
 // knownDocuments is how many documents are held in memory: about 1 KB each.
@@ -142,14 +194,15 @@ type journalEntry struct {
 
 // happened is an event of a batch with its document's number.
 type happened struct {
-	document eventstore.Position
+	*entry
 	*happening
 }
 
 // forget drops everything that is not in the file.
 func (d *documents) forget() {
 	clear(d.known)
-	d.changed, d.journal, d.times = nil, nil, nil
+	d.changed, d.journal, d.times, d.gone = nil, nil, nil, nil
+	clear(d.asked)
 }
 
 // project folds a batch in memory.
@@ -169,7 +222,7 @@ func (d *documents) project(batch []happening) error {
 		if err := d.evolve(e, h); err != nil {
 			return err
 		}
-		d.times = append(d.times, happened{e.number, h})
+		d.times = append(d.times, happened{e, h})
 	}
 	return nil
 }
@@ -198,8 +251,8 @@ func (d *documents) entry(h *happening) (*entry, error) {
 func (d *documents) load(id string) (*entry, error) {
 	e := &entry{id: id, stored: true}
 	var body []byte
-	found, err := d.file.row("SELECT number, sender, kind, status, sender_number, ledger_number, position, card FROM documents WHERE id = ?",
-		[]any{id}, []any{&e.number, &e.sender, &e.kind, &e.status, &e.senderNumber, &e.ledgerNumber, &e.position, &body})
+	found, err := d.file.row("SELECT number, sender, kind, status, sender_number, ledger_number, gone, position, card FROM documents WHERE id = ?",
+		[]any{id}, []any{&e.number, &e.sender, &e.kind, &e.status, &e.senderNumber, &e.ledgerNumber, &e.gone, &e.position, &body})
 	if err != nil || !found {
 		return nil, err
 	}
@@ -234,11 +287,12 @@ func (d *documents) evolve(e *entry, h *happening) error {
 	case document.Described:
 		describe(ev.Details)
 	case document.FileAttached:
-		if !slices.Contains(c.Files, ev.File.Name) {
-			c.Files = append(c.Files, ev.File.Name)
+		// Names would tell too, but only while they can be read.
+		if ev.Replaces == "" {
+			c.Files++
 		}
 	case document.FileRemoved:
-		c.Files = slices.DeleteFunc(c.Files, func(name string) bool { return name == ev.Name })
+		c.Files--
 	case document.Sent:
 		e.status, c.SentAt = StatusAwaiting, micros(ev.SentAt)
 		sender := party{Participant: e.sender}
@@ -254,39 +308,60 @@ func (d *documents) evolve(e *entry, h *happening) error {
 			c.Parties = append(c.Parties, p)
 		}
 		d.register(e, h, e.sender, Out, c.SentAt)
+		c.record(ev.SentAt)
+		if c.Destruction != nil {
+			// Sending ends a request to destroy the draft.
+			d.ask(c.Destruction.Place, nil)
+			c.Destruction = nil
+		}
 	case document.Delivered:
+		c.record(ev.DeliveredAt)
+		c.DeliveredAt = max(c.DeliveredAt, micros(ev.DeliveredAt))
 		if p := e.party(ev.Recipient); p != nil && p.DeliveredAt == 0 {
 			p.DeliveredAt = micros(ev.DeliveredAt)
 			d.register(e, h, ev.Recipient, In, p.DeliveredAt)
 		}
 	case document.Viewed:
+		c.record(ev.ViewedAt)
 		if p := e.party(ev.Recipient); p != nil && p.ViewedAt == 0 {
 			p.ViewedAt = micros(ev.ViewedAt)
 		}
 	case document.Acknowledged:
+		c.record(ev.AcknowledgedAt)
 		if p := e.party(ev.Recipient); p != nil && p.AcknowledgedAt == 0 {
 			p.AcknowledgedAt = micros(ev.AcknowledgedAt)
 		}
 	case document.Signed:
+		c.record(ev.ReceivedAt)
 		if p := act(ev.Party, document.OutcomeSigned); p != nil {
-			p.Fallen = false
+			p.Fallen, p.Signed = false, true
 		}
 	case document.Approved:
+		c.record(ev.ApprovedAt)
 		act(ev.Party, document.OutcomeApproved)
 	case document.Rejected:
+		c.record(ev.RejectedAt)
 		act(ev.Party, document.OutcomeRejected)
-		e.status = StatusRejected
+		e.status, c.EndedAt = StatusRejected, micros(ev.RejectedAt)
 	case document.Completed:
-		e.status, e.ledgerNumber = StatusSigned, ev.Number
+		c.record(ev.CompletedAt)
+		e.status, e.ledgerNumber, c.EndedAt = StatusSigned, ev.Number, micros(ev.CompletedAt)
 	case document.Revoked:
-		e.status, c.Proposed = StatusRevoked, false
+		c.record(ev.RevokedAt)
+		e.status, c.Proposed, c.EndedAt = StatusRevoked, false, micros(ev.RevokedAt)
 	case document.RevocationProposed:
+		c.record(ev.ProposedAt)
 		c.Proposed = true
+	case document.RevocationConsented:
+		c.record(ev.ConsentedAt)
 	case document.RevocationDeclined:
+		c.record(ev.DeclinedAt)
 		c.Proposed = false
 	case document.Expired:
-		e.status = StatusExpired
+		c.record(ev.ExpiredAt)
+		e.status, c.EndedAt = StatusExpired, micros(ev.ExpiredAt)
 	case document.KeyCompromised:
+		c.record(ev.MarkedAt)
 		c.Compromised = c.Compromised || len(ev.Affected) > 0
 		for _, name := range ev.Affected {
 			p := e.party(name)
@@ -298,7 +373,28 @@ func (d *documents) evolve(e *entry, h *happening) error {
 				p.Outcome = ""
 			}
 		}
-	case document.SignatureRefused, document.RevocationConsented:
+	case document.ExemplarIssued:
+		c.record(ev.IssuedAt)
+	case document.PaperCopyIssued:
+		c.record(ev.IssuedAt)
+	case document.HoldPlaced:
+		c.Holds = append(c.Holds, ev.Hold)
+	case document.HoldLifted:
+		c.Holds = slices.DeleteFunc(c.Holds, func(hold string) bool { return hold == ev.Hold })
+	case document.DestructionRequested:
+		asked := d.destruction(e, h, ev.RequestedAt)
+		asked.Requests = append(asked.Requests, ev.Party)
+	case document.DestructionProposed:
+		asked := d.destruction(e, h, ev.ProposedAt)
+		asked.Rule, asked.Until, asked.Outdated = ev.Rule, micros(ev.RetainedUntil), false
+	case document.DestructionOrdered:
+		asked := d.destruction(e, h, ev.OrderedAt)
+		asked.Basis, asked.OrderedAt = ev.Basis, micros(ev.OrderedAt)
+		d.forgetWords(e)
+	case document.Destroyed:
+		d.destruction(e, h, ev.DestroyedAt).DestroyedAt = micros(ev.DestroyedAt)
+		d.forgetWords(e)
+	case document.SignatureRefused, document.FileRefused:
 		// Seen in the timeline alone.
 	default:
 		return h.misplaced("it has no place in a document's stream")
@@ -314,6 +410,47 @@ func (d *documents) evolve(e *entry, h *happening) error {
 	return nil
 }
 
+// record notes an act in the document's journal. See
+// document.State.LastRecorded for what is one.
+func (c *card) record(at time.Time) {
+	c.RecordedAt = max(c.RecordedAt, micros(at))
+	if c.Destruction != nil {
+		c.Destruction.Outdated = true
+	}
+}
+
+// destruction returns what is known of the document's destruction, to be
+// changed by the event at hand.
+func (d *documents) destruction(e *entry, h *happening, at time.Time) *destruction {
+	if e.card.Destruction == nil {
+		e.card.Destruction = &destruction{Place: h.Position, Since: micros(at)}
+	}
+	d.ask(e.card.Destruction.Place, e)
+	return e.card.Destruction
+}
+
+// ask notes that the row of a destruction is to be written, or taken out if e
+// is nil.
+func (d *documents) ask(place eventstore.Position, e *entry) {
+	if d.asked == nil {
+		d.asked = map[eventstore.Position]*entry{}
+	}
+	d.asked[place] = e
+}
+
+// forgetWords takes the document's words out of all rows, those of the batch
+// at hand among them.
+func (d *documents) forgetWords(e *entry) {
+	if e.gone {
+		return
+	}
+	e.gone = true
+	if e.forget() {
+		d.file.forgotten = true
+	}
+	d.gone = append(d.gone, e)
+}
+
 func (d *documents) register(e *entry, h *happening, participant string, direction Direction, at int64) {
 	d.journal = append(d.journal, journalEntry{h.Position, e.number, participant, direction, at})
 }
@@ -321,7 +458,7 @@ func (d *documents) register(e *entry, h *happening, participant string, directi
 // write puts what project has gathered into the file: each changed document
 // once, however many events it had.
 func (d *documents) write() error {
-	inserts := d.file.inserter("documents", 10)
+	inserts := d.file.inserter("documents", 12)
 	for _, e := range d.changed {
 		body, err := json.Marshal(&e.card)
 		if err != nil {
@@ -329,11 +466,13 @@ func (d *documents) write() error {
 		}
 		deadline := sql.NullInt64{Int64: e.deadline()}
 		deadline.Valid = deadline.Int64 != 0
+		due := sql.NullInt64{Int64: e.due()}
+		due.Valid = due.Int64 != 0
 		if e.stored {
-			err = d.file.exec(`UPDATE documents SET kind = ?, status = ?, sender_number = ?, ledger_number = ?, deadline = ?, position = ?, card = ? WHERE number = ?`,
-				string(e.kind), string(e.status), e.senderNumber, e.ledgerNumber, deadline, int64(e.position), string(body), int64(e.number))
+			err = d.file.exec(`UPDATE documents SET kind = ?, status = ?, sender_number = ?, ledger_number = ?, deadline = ?, due = ?, gone = ?, position = ?, card = ? WHERE number = ?`,
+				string(e.kind), string(e.status), e.senderNumber, e.ledgerNumber, deadline, due, e.gone, int64(e.position), string(body), int64(e.number))
 		} else {
-			err = inserts.add(int64(e.number), e.id, e.sender, string(e.kind), string(e.status), e.senderNumber, e.ledgerNumber, deadline, int64(e.position), string(body))
+			err = inserts.add(int64(e.number), e.id, e.sender, string(e.kind), string(e.status), e.senderNumber, e.ledgerNumber, deadline, due, e.gone, int64(e.position), string(body))
 		}
 		if err != nil {
 			return err
@@ -355,6 +494,17 @@ func (d *documents) write() error {
 	if err := d.writeTimes(); err != nil {
 		return err
 	}
-	d.changed, d.journal, d.times = d.changed[:0], d.journal[:0], d.times[:0]
+	for _, e := range d.gone {
+		if err := d.forgetTimes(e); err != nil {
+			return err
+		}
+	}
+	for place, e := range d.asked {
+		if err := writeDestruction(d.file, place, e); err != nil {
+			return err
+		}
+	}
+	d.changed, d.journal, d.times, d.gone = d.changed[:0], d.journal[:0], d.times[:0], d.gone[:0]
+	clear(d.asked)
 	return nil
 }

@@ -22,7 +22,7 @@ const ApplicationID = 0x446c524d
 // SchemaVersion is the version of the tables and of what is written in them.
 // A file of another version is thrown away and made anew from the events, so
 // a change of either needs nothing but a new number here.
-const SchemaVersion = 1
+const SchemaVersion = 2
 
 // The tables. A document's number is the position of its first event: it is
 // the same in every rebuild, and documents that are made together lie
@@ -36,8 +36,12 @@ var tables = []string{
 	origin   TEXT NOT NULL
 ) STRICT`,
 	`INSERT INTO checkpoint VALUES (1, 0, '')`,
+	upkeepTable,
+	`INSERT INTO upkeep VALUES (1, 0, 0)`,
 
-	// What is searched for has columns, the rest is in card (JSON).
+	// What is searched for has columns, the rest is in card (JSON). due is the
+	// last act on a document whose destruction may have to be proposed, gone
+	// says that its destruction is ordered or done.
 	`CREATE TABLE documents (
 	number        INTEGER PRIMARY KEY,
 	id            TEXT NOT NULL UNIQUE,
@@ -47,11 +51,26 @@ var tables = []string{
 	sender_number TEXT NOT NULL,
 	ledger_number TEXT NOT NULL,
 	deadline      INTEGER,
+	due           INTEGER,
+	gone          INTEGER NOT NULL,
 	position      INTEGER NOT NULL,
 	card          TEXT NOT NULL
 ) STRICT`,
 	`CREATE INDEX documents_sender ON documents (sender)`,
 	`CREATE INDEX documents_deadline ON documents (deadline) WHERE deadline IS NOT NULL`,
+
+	`CREATE INDEX documents_due ON documents (due) WHERE due IS NOT NULL`,
+
+	// What the operator is asked to destroy, or has ordered to be: a document
+	// or a participant, by number. place is the position of the event that
+	// asked first.
+	`CREATE TABLE destructions (
+	place   INTEGER PRIMARY KEY,
+	subject TEXT NOT NULL,
+	number  INTEGER NOT NULL,
+	state   TEXT NOT NULL
+) STRICT`,
+	`CREATE INDEX destructions_state ON destructions (state)`,
 
 	// One row for each (participant, document, direction), made when the
 	// document is sent or delivered and never changed. The incoming ones are
@@ -84,7 +103,8 @@ var tables = []string{
 	id     TEXT NOT NULL UNIQUE,
 	kind   TEXT NOT NULL,
 	name   TEXT NOT NULL,
-	status TEXT NOT NULL
+	status TEXT NOT NULL,
+	keep   TEXT NOT NULL
 ) STRICT`,
 	`CREATE TABLE employees (
 	participant TEXT NOT NULL,
@@ -98,10 +118,14 @@ var tables = []string{
 // for the disk: live, a power cut may cost the last transactions, with their
 // checkpoint, and never leaves half of one. A rebuild writes a file that
 // nobody reads yet, without a journal; it is synced before it is put in place.
+//
+// What is overwritten or deleted must not stay in the file: SQLite writes zeros
+// over it (secure_delete), and sorts in memory rather than in files of its own.
+// See scrub for the rest.
 var (
-	livePragmas = []string{"page_size(8192)", "journal_mode(wal)", "synchronous(normal)", "busy_timeout(5000)", "cache_size(-32768)"}
-	bulkPragmas = []string{"page_size(8192)", "journal_mode(off)", "synchronous(off)", "locking_mode(exclusive)", "cache_size(-16384)"}
-	readPragmas = []string{"query_only(1)", "busy_timeout(5000)"}
+	livePragmas = []string{"page_size(8192)", "journal_mode(wal)", "synchronous(normal)", "busy_timeout(5000)", "cache_size(-32768)", "secure_delete(1)", "temp_store(memory)"}
+	bulkPragmas = []string{"page_size(8192)", "journal_mode(off)", "synchronous(off)", "locking_mode(exclusive)", "cache_size(-16384)", "secure_delete(1)", "temp_store(memory)"}
+	readPragmas = []string{"query_only(1)", "busy_timeout(5000)", "temp_store(memory)"}
 )
 
 // readConnections is how many queries run at once; the next ones wait.
@@ -116,6 +140,9 @@ type file struct {
 	statements map[string]*sql.Stmt
 	position   eventstore.Position
 	origin     string
+	upkeep     upkeep
+	// forgotten says that the transaction at hand takes words out of the file.
+	forgotten bool
 }
 
 func dataSource(path string, pragmas []string) string {
@@ -172,7 +199,7 @@ func openFile(ctx context.Context, path string, pragmas []string) (_ *file, err 
 	if err := row.Scan(&f.position, &f.origin); err != nil {
 		return nil, writeFailure(err)
 	}
-	return f, nil
+	return f, f.upkeep.read(ctx, f.conn)
 }
 
 func (f *file) create() error {
@@ -242,6 +269,7 @@ func (f *file) row(query string, args, into []any) (found bool, err error) {
 // A checkpoint that is not where it was left stops it: somebody else writes
 // this file.
 func (f *file) transaction(to eventstore.Position, origin string, work func() error) (err error) {
+	f.forgotten = false
 	if err := f.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
@@ -263,10 +291,17 @@ func (f *file) transaction(to eventstore.Position, origin string, work func() er
 	if moved != 1 {
 		return fault.New(fault.ProjectionStopped, "somebody else has moved the checkpoint from %d", f.position)
 	}
+	wanted := f.upkeep.wanted
+	if f.forgotten {
+		wanted++
+		if err := f.exec("UPDATE upkeep SET wanted = ?", wanted); err != nil {
+			return err
+		}
+	}
 	if err := f.exec("COMMIT"); err != nil {
 		return err
 	}
-	f.position, f.origin = to, origin
+	f.position, f.origin, f.upkeep.wanted = to, origin, wanted
 	return nil
 }
 

@@ -57,6 +57,10 @@ func (m *Models) Run(ctx context.Context) (err error) {
 		err = m.stopped(err)
 		m.enter(PhaseStopped, err)
 	}()
+	tending, rest := context.WithCancel(ctx)
+	tended := make(chan struct{})
+	go func() { defer close(tended); m.tend(tending) }()
+	defer func() { rest(); <-tended }()
 	m.enter(PhaseCatchingUp, nil)
 	for failures := 1; ; failures++ {
 		before := m.writer.file.position
@@ -156,12 +160,15 @@ func (m *Models) take(msg *message.Message) (err error) {
 	if recorded.Position <= m.writer.file.position {
 		return nil
 	}
-	h, err := decode(m.codec, recorded)
+	h, err := m.decode(msg.Context(), recorded)
 	if err != nil {
 		return err
 	}
 	batch := []happening{h}
-	if err := m.writer.apply(batch); err != nil {
+	m.writing.Lock()
+	err = m.writer.apply(batch)
+	m.writing.Unlock()
+	if err != nil {
 		return err
 	}
 	m.applied(batch)
@@ -200,6 +207,10 @@ func (m *Models) Rebuild(ctx context.Context, progress func(done, end eventstore
 		return err
 	}
 	if err := m.replay(ctx, newProjector(f), m.options.BatchEvents, progress, nil); err != nil {
+		return errors.Join(err, f.close(), remove(m.newPath()))
+	}
+	// Words that were written before the order to destroy them was read.
+	if err := f.scrubAll(0); err != nil {
 		return errors.Join(err, f.close(), remove(m.newPath()))
 	}
 	if err := f.close(); err != nil {
@@ -307,7 +318,7 @@ func (m *Models) replay(ctx context.Context, p *projector, batchEvents int, prog
 			for c := range work {
 				c.decoded = make([]happening, 0, len(c.raw))
 				for _, recorded := range c.raw {
-					h, err := decode(m.codec, recorded)
+					h, err := m.decode(ctx, recorded)
 					if err != nil {
 						c.err = err
 						break
@@ -327,7 +338,10 @@ func (m *Models) replay(ctx context.Context, p *projector, batchEvents int, prog
 			if len(batch) == 0 {
 				return nil
 			}
-			if err := applyAll(p, batch); err != nil {
+			m.writing.Lock()
+			err := applyAll(p, batch)
+			m.writing.Unlock()
+			if err != nil {
 				return err
 			}
 			if applied != nil {

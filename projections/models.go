@@ -22,7 +22,11 @@
 // again with growing pauses for as long as it takes.
 //
 // The file holds names and titles and is readable by its owner alone. Nothing
-// of them is logged.
+// of them is logged. When the destruction of a document or of a participant's
+// data is ordered, its words are taken out of the rows in the same transaction,
+// and soon after out of the file's bytes (R-B4): out of the gaps between rows,
+// and out of the write-ahead log as soon as no reader needs that. A file made
+// anew has none of them either, whether the keys still exist or not.
 package projections
 
 import (
@@ -97,6 +101,7 @@ type ModelsStatus struct {
 type Models struct {
 	path    string
 	codec   *event.Codec
+	blind   *event.Codec // opens nothing, for events of which no words are shown
 	store   eventstore.Store
 	options Options
 	log     *slog.Logger
@@ -105,6 +110,9 @@ type Models struct {
 	// following is held by Run and Rebuild, one at a time, and guards writer.
 	following sync.Mutex
 	writer    *projector
+	// writing is held while the writer's file is written, by what follows and
+	// by what takes destroyed words out of its bytes.
+	writing sync.Mutex
 
 	// reading is held while a query runs, and for writing while the file
 	// underneath is exchanged.
@@ -140,7 +148,7 @@ func Open(ctx context.Context, path string, codec *event.Codec, store eventstore
 	if options.BatchEvents <= 0 {
 		options.BatchEvents = DefaultBatchEvents
 	}
-	m := &Models{path: path, codec: codec, store: store, options: options, log: options.Logger}
+	m := &Models{path: path, codec: codec, blind: codec.Opening(newShut()), store: store, options: options, log: options.Logger}
 	defer func() {
 		if err != nil {
 			m.release()
@@ -237,7 +245,8 @@ func (m *Models) release() error {
 		failures = append(failures, m.reads.Close())
 	}
 	if m.writer != nil {
-		failures = append(failures, m.writer.file.close())
+		// Nobody reads any more.
+		failures = append(failures, m.writer.file.scrubAll(scrubLimit), m.writer.file.close())
 	}
 	if m.lock != nil {
 		failures = append(failures, m.lock.Close())

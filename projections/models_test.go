@@ -19,10 +19,12 @@ import (
 	"dalel/domain/participant"
 	"dalel/eventstore"
 	"dalel/internal/fault"
+	"dalel/internal/sealing/sealingtest"
 	"dalel/projections"
 	"dalel/projections/history"
 
 	"dalel/tests/stores"
+
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
@@ -102,7 +104,11 @@ func follow(models *projections.Models) (stop func() error) {
 }
 
 func open(t require.TestingT, path string, store eventstore.Store, options projections.Options) *projections.Models {
-	models, err := projections.Open(context.Background(), path, history.Codec(), store, options)
+	return openWith(t, history.Codec(), path, store, options)
+}
+
+func openWith(t require.TestingT, codec *event.Codec, path string, store eventstore.Store, options projections.Options) *projections.Models {
+	models, err := projections.Open(context.Background(), path, codec, store, options)
 	require.NoError(t, err)
 	return models
 }
@@ -134,11 +140,14 @@ func TestR_G1_RebuiltReadModelsEqualFollowedOnesRowByRow(t *testing.T) {
 		defer os.RemoveAll(folder)
 		store := &history.Memory{}
 		past := history.New(func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "choice") }, 4, rapid.IntRange(1, 6).Draw(t, "width"))
+		if rapid.Bool().Draw(t, "sealed") {
+			past.Seal(&sealingtest.Keys{}, zeros{})
+		}
 		path := filepath.Join(folder, "models.db")
 		options := func() projections.Options {
 			return projections.Options{Logger: quiet, BatchEvents: rapid.SampledFrom([]int{1, 3, 20_000}).Draw(t, "batch")}
 		}
-		models := open(t, path, store, options())
+		models := openWith(t, past.Codec(), path, store, options())
 		stop := follow(models)
 		var end eventstore.Position
 		for range rapid.IntRange(1, 80).Draw(t, "steps") {
@@ -146,7 +155,7 @@ func TestR_G1_RebuiltReadModelsEqualFollowedOnesRowByRow(t *testing.T) {
 			case 0: // a restart wherever it may be just now
 				require.NoError(t, stop())
 				require.NoError(t, models.Close())
-				models = open(t, path, store, options())
+				models = openWith(t, past.Codec(), path, store, options())
 				stop = follow(models)
 			case 1: // a pause in which events pile up
 				require.NoError(t, stop())
@@ -164,27 +173,27 @@ func TestR_G1_RebuiltReadModelsEqualFollowedOnesRowByRow(t *testing.T) {
 			end = appended(t, store, past.Next())
 		}
 		waitFor(t, models, end)
-		oracle(t, store, models)
+		oracle(t, past.Codec(), store, models)
 		require.NoError(t, stop())
 		followed := dump(t, path)
 		require.NoError(t, models.Rebuild(context.Background(), nil))
 		requireSame(t, followed, dump(t, path))
-		oracle(t, store, models)
+		oracle(t, past.Codec(), store, models)
 		require.NoError(t, models.Close())
+		requireForgotten(t, path, past.Forgotten())
 	})
 }
 
 // oracle folds the events with the aggregates' own evolve and holds what the
 // queries say against it.
-func oracle(t require.TestingT, store eventstore.Store, models *projections.Models) {
+func oracle(t require.TestingT, codec *event.Codec, store eventstore.Store, models *projections.Models) {
 	ctx := context.Background()
-	codec := history.Codec()
 	states := map[string]document.State{}
 	lengths := map[string]int{}
 	var participants, created []string
 	for recorded, err := range store.ReadAll(ctx, 0, 0) {
 		require.NoError(t, err)
-		decoded, err := codec.Decode(recorded.Event)
+		decoded, err := codec.Decode(context.Background(), recorded.Event)
 		require.NoError(t, err)
 		id := recorded.Stream.ID()
 		switch recorded.Stream.Category() {
@@ -213,11 +222,16 @@ func oracle(t require.TestingT, store eventstore.Store, models *projections.Mode
 		require.Equal(t, state.Compromised(), row.Compromised)
 		require.Equal(t, state.Proposal != nil, row.RevocationPending)
 		require.Equal(t, len(state.Files), row.Files)
+		require.Equal(t, state.Gone(), row.Destroyed)
+		require.Equal(t, state.DestroyedAt != nil, row.DestroyedAt != nil)
+		require.Equal(t, state.Held(), row.Held)
 		timeline, err := models.Timeline(ctx, row.Document, 0, 0)
 		require.NoError(t, err)
 		require.Len(t, timeline, lengths[row.Document])
 		for revision, event := range timeline {
 			require.EqualValues(t, revision, event.Revision)
+			require.Equal(t, state.Gone(), event.Destroyed)
+			require.False(t, state.Gone() && strings.Contains(string(event.Facts), history.Secret))
 		}
 	}
 	entries := 0
@@ -295,13 +309,13 @@ func filled(t *testing.T, steps int, options projections.Options) (*projections.
 
 func TestR_D4_ReadModelsOfAnEmbeddedStoreAgreeWithTheAggregates(t *testing.T) {
 	models, store, past := filled(t, 600, projections.Options{})
-	oracle(t, store, models)
+	oracle(t, past.Codec(), store, models)
 	var end eventstore.Position
 	for range 100 {
 		end = appended(t, store, past.Next())
 	}
 	waitFor(t, models, end)
-	oracle(t, store, models)
+	oracle(t, past.Codec(), store, models)
 }
 
 func TestAnEventOfUnknownTypeStopsTheReadModelsAndIsNeitherSkippedNorRetried(t *testing.T) {
@@ -387,7 +401,7 @@ func TestNothingPersonalIsLogged(t *testing.T) {
 	waitFor(t, models, end)
 	// A document's first event in the middle of nowhere, unreadable and full of names.
 	codec := history.Codec()
-	draft, err := codec.Encode(document.Rejected{Document: "x", Party: history.Secret, Reason: history.Secret}, eventstore.Metadata{Actor: history.Secret, RecordedAt: time.Now()})
+	draft, err := codec.Encode(t.Context(), document.Rejected{Document: "x", Party: history.Secret, Reason: history.Secret}, eventstore.Metadata{Actor: history.Secret, RecordedAt: time.Now()})
 	require.NoError(t, err)
 	draft.Data = bytes.Replace(draft.Data, []byte(`"by":{`), []byte(`"by":{"`+history.Secret+`":1,`), 1)
 	events, err := eventstore.Chain("document-x", eventstore.Head{}, draft)

@@ -19,13 +19,13 @@ import (
 )
 
 // documentColumns are those of table documents as d, in scanEntry's order.
-const documentColumns = "d.number, d.id, d.sender, d.kind, d.status, d.sender_number, d.ledger_number, d.position, d.card"
+const documentColumns = "d.number, d.id, d.sender, d.kind, d.status, d.sender_number, d.ledger_number, d.gone, d.position, d.card"
 
 // scanEntry reads documentColumns and what stands before them.
 func scanEntry(rows *sql.Rows, before ...any) (*entry, error) {
 	e := &entry{stored: true}
 	var body []byte
-	into := append(before, &e.number, &e.id, &e.sender, &e.kind, &e.status, &e.senderNumber, &e.ledgerNumber, &e.position, &body)
+	into := append(before, &e.number, &e.id, &e.sender, &e.kind, &e.status, &e.senderNumber, &e.ledgerNumber, &e.gone, &e.position, &body)
 	if err := rows.Scan(into...); err != nil {
 		return nil, err
 	}
@@ -82,12 +82,21 @@ func (e *entry) counterparties(but string) []Counterparty {
 	return others
 }
 
+// destroyedAt is when the document's key was gone, nil while it is not.
+func (e *entry) destroyedAt() *time.Time {
+	if e.card.Destruction == nil {
+		return nil
+	}
+	return moment(e.card.Destruction.DestroyedAt)
+}
+
 func (e *entry) row() DocumentRow {
 	return DocumentRow{
 		Document: e.id, Sender: e.sender, Kind: e.kind, Title: e.card.Title,
 		SenderNumber: e.senderNumber, Date: e.card.Date, Sum: e.card.Sum, Number: e.ledgerNumber,
 		Status: e.status, Compromised: e.card.Compromised, RevocationPending: e.card.Proposed,
-		Files: len(e.card.Files), Recipients: e.counterparties(e.sender),
+		Destroyed: e.gone, DestroyedAt: e.destroyedAt(), Held: len(e.card.Holds) > 0,
+		Files: e.card.Files, Recipients: e.counterparties(e.sender),
 		Deadline: moment(e.deadline()), CreatedAt: *moment(e.card.CreatedAt), SentAt: moment(e.card.SentAt),
 		UpdatedAt: *moment(e.card.UpdatedAt), Position: e.position,
 	}
@@ -99,6 +108,7 @@ func (e *entry) box(participant string, direction Direction) BoxRow {
 		Counterparties: e.counterparties(participant), Kind: e.kind, Title: e.card.Title,
 		SenderNumber: e.senderNumber, Date: e.card.Date, Sum: e.card.Sum, Number: e.ledgerNumber,
 		Status: e.status, Turn: e.turn(participant), RevocationPending: e.card.Proposed, Compromised: e.card.Compromised,
+		Destroyed: e.gone, DestroyedAt: e.destroyedAt(),
 		CreatedAt: *moment(e.card.CreatedAt), SentAt: moment(e.card.SentAt), UpdatedAt: *moment(e.card.UpdatedAt), Position: e.position,
 	}
 	p := e.party(participant)
@@ -265,7 +275,7 @@ func scanJournal(rows *sql.Rows) (JournalRow, error) {
 	}
 	row.RegisteredAt = time.UnixMicro(at).UTC()
 	row.Document, row.Kind, row.Title, row.SenderNumber, row.Number = e.id, e.kind, e.card.Title, e.senderNumber, e.ledgerNumber
-	row.Status, row.Compromised = e.status, e.card.Compromised
+	row.Status, row.Compromised, row.Destroyed = e.status, e.card.Compromised, e.gone
 	if p := e.party(row.Participant); p != nil {
 		row.State = p.state()
 	}
@@ -309,7 +319,7 @@ func (m *Models) Timeline(ctx context.Context, document string, after eventstore
 		row := TimelineRow{Document: document}
 		var id, facts []byte
 		var at int64
-		err := rows.Scan(&row.Position, &row.Revision, &id, &row.Type, &at, &row.Actor, &row.OnBehalfOf, &row.Party, &facts)
+		err := rows.Scan(&row.Position, &row.Revision, &id, &row.Type, &at, &row.Actor, &row.OnBehalfOf, &row.Party, &facts, &row.Destroyed)
 		if err != nil {
 			return TimelineRow{}, err
 		}
@@ -319,8 +329,9 @@ func (m *Models) Timeline(ctx context.Context, document string, after eventstore
 		}
 		row.Event, row.RecordedAt, row.Facts = parsed.String(), time.UnixMicro(at).UTC(), json.RawMessage(facts)
 		return row, nil
-	}, `SELECT position, revision, event, type, recorded_at, actor, on_behalf_of, party, facts FROM timeline
-		WHERE document = (SELECT number FROM documents WHERE id = ?) AND position > ? ORDER BY position LIMIT ?`, document, int64(after), limit)
+	}, `SELECT t.position, t.revision, t.event, t.type, t.recorded_at, t.actor, t.on_behalf_of, t.party, t.facts, d.gone
+		FROM documents d CROSS JOIN timeline t ON t.document = d.number
+		WHERE d.id = ? AND t.position > ? ORDER BY t.position LIMIT ?`, document, int64(after), limit)
 }
 
 // MaxTimeline bounds [Models.Timeline].
@@ -343,7 +354,7 @@ func (m *Models) Names(ctx context.Context, ids ...string) (map[string]Participa
 	for i, id := range ids {
 		args[i] = id
 	}
-	rows, err := readRows(ctx, m, scanParticipant, "SELECT number, id, kind, name, status FROM participants WHERE id IN (?"+strings.Repeat(", ?", len(ids)-1)+")", args...)
+	rows, err := readRows(ctx, m, scanParticipant, "SELECT "+participantColumns+" FROM participants WHERE id IN (?"+strings.Repeat(", ?", len(ids)-1)+")", args...)
 	for _, row := range rows {
 		found[row.ID] = row.Participant
 	}
@@ -356,7 +367,7 @@ func (m *Models) Participants(ctx context.Context, page Page) (Result[Participan
 	if err != nil {
 		return Result[Participant]{}, err
 	}
-	rows, err := readRows(ctx, m, scanParticipant, "SELECT number, id, kind, name, status FROM participants WHERE number < ? ORDER BY number DESC LIMIT ?", below, limit+1)
+	rows, err := readRows(ctx, m, scanParticipant, "SELECT "+participantColumns+" FROM participants WHERE number < ? ORDER BY number DESC LIMIT ?", below, limit+1)
 	if err != nil {
 		return Result[Participant]{}, err
 	}
@@ -369,9 +380,22 @@ type placedParticipant struct {
 	place eventstore.Position
 }
 
+const participantColumns = "number, id, kind, name, status, keep"
+
 func scanParticipant(rows *sql.Rows) (p placedParticipant, err error) {
-	err = rows.Scan(&p.place, &p.ID, &p.Kind, &p.Name, &p.Status)
-	return p, err
+	var body []byte
+	if err := rows.Scan(&p.place, &p.ID, &p.Kind, &p.Name, &p.Status, &body); err != nil {
+		return p, err
+	}
+	var k keeping
+	if err := jsonv2.Unmarshal(body, &k); err != nil {
+		return p, fmt.Errorf("keeping of participant %s: %w", p.ID, err)
+	}
+	p.Held = len(k.Holds) > 0
+	if k.Erasure != nil {
+		p.ErasedAt = moment(k.Erasure.DestroyedAt)
+	}
+	return p, nil
 }
 
 // Employees returns who may act for a participant. Errors: unavailable.

@@ -84,6 +84,12 @@ type DocumentRow struct {
 	// RevocationPending says that a party has proposed to revoke the completed
 	// document and the others have yet to answer (R-D6).
 	RevocationPending bool `json:"revocationPending"`
+	// Destroyed says that its destruction is ordered or done: its words are
+	// gone, and nobody is shown its content. DestroyedAt is when its key was.
+	Destroyed   bool       `json:"destroyed"`
+	DestroyedAt *time.Time `json:"destroyedAt,omitempty"`
+	// Held says that a legal hold stands (R-G4).
+	Held bool `json:"held"`
 	// Files is how many files it has.
 	Files int `json:"files"`
 	// Recipients are the parties of the route in its order.
@@ -128,6 +134,10 @@ type BoxRow struct {
 	RevocationPending bool `json:"revocationPending"`
 	// Compromised says that a signature on it fell with its key (R-C8).
 	Compromised bool `json:"compromised"`
+	// Destroyed says that its destruction is ordered or done: its words are
+	// gone, and nobody is shown its content. DestroyedAt is when its key was.
+	Destroyed   bool       `json:"destroyed"`
+	DestroyedAt *time.Time `json:"destroyedAt,omitempty"`
 	// Deadline is this party's own in an inbox, and in an outbox the nearest
 	// one that somebody has yet to meet.
 	Deadline  *time.Time `json:"deadline,omitempty"`
@@ -165,6 +175,8 @@ type JournalRow struct {
 	// State is how far this participant has come.
 	State       State `json:"state,omitempty"`
 	Compromised bool  `json:"compromised"`
+	// Destroyed says that the document's words and content are gone.
+	Destroyed bool `json:"destroyed"`
 }
 
 // TimelineRow is one event of a document's stream, for people.
@@ -186,6 +198,8 @@ type TimelineRow struct {
 	// Facts is a JSON object of what else is worth showing; its members are
 	// those of [Facts].
 	Facts json.RawMessage `json:"facts"`
+	// Destroyed says that the document's words are gone, from all its rows.
+	Destroyed bool `json:"destroyed"`
 }
 
 // Facts are what a timeline shows of an event besides its type, its time and
@@ -194,8 +208,8 @@ type Facts struct {
 	Kind         document.Kind `json:"kind,omitzero"`
 	Title        string        `json:"title,omitzero"`
 	SenderNumber string        `json:"senderNumber,omitzero"`
-	// File, MediaType, Size (bytes) and SHA256 describe the file attached or
-	// removed.
+	// File, MediaType, Size (bytes) and SHA256 describe the file attached,
+	// removed or refused, the copy for paper, or the letter of a request.
 	File      string `json:"file,omitzero"`
 	MediaType string `json:"mediaType,omitzero"`
 	Size      int64  `json:"size,omitzero"`
@@ -214,14 +228,14 @@ type Facts struct {
 	TrustedTime bool            `json:"trustedTime,omitzero"`
 	Seal        bool            `json:"seal,omitzero"`
 	Signatures  int             `json:"signatures,omitzero"`
-	// Code is the error that a refused signer was given.
+	// Code is the error that who was refused was given.
 	Code   string `json:"code,omitzero"`
 	Reason string `json:"reason,omitzero"`
 	Number string `json:"number,omitzero"`
 	// AfterCompletion says that a revocation had everybody's consent.
 	AfterCompletion bool `json:"afterCompletion,omitzero"`
-	// Parties are those who missed a deadline, or whose signatures fell with
-	// a key; Standing those whose signatures with it stand.
+	// Parties are those who missed a deadline, whose signatures fell with a
+	// key, or who asked for what was ordered; Standing those whose signatures with it stand.
 	Parties  []string   `json:"parties,omitempty"`
 	Standing []string   `json:"standing,omitempty"`
 	Deadline *time.Time `json:"deadline,omitzero"`
@@ -230,6 +244,16 @@ type Facts struct {
 	CompromisedFrom *time.Time `json:"compromisedFrom,omitzero"`
 	// Person is the employee who acted for the party, if any.
 	Person string `json:"person,omitzero"`
+	// Exemplar and Copy number what was issued (R-D10), from 1.
+	Exemplar int `json:"exemplar,omitzero"`
+	Copy     int `json:"copy,omitzero"`
+	// Hold is the id of a legal hold.
+	Hold string `json:"hold,omitzero"`
+	// Basis is that of an order to destroy; Rule and RetainedUntil say which
+	// retention had ended.
+	Basis         document.Basis `json:"basis,omitzero"`
+	Rule          string         `json:"rule,omitzero"`
+	RetainedUntil *time.Time     `json:"retainedUntil,omitzero"`
 }
 
 // Participant is an entry of the participants' directory.
@@ -238,14 +262,20 @@ type Participant struct {
 	Kind participant.Kind `json:"kind"`
 	Name string           `json:"name"`
 	// Status is "registered" until the operator has checked the participant,
-	// then "active".
+	// then "active"; "erased" when the destruction of its personal data is
+	// ordered or done, and then it has no name.
 	Status string `json:"status"`
+	// ErasedAt is when its key was gone.
+	ErasedAt *time.Time `json:"erasedAt,omitempty"`
+	// Held says that a legal hold stands (R-G4).
+	Held bool `json:"held"`
 }
 
 // The statuses of participants.
 const (
 	ParticipantRegistered = "registered"
 	ParticipantActive     = "active"
+	ParticipantErased     = "erased"
 )
 
 // Employee is a person who may act for a participant.

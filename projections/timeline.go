@@ -2,6 +2,7 @@ package projections
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"time"
 
@@ -16,22 +17,81 @@ import (
 // together: they lie together in the file.
 func (d *documents) writeTimes() error {
 	slices.SortFunc(d.times, func(a, b happened) int {
-		return cmp.Or(cmp.Compare(a.document, b.document), cmp.Compare(a.Position, b.Position))
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.Position, b.Position))
 	})
 	inserts := d.file.inserter("timeline", 10)
 	for _, h := range d.times {
 		party, facts := tell(h.happening)
+		if h.gone && facts.forget() {
+			d.file.forgotten = true
+		}
 		body, err := json.Marshal(&facts)
 		if err != nil {
 			return fault.Wrap(fault.ProjectionStopped, err, "facts of the event at %d", h.Position)
 		}
-		err = inserts.add(int64(h.document), int64(h.Position), int64(h.Revision), h.ID[:], h.Type,
+		err = inserts.add(int64(h.number), int64(h.Position), int64(h.Revision), h.ID[:], h.Type,
 			micros(h.meta.RecordedAt), h.meta.Actor, h.meta.OnBehalfOf, party, string(body))
 		if err != nil {
 			return err
 		}
 	}
 	return inserts.flush()
+}
+
+// forget takes out of the facts what is sealed under the document's key, and
+// reports whether there was anything.
+func (f *Facts) forget() bool {
+	had := f.Title != "" || f.SenderNumber != "" || f.File != "" || f.Reason != ""
+	f.Title, f.SenderNumber, f.File, f.Reason = "", "", "", ""
+	return had
+}
+
+// forgetTimes takes the words out of a document's timeline. What it leaves is
+// what would have been written if nobody could have read them to begin with.
+func (d *documents) forgetTimes(e *entry) error {
+	type row struct {
+		position int64
+		facts    string
+	}
+	var changed []row
+	stmt, err := d.file.prepare("SELECT position, facts FROM timeline WHERE document = ?")
+	if err != nil {
+		return err
+	}
+	rows, err := stmt.QueryContext(context.Background(), int64(e.number))
+	if err != nil {
+		return writeFailure(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r row
+		var facts Facts
+		if err := rows.Scan(&r.position, &r.facts); err != nil {
+			return writeFailure(err)
+		}
+		if err := json.Unmarshal([]byte(r.facts), &facts); err != nil {
+			return fault.Wrap(fault.ProjectionStopped, err, "facts of the event at %d", r.position)
+		}
+		if !facts.forget() {
+			continue
+		}
+		body, err := json.Marshal(&facts)
+		if err != nil {
+			return fault.Wrap(fault.ProjectionStopped, err, "facts of the event at %d", r.position)
+		}
+		r.facts = string(body)
+		changed = append(changed, r)
+	}
+	if err := rows.Err(); err != nil {
+		return writeFailure(err)
+	}
+	for _, r := range changed {
+		d.file.forgotten = true
+		if err := d.file.exec("UPDATE timeline SET facts = ? WHERE document = ? AND position = ?", r.facts, int64(e.number), r.position); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tell says whom an event is about and what else of it is worth showing.
@@ -45,7 +105,7 @@ func tell(h *happening) (party string, facts Facts) {
 	case document.FileAttached:
 		return e.Sender, Facts{File: e.File.Name, MediaType: e.File.MediaType, Size: e.File.Size, SHA256: e.File.SHA256, Replaces: e.Replaces, Person: e.By.Person}
 	case document.FileRemoved:
-		return e.Sender, Facts{File: e.Name, Person: e.By.Person}
+		return e.Sender, Facts{File: e.Name, SHA256: e.SHA256, Person: e.By.Person}
 	case document.Sent:
 		facts = Facts{SenderSigns: e.SenderSigns, At: at(e.SentAt), Person: e.By.Person}
 		for _, r := range e.Recipients {
@@ -82,6 +142,26 @@ func tell(h *happening) (party string, facts Facts) {
 	case document.KeyCompromised:
 		return "", Facts{Notice: e.Notice, Certificate: e.Certificate, CompromisedFrom: at(e.CompromisedFrom),
 			Parties: e.Affected, Standing: e.Standing, At: at(e.MarkedAt)}
+	case document.FileRefused:
+		return e.Sender, Facts{File: e.Name, MediaType: e.MediaType, Code: string(e.Code), At: at(e.AttemptedAt), Person: e.By.Person}
+	case document.ExemplarIssued:
+		return e.Party, Facts{Exemplar: e.Exemplar, At: at(e.IssuedAt), Person: e.By.Person}
+	case document.PaperCopyIssued:
+		return e.Party, Facts{Copy: e.Copy, Size: e.Size, SHA256: e.SHA256, At: at(e.IssuedAt), Person: e.By.Person}
+	case document.HoldPlaced:
+		// Ground and reason are between the operator and whoever asked for
+		// the hold.
+		return "", Facts{Hold: e.Hold, At: at(e.PlacedAt)}
+	case document.HoldLifted:
+		return "", Facts{Hold: e.Hold, At: at(e.LiftedAt)}
+	case document.DestructionRequested:
+		return e.Party, Facts{Reason: e.Reason, SHA256: e.Letter.SHA256, At: at(e.RequestedAt), Person: e.By.Person}
+	case document.DestructionProposed:
+		return "", Facts{Rule: e.Rule, RetainedUntil: at(e.RetainedUntil), At: at(e.ProposedAt)}
+	case document.DestructionOrdered:
+		return "", Facts{Basis: e.Basis, Rule: e.Rule, RetainedUntil: e.RetainedUntil, Parties: e.Requests, At: at(e.OrderedAt)}
+	case document.Destroyed:
+		return "", Facts{At: at(e.DestroyedAt)}
 	}
 	return "", Facts{}
 }

@@ -209,6 +209,13 @@ type nothingToDo struct{}
 func (nothingToDo) DeliverDue(context.Context, string) error              { return nil }
 func (nothingToDo) MarkCompromised(context.Context, string, string) error { return nil }
 func (nothingToDo) Expire(context.Context, string) error                  { return nil }
+func (nothingToDo) RetainDocument(context.Context, string) error          { return nil }
+func (nothingToDo) ProposeDestruction(context.Context, string) error      { return nil }
+func (nothingToDo) Destroy(context.Context, string) error                 { return nil }
+func (nothingToDo) Erase(context.Context, string) error                   { return nil }
+func (nothingToDo) Ended(context.Context, time.Time, projections.Ended, int) ([]projections.Ended, error) {
+	return nil, nil
+}
 func (nothingToDo) Overdue(context.Context, time.Time, projections.Overdue, int) ([]projections.Overdue, error) {
 	return nil, nil
 }

@@ -1,7 +1,8 @@
 // Package history makes up plausible pasts of a ledger, for tests and
 // benchmarks of what reads events: participants who register, documents that
 // are drafted, sent, delivered, viewed, signed, rejected, revoked and expire,
-// many at once and interleaved, keys that are reported as compromised.
+// many at once and interleaved, keys that are reported as compromised, what is
+// put on hold, and what is destroyed.
 //
 // Chance is handed in, so a past can be drawn by a property test (and shrunk)
 // or by a seeded generator. Order within a document follows document.Evolve;
@@ -9,10 +10,12 @@
 package history
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -23,6 +26,7 @@ import (
 	"dalel/domain/participant"
 	"dalel/domain/signature"
 	"dalel/eventstore"
+	"dalel/internal/fault"
 
 	"github.com/google/uuid"
 )
@@ -30,6 +34,10 @@ import (
 // Secret stands in every field that holds personal data, so that a test can
 // look for it where it must not be.
 const Secret = "Ахметов"
+
+// Word is what stands in the personal fields of one document or participant
+// and nowhere else; Secret is its beginning.
+func Word(id string) string { return Secret + "-" + id[max(0, len(id)-12):] }
 
 // Codec returns the codec of the events that histories hold.
 func Codec() *event.Codec {
@@ -40,11 +48,19 @@ func Codec() *event.Codec {
 	return codec
 }
 
+// Keys are keys of subjects as a sealed history needs them: it destroys them
+// where its events say so. *sealingtest.Keys has them.
+type Keys interface {
+	event.Keys
+	Destroy(ctx context.Context, subject string) error
+}
+
 // History goes on making events up. Make one with [New].
 type History struct {
 	// Choose returns a number from 0 to n-1.
 	choose func(n int) int
 	codec  *event.Codec
+	keys   Keys // nil for a history in clear
 	now    time.Time
 	made   uint64
 	heads  map[eventstore.StreamID]eventstore.Head
@@ -52,7 +68,13 @@ type History struct {
 	participants []string
 	certificates []string
 	open         []*document.State
-	notices      map[string]string // certificate to its standing notice
+	// ended are documents whose route has ended, the last of them; leaving
+	// are participants who do nothing but ask to be forgotten, and forgotten
+	// the ids of all whose destruction was ordered.
+	ended     []*document.State
+	leaving   []*participant.State
+	forgotten []string
+	notices   map[string]string // certificate to its standing notice
 	// crowd and width are how many participants there are and how many
 	// documents are under way at once.
 	crowd, width int
@@ -76,6 +98,29 @@ func Straight(choose func(n int) int, participants, documents int) *History {
 	h := New(choose, participants, documents)
 	h.straight = true
 	return h
+}
+
+// Seal lets the history write personal data sealed under keys from here on,
+// and destroy the keys of what is destroyed.
+func (h *History) Seal(keys Keys, random io.Reader) {
+	h.keys, h.codec = keys, Codec().Sealed(keys, random)
+}
+
+// Codec is the codec that reads this history.
+func (h *History) Codec() *event.Codec { return h.codec }
+
+// Forgotten returns the ids of the documents and participants whose
+// destruction was ordered so far.
+func (h *History) Forgotten() []string { return slices.Clone(h.forgotten) }
+
+// destroy destroys a key, if there are any.
+func (h *History) destroy(tag, id string) {
+	if h.keys == nil {
+		return
+	}
+	if err := h.keys.Destroy(context.Background(), event.Subject(tag, id)); err != nil {
+		panic(fmt.Errorf("destroy a key: %w", err))
+	}
 }
 
 // id makes the next id up.
@@ -109,7 +154,7 @@ func (h *History) Append(stream eventstore.StreamID, by event.By, happened ...ev
 	}
 	var drafts []eventstore.Draft
 	for _, e := range happened {
-		draft, err := h.codec.Encode(e, metadata)
+		draft, err := h.codec.Encode(context.Background(), e, metadata)
 		if err != nil {
 			panic(fmt.Errorf("encode a %s: %w", e.EventType(), err))
 		}
@@ -134,11 +179,18 @@ func (h *History) Next() []eventstore.Event {
 	if len(h.open) < h.width {
 		return h.create()
 	}
+	if !h.straight && h.chance(10) {
+		if len(h.ended) == 0 || h.chance(4) {
+			return h.leave()
+		}
+		return h.keep(h.choose(len(h.ended)))
+	}
 	i := h.choose(len(h.open))
 	s := h.open[i]
 	happened, by := h.advance(s)
 	if len(happened) == 0 {
 		h.open = slices.Delete(h.open, i, i+1)
+		h.end(s)
 		return h.create()
 	}
 	for _, e := range happened {
@@ -152,8 +204,8 @@ func (h *History) register() []eventstore.Event {
 	h.participants = append(h.participants, id)
 	h.certificates = append(h.certificates, h.hash())
 	return h.Append(participant.StreamID(id), event.By{Participant: "operator"},
-		participant.Registered{Participant: id, Kind: participant.LegalEntity, Identifier: "123456789012", Name: "ТОО " + Secret, Country: "KZ", Email: Secret + "@example.kz"},
-		participant.Activated{Participant: id, Basis: Secret})
+		participant.Registered{Participant: id, Kind: participant.LegalEntity, Identifier: "123456789012", Name: "ТОО " + Word(id), Country: "KZ", Email: Word(id) + "@example.kz"},
+		participant.Activated{Participant: id, Basis: Word(id)})
 }
 
 // aside is something that is no document's.
@@ -196,7 +248,7 @@ func (h *History) aside() []eventstore.Event {
 func (h *History) create() []eventstore.Event {
 	by := h.by(h.participants[h.choose(len(h.participants))])
 	id := h.id()
-	e := document.Created{Document: id, Sender: by.Participant, By: by, Details: h.details()}
+	e := document.Created{Document: id, Sender: by.Participant, By: by, Details: h.details(id)}
 	s := document.Evolve(document.State{}, e)
 	h.open = append(h.open, &s)
 	return h.Append(document.StreamID(id), by, e)
@@ -210,10 +262,10 @@ func (h *History) by(participant string) event.By {
 	return by
 }
 
-func (h *History) details() document.Details {
-	details := document.Details{Kind: document.Kinds()[h.choose(len(document.Kinds()))], Title: "Договор поставки, " + Secret, Date: "2026-01-05"}
+func (h *History) details(id string) document.Details {
+	details := document.Details{Kind: document.Kinds()[h.choose(len(document.Kinds()))], Title: "Договор поставки, " + Word(id), Date: "2026-01-05"}
 	if h.chance(2) {
-		details.Number = fmt.Sprintf("%d/26", h.choose(1000))
+		details.Number = fmt.Sprintf("%s/%d", Word(id), h.choose(1000))
 		details.Sum = &document.Sum{Minor: "12345600", Currency: "KZT"}
 	}
 	return details
@@ -230,12 +282,17 @@ func (h *History) advance(s *document.State) ([]event.Event, event.By) {
 	case document.Draft:
 		switch {
 		case len(s.Files) == 0 || rare && h.chance(2):
-			return one(document.FileAttached{Document: s.ID, Sender: s.Sender, By: sender, File: document.File{
-				Name: fmt.Sprintf("%s-%d.pdf", Secret, h.choose(3)), MediaType: "application/pdf", Size: int64(h.choose(1 << 20)), SHA256: h.hash()}}, sender)
+			name := fmt.Sprintf("%s-%d.pdf", Word(s.ID), h.choose(3))
+			replaced, _ := s.File(name)
+			return one(document.FileAttached{Document: s.ID, Sender: s.Sender, By: sender, Replaces: replaced.SHA256, File: document.File{
+				Name: name, MediaType: "application/pdf", Size: int64(h.choose(1 << 20)), SHA256: h.hash()}}, sender)
+		case rare && h.chance(4):
+			return one(document.FileRefused{Document: s.ID, Sender: s.Sender, By: sender, Name: Word(s.ID) + ".exe", MediaType: "application/pdf",
+				Code: fault.FileInvalid, Detail: "it is no PDF", AttemptedAt: h.now}, sender)
 		case rare && h.chance(2):
-			return one(document.FileRemoved{Document: s.ID, Sender: s.Sender, By: sender, Name: s.Files[0].Name}, sender)
+			return one(document.FileRemoved{Document: s.ID, Sender: s.Sender, By: sender, Name: s.Files[0].Name, SHA256: s.Files[0].SHA256}, sender)
 		case rare:
-			return one(document.Described{Document: s.ID, Sender: s.Sender, By: sender, Details: h.details()}, sender)
+			return one(document.Described{Document: s.ID, Sender: s.Sender, By: sender, Details: h.details(s.ID)}, sender)
 		}
 		return one(h.send(s, sender), sender)
 	case document.Awaiting:
@@ -368,12 +425,12 @@ func (h *History) rarely(s *document.State) ([]event.Event, event.By) {
 		for _, p := range s.Parties {
 			if s.IsTurn(p.Participant) && p.Order > 0 {
 				by := h.by(p.Participant)
-				return []event.Event{document.Rejected{Document: s.ID, Party: p.Participant, By: by, Reason: Secret, RejectedAt: h.now}}, by
+				return []event.Event{document.Rejected{Document: s.ID, Party: p.Participant, By: by, Reason: Word(s.ID), RejectedAt: h.now}}, by
 			}
 		}
 	case 1:
 		by := h.by(s.Sender)
-		return []event.Event{document.Revoked{Document: s.ID, Party: s.Sender, By: by, Reason: Secret, RevokedAt: h.now}}, by
+		return []event.Event{document.Revoked{Document: s.ID, Party: s.Sender, By: by, Reason: Word(s.ID), RevokedAt: h.now}}, by
 	case 2:
 		for _, p := range s.Parties {
 			if p.Deadline != nil && s.IsTurn(p.Participant) {
@@ -406,15 +463,15 @@ func (h *History) afterwards(s *document.State, rare bool) ([]event.Event, event
 		if !h.chance(4) {
 			return nil, sender
 		}
-		return []event.Event{document.RevocationProposed{Document: s.ID, Party: s.Sender, By: sender, Reason: Secret, ProposedAt: h.now}}, sender
+		return []event.Event{document.RevocationProposed{Document: s.ID, Party: s.Sender, By: sender, Reason: Word(s.ID), ProposedAt: h.now}}, sender
 	}
 	who := s.Parties[len(s.Parties)-1].Participant
 	by := h.by(who)
 	if h.chance(2) {
-		return []event.Event{document.RevocationDeclined{Document: s.ID, Party: who, By: by, Reason: Secret, DeclinedAt: h.now}}, by
+		return []event.Event{document.RevocationDeclined{Document: s.ID, Party: who, By: by, Reason: Word(s.ID), DeclinedAt: h.now}}, by
 	}
 	return []event.Event{
 		document.RevocationConsented{Document: s.ID, Party: who, By: by, ConsentedAt: h.now},
-		document.Revoked{Document: s.ID, Party: s.Sender, By: by, Reason: Secret, AfterCompletion: true, RevokedAt: h.now},
+		document.Revoked{Document: s.ID, Party: s.Sender, By: by, Reason: Word(s.ID), AfterCompletion: true, RevokedAt: h.now},
 	}, by
 }

@@ -27,12 +27,14 @@ import (
 	"dalel/eventstore"
 	"dalel/internal/cms"
 	"dalel/internal/fault"
+	"dalel/internal/sealing/sealingtest"
 	"dalel/internal/testca"
 	"dalel/projections"
 	"dalel/projections/feed"
 	"dalel/projections/process"
 
 	"dalel/tests/stores"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -44,6 +46,7 @@ type office struct {
 	t      *testing.T
 	folder string
 	store  *hookedStore
+	keys   sealingtest.Keys
 	blobs  *file.Store
 	root   *testca.Identity
 	began  time.Time
@@ -111,7 +114,7 @@ func (o *office) operator() actual.Act {
 // ledgerOn is the ledger of one more node.
 func (o *office) ledgerOn(store eventstore.Store) *actual.Ledger {
 	l, err := actual.New(actual.Config{
-		Store: store, Blobs: o.blobs, IdentifierKey: bytes.Repeat([]byte{7}, 32), Clock: o.now,
+		Store: store, Blobs: o.blobs, Keys: &o.keys, IdentifierKey: bytes.Repeat([]byte{7}, 32), Clock: o.now,
 		Signatures: &signature.Policy{Roots: []*x509.Certificate{o.root.Certificate}},
 	})
 	require.NoError(o.t, err)
@@ -191,7 +194,7 @@ func (o *office) events() []event.Event { return o.decode(o.store.ReadAll(o.t.Co
 func (o *office) decode(recorded iter.Seq2[eventstore.Recorded, error]) (all []event.Event) {
 	for recorded, err := range recorded {
 		require.NoError(o.t, err)
-		happened, err := o.Codec().Decode(recorded.Event)
+		happened, err := o.Codec().Decode(o.t.Context(), recorded.Event)
 		require.NoError(o.t, err)
 		all = append(all, happened)
 	}
@@ -505,15 +508,21 @@ func TestR_C8_TwoNodesThatStopAtRandomPointsMarkAndDeliverOnceEach(t *testing.T)
 	t.Logf("%d events, %d signatures marked, %d stops, %d of them after an append whose answer was lost", o.end(), marked, stops.Load(), lost.Load())
 }
 
-// counted counts how often deadlines were looked at.
+// counted counts how often deadlines, and documents that have ended, were
+// looked at.
 type counted struct {
 	process.Deadlines
-	looks atomic.Int64
+	looks, ended atomic.Int64
 }
 
 func (c *counted) Overdue(ctx context.Context, now time.Time, after projections.Overdue, limit int) ([]projections.Overdue, error) {
 	defer c.looks.Add(1)
 	return c.Deadlines.Overdue(ctx, now, after, limit)
+}
+
+func (c *counted) Ended(ctx context.Context, before time.Time, after projections.Ended, limit int) ([]projections.Ended, error) {
+	defer c.ended.Add(1)
+	return c.Deadlines.Ended(ctx, before, after, limit)
 }
 
 func TestR_D4_TheProcessEndsARouteWhenItsDeadlineHasPassedOnceAndNotBefore(t *testing.T) {

@@ -20,10 +20,11 @@ import (
 // applicationID ("DlPM" in ASCII) and schemaVersion mark the file.
 const (
 	applicationID = 0x446c504d
-	schemaVersion = 1
+	schemaVersion = 2
 )
 
-// memory is the process managers' file.
+// memory is the process managers' file. It has ids and fingerprints alone: no
+// process reads a word that is sealed.
 type memory struct{ db *sql.DB }
 
 // change is a statement that goes with a checkpoint.
@@ -38,6 +39,9 @@ var tables = []string{
 	`CREATE TABLE checkpoints (name TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT, WITHOUT ROWID`,
 	`CREATE TABLE signatures (certificate TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (certificate, document)) STRICT, WITHOUT ROWID`,
 	`CREATE TABLE notices (certificate TEXT NOT NULL, notice TEXT NOT NULL, PRIMARY KEY (certificate, notice)) STRICT, WITHOUT ROWID`,
+	// Orders to destroy that are not done yet: a document, or a participant's
+	// data.
+	`CREATE TABLE orders (tag TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (tag, id)) STRICT, WITHOUT ROWID`,
 	fmt.Sprintf(`PRAGMA application_id = %d`, applicationID),
 	fmt.Sprintf(`PRAGMA user_version = %d`, schemaVersion),
 }
@@ -72,7 +76,7 @@ func tryMemory(ctx context.Context, path string, store eventstore.Store) (_ *mem
 		return nil, fault.Wrap(fault.Unavailable, err, "make the process managers' file")
 	}
 	uri := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"_txlock": {"immediate"},
-		"_pragma": {"journal_mode(wal)", "synchronous(normal)", "busy_timeout(5000)"}}.Encode()}
+		"_pragma": {"journal_mode(wal)", "synchronous(normal)", "busy_timeout(5000)", "secure_delete(1)", "temp_store(memory)"}}.Encode()}
 	db, err := sql.Open("sqlite", uri.String())
 	if err != nil {
 		return nil, failed(err)
@@ -196,6 +200,29 @@ func (m *memory) signedWith(ctx context.Context, certificate string) (documents 
 		return nil, failed(err)
 	}
 	return documents, nil
+}
+
+// order is an order to destroy.
+type order struct{ tag, id string }
+
+// orders returns those not done yet, in order, going on after one.
+func (m *memory) orders(ctx context.Context, after order, limit int) (list []order, err error) {
+	rows, err := m.db.QueryContext(ctx, "SELECT tag, id FROM orders WHERE (tag, id) > (?, ?) ORDER BY tag, id LIMIT ?", after.tag, after.id, limit)
+	if err != nil {
+		return nil, failed(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var o order
+		if err := rows.Scan(&o.tag, &o.id); err != nil {
+			return nil, failed(err)
+		}
+		list = append(list, o)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, failed(err)
+	}
+	return list, nil
 }
 
 func (m *memory) write(ctx context.Context, work func(tx *sql.Tx) error) error {

@@ -1,6 +1,8 @@
 // Package process is what the ledger does by itself when something has
 // happened: it delivers, marks documents whose signatures a compromised key
-// has felled, and lets documents expire.
+// has felled, lets documents expire, locks content for as long as the rules
+// say, proposes to destroy what need not be kept any longer, and destroys what
+// the operator has ordered to be (R-G3, R-G5).
 //
 // A process manager follows all events in order and answers some of them with
 // commands ([Commands]). It decides nothing: a command asks the aggregate to
@@ -25,6 +27,7 @@ import (
 	"time"
 
 	"dalel/domain/event"
+	"dalel/domain/retention"
 	"dalel/eventstore"
 	"dalel/internal/fault"
 	"dalel/projections"
@@ -45,12 +48,24 @@ type Commands interface {
 	MarkCompromised(ctx context.Context, document, certificate string) error
 	// Expire ends a document if somebody has missed a deadline (R-D4).
 	Expire(ctx context.Context, document string) error
+	// RetainDocument locks a document's content for as long as the rules say
+	// now, and puts it on hold or lifts that, as the document's holds say
+	// (R-G3, R-G4).
+	RetainDocument(ctx context.Context, document string) error
+	// ProposeDestruction says on a document that its retention has ended, if
+	// it has (R-G5).
+	ProposeDestruction(ctx context.Context, document string) error
+	// Destroy carries out an order to destroy a document.
+	Destroy(ctx context.Context, document string) error
+	// Erase carries out an order to destroy a participant's data.
+	Erase(ctx context.Context, participant string) error
 }
 
-// Deadlines finds documents whose deadlines have passed; *projections.Models
-// does.
+// Deadlines finds documents whose time has come: whose deadlines have passed,
+// and whose last act is long ago. *projections.Models does.
 type Deadlines interface {
 	Overdue(ctx context.Context, now time.Time, after projections.Overdue, limit int) ([]projections.Overdue, error)
+	Ended(ctx context.Context, before time.Time, after projections.Ended, limit int) ([]projections.Ended, error)
 }
 
 // Options are choices of the operator. The zero value is a good one.
@@ -62,6 +77,18 @@ type Options struct {
 	Clock func() time.Time
 	// Tick is how often deadlines are looked at; 0 means DefaultTick.
 	Tick time.Duration
+	// Sweep is how often documents whose retention may have ended are looked
+	// for, by Clock; 0 means DefaultSweep. The first time is the first Tick
+	// after Run began.
+	Sweep time.Duration
+	// Rules are the ledger's. A document that they keep is not asked about.
+	// The zero Rules leave that to the ledger, for every document whose last
+	// act is ten years ago.
+	Rules retention.Rules
+	// Forget, if not nil, is told of each subject (see event.Subject) whose
+	// destruction is ordered or done, so that no key of it stays in this
+	// node's memory. It may be told more than once.
+	Forget func(subject string)
 	// Backoff is the pause before a command is given again.
 	Backoff feed.Backoff
 	// Attempts is how often a command that fails by a fault of the ledger's
@@ -73,6 +100,7 @@ type Options struct {
 // Defaults of [Options].
 const (
 	DefaultTick     = 15 * time.Second
+	DefaultSweep    = 24 * time.Hour
 	DefaultAttempts = 8
 )
 
@@ -81,9 +109,13 @@ const overduePage = 200
 
 // The names of the process managers that follow the events.
 const (
-	Delivery   = "delivery"
-	Compromise = "compromise"
+	Delivery    = "delivery"
+	Compromise  = "compromise"
+	Retention   = "retention"
+	Destruction = "destruction"
 )
+
+func names() []string { return []string{Delivery, Compromise, Retention, Destruction} }
 
 // Status says how a process manager is.
 type Status struct {
@@ -127,6 +159,9 @@ func Open(ctx context.Context, path string, codec *event.Codec, store eventstore
 	if options.Tick <= 0 {
 		options.Tick = DefaultTick
 	}
+	if options.Sweep <= 0 {
+		options.Sweep = DefaultSweep
+	}
 	if options.Attempts <= 0 {
 		options.Attempts = DefaultAttempts
 	}
@@ -134,9 +169,10 @@ func Open(ctx context.Context, path string, codec *event.Codec, store eventstore
 	if err != nil {
 		return nil, err
 	}
-	p := &Processes{codec: codec, store: store, commands: commands, deadlines: deadlines, options: options, log: options.Logger,
+	// No process needs a word that is sealed.
+	p := &Processes{codec: codec.Opening(shut{fault.New(fault.KeyDestroyed, "process managers open nothing")}), store: store, commands: commands, deadlines: deadlines, options: options, log: options.Logger,
 		memory: memory, status: map[string]*Status{}}
-	for _, name := range []string{Delivery, Compromise} {
+	for _, name := range names() {
 		position, err := memory.checkpoint(ctx, name)
 		if err != nil {
 			return nil, err
@@ -157,7 +193,11 @@ func (p *Processes) Close() error {
 func (p *Processes) Status() []Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return []Status{*p.status[Delivery], *p.status[Compromise]}
+	var all []Status
+	for _, name := range names() {
+		all = append(all, *p.status[name])
+	}
+	return all
 }
 
 func (p *Processes) note(name string, change func(*Status)) {
@@ -177,11 +217,12 @@ func (p *Processes) Run(ctx context.Context) error {
 	}
 	defer p.running.Unlock()
 	group, inner := errgroup.WithContext(ctx)
-	for name, react := range map[string]reaction{Delivery: p.deliver, Compromise: p.compromise} {
+	for name, react := range map[string]reaction{Delivery: p.deliver, Compromise: p.compromise, Retention: p.retain, Destruction: p.destroy} {
 		p.note(name, func(s *Status) { s.Err = nil })
 		group.Go(func() error { return p.follow(inner, name, react) })
 	}
 	group.Go(func() error { return p.watchDeadlines(inner) })
+	group.Go(func() error { return p.watchRetention(inner) })
 	err := group.Wait()
 	if ctx.Err() != nil && !fault.Is(err, fault.ProjectionStopped) {
 		return nil
@@ -257,7 +298,7 @@ func (p *Processes) take(msg *message.Message, name string, react reaction, idle
 	if err != nil {
 		return err
 	}
-	happened, err := p.codec.Decode(recorded.Event)
+	happened, err := p.codec.Decode(ctx, recorded.Event)
 	if err != nil {
 		return err
 	}
@@ -276,7 +317,7 @@ func (p *Processes) take(msg *message.Message, name string, react reaction, idle
 	return nil
 }
 
-// do gives a command until it is answered. What may pass by itself is asked
+// do gives a command about a document, or a participant, until it is answered. What may pass by itself is asked
 // for again for as long as it takes; a refusal is an answer; a fault of the
 // ledger's own in one document does not hold up all the others for ever.
 // The only error is the context's.

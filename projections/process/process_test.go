@@ -71,6 +71,22 @@ func (l *ledger) Expire(_ context.Context, document string) error {
 	return l.call("expire "+document, true)
 }
 
+func (l *ledger) RetainDocument(_ context.Context, document string) error {
+	return l.call("retain "+document, true)
+}
+
+func (l *ledger) ProposeDestruction(_ context.Context, document string) error {
+	return l.call("propose "+document, true)
+}
+
+func (l *ledger) Destroy(_ context.Context, document string) error {
+	return l.call("destroy "+document, true)
+}
+
+func (l *ledger) Erase(_ context.Context, participant string) error {
+	return l.call("erase "+participant, true)
+}
+
 func (l *ledger) has(call string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -87,6 +103,10 @@ func (l *ledger) count(call string) int {
 type noDeadlines struct{}
 
 func (noDeadlines) Overdue(context.Context, time.Time, projections.Overdue, int) ([]projections.Overdue, error) {
+	return nil, nil
+}
+
+func (noDeadlines) Ended(context.Context, time.Time, projections.Ended, int) ([]projections.Ended, error) {
 	return nil, nil
 }
 

@@ -23,6 +23,8 @@ import (
 type places struct {
 	w               *world
 	document, token string
+	// number is the document's; hold one that stands on it.
+	number, hold string
 }
 
 // examples has for every route of the table, by name, where to send a
@@ -69,6 +71,22 @@ var examples = map[string]func(p places) string{
 	"getTimeline":         func(p places) string { return p.of("/timeline") },
 	"followTimeline":      func(p places) string { return p.of("/timeline/live") },
 	"getPacket":           func(p places) string { return p.of("/packet") },
+	"issueExemplar":       func(p places) string { return p.of("/exemplars") },
+	"issueCopy":           func(p places) string { return p.of("/copies") },
+	"getCopy":             func(p places) string { return p.of("/copies/1") },
+	"getKeeping":          func(p places) string { return p.of("/keeping") },
+	"placeHold":           func(p places) string { return p.of("/holds") },
+	"liftHold":            func(p places) string { return p.of("/holds/" + p.hold + "/lift") },
+	"requestDestruction":  func(p places) string { return p.of("/destruction-request") },
+	"getLetter":           func(p places) string { return p.of("/letters/1") },
+	"orderDestruction":    func(p places) string { return p.of("/destruction") },
+	"listDestructions":    func(p places) string { return "/api/v1/destructions" },
+	"requestErasure":      func(p places) string { return "/api/v1/participants/" + p.w.sender.id + "/erasure-request" },
+	"getErasureLetter":    func(p places) string { return "/api/v1/participants/" + p.w.pending.id + "/erasure-request/letter" },
+	"orderErasure":        func(p places) string { return "/api/v1/participants/" + p.w.sender.id + "/erasure" },
+	"getTakeout":          func(p places) string { return "/api/v1/takeout" },
+	"getTakeoutJournal":   func(p places) string { return "/api/v1/takeout/journal.csv" },
+	"checkNumber":         func(p places) string { return "/api/v1/check/" + p.number },
 	"getInbox":            func(p places) string { return "/api/v1/inbox" },
 	"getOutbox":           func(p places) string { return "/api/v1/outbox" },
 	"getJournal":          func(p places) string { return "/api/v1/journal" },
@@ -130,6 +148,11 @@ func TestR_O2_EveryRouteWithEveryKindOfCaller(t *testing.T) {
 	w := newWorld(t)
 	p := places{w: w, document: w.sent()}
 	w.ok("POST", p.of("/signatures"), w.party.token, w.signatures(w.party, letter))
+	w.ok("POST", p.of("/copies"), w.party.token, map[string]any{"language": "ru"})
+	p.number = w.get(p.of(""), w.sender.token).text("number")
+	p.hold = w.ok("POST", p.of("/holds"), w.operator, map[string]any{"ground": "a claim"}).text("id")
+	require.Equal(t, 200, w.official(p.of("/destruction-request"), w.sender.token, "why", letterOfRequest).status)
+	require.Equal(t, 200, w.official("/api/v1/participants/"+w.pending.id+"/erasure-request", w.operator, "why", letterOfRequest).status)
 	spare, err := w.ledger.IssueToken(t.Context(), operatorAct, event.By{Participant: w.sender.id}, access.RoleParticipant, "", time.Hour)
 	require.NoError(t, err)
 	p.token = spare.ID

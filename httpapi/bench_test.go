@@ -34,6 +34,7 @@ import (
 	"dalel/httpapi"
 	"dalel/internal/cms"
 	"dalel/internal/fault"
+	"dalel/internal/sealing/sealingtest"
 	"dalel/internal/testca"
 	"dalel/projections"
 	"dalel/projections/process"
@@ -67,8 +68,9 @@ func (s *flakyStore) Append(ctx context.Context, events ...eventstore.Event) (ev
 }
 
 type flakyBlobs struct {
-	blobs.Store
+	blobs.Archive
 	fail    atomic.Pointer[error]
+	away    atomic.Pointer[error]
 	corrupt atomic.Bool
 }
 
@@ -77,15 +79,25 @@ func (b *flakyBlobs) Put(ctx context.Context, content io.Reader, limit int64) (b
 		_, _ = io.CopyN(io.Discard, content, 4)
 		return blobs.Info{}, *err
 	}
-	return b.Store.Put(ctx, content, limit)
+	return b.Archive.Put(ctx, content, limit)
 }
 
 func (b *flakyBlobs) Open(ctx context.Context, digest blobs.Digest) (io.ReadCloser, blobs.Info, error) {
-	reader, info, err := b.Store.Open(ctx, digest)
+	if err := b.away.Load(); err != nil {
+		return nil, blobs.Info{}, *err
+	}
+	reader, info, err := b.Archive.Open(ctx, digest)
 	if err == nil && b.corrupt.Load() {
 		reader = failsAtEnd{reader, fault.New(fault.BlobCorrupt, "content is not as it was written")}
 	}
 	return reader, info, err
+}
+
+func (b *flakyBlobs) Stat(ctx context.Context, digest blobs.Digest) (blobs.Info, error) {
+	if err := b.away.Load(); err != nil {
+		return blobs.Info{}, *err
+	}
+	return b.Archive.Stat(ctx, digest)
 }
 
 type failsAtEnd struct {
@@ -103,17 +115,34 @@ func (f failsAtEnd) Read(p []byte) (int, error) {
 
 type packets struct {
 	store  eventstore.Store
-	blobs  blobs.Store
+	ledger *ledger.Ledger
+	keys   *sealingtest.Keys
 	sealer packet.Sealer
 }
 
 func (p packets) Export(ctx context.Context, w io.Writer, document string) error {
 	_, err := packet.Export(ctx, w, packet.Request{
 		Document: document, Ledger: "Test", Verifier: packet.Verifier{Name: "dalel", Version: "test"},
-		Events: p.store, Content: p.blobs, Sealer: p.sealer,
+		Events: p.store, Content: p.ledger.Content(), Openers: event.OpenersOf(p.keys), Sealer: p.sealer,
 	})
 	return err
 }
+
+// scanner finds what a test tells it to.
+type scanner struct{ found atomic.Pointer[error] }
+
+func (s *scanner) Scan(_ context.Context, content io.Reader) error {
+	if err := s.found.Load(); err != nil {
+		return *err
+	}
+	_, err := io.Copy(io.Discard, content)
+	return err
+}
+
+// words are texts of no language.
+type words struct{}
+
+func (words) Text(language, key string) string { return language + " " + key }
 
 type person struct {
 	id, number, token string
@@ -130,8 +159,10 @@ type world struct {
 	blobs  *flakyBlobs
 	root   *testca.Identity
 	clock  atomic.Int64
-	logs   *syncBuffer
-	keys   atomic.Int64
+	// scanner is what looks for malware.
+	scanner *scanner
+	logs    *syncBuffer
+	keys    atomic.Int64
 
 	operator, auditor                string
 	sender, party, stranger, pending person
@@ -165,12 +196,15 @@ func newWorld(t *testing.T, changes ...func(*httpapi.Config)) *world {
 	require.NoError(t, err)
 	root, err := testca.NewRoot(testca.CA{Name: "Test root"})
 	require.NoError(t, err)
-	w := &world{t: t, store: &flakyStore{Store: store}, blobs: &flakyBlobs{Store: content}, root: root, logs: &syncBuffer{}}
+	w := &world{t: t, store: &flakyStore{Store: store}, blobs: &flakyBlobs{Archive: content}, root: root, logs: &syncBuffer{}}
 	log := slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	keys := &sealingtest.Keys{}
+	w.scanner = &scanner{}
 	w.ledger, err = ledger.New(ledger.Config{
-		Store: w.store, Blobs: w.blobs, IdentifierKey: bytes.Repeat([]byte{7}, 32),
+		Store: w.store, Blobs: w.blobs, Keys: keys, IdentifierKey: bytes.Repeat([]byte{7}, 32),
 		Signatures: &signature.Policy{Roots: []*x509.Certificate{root.Certificate}},
-		Clock:      func() time.Time { return time.Now().Add(time.Duration(w.clock.Load())) },
+		Scanner:    w.scanner, Name: "Test", CheckURL: "https://ledger.example/check/", Words: words{},
+		Clock: func() time.Time { return time.Now().Add(time.Duration(w.clock.Load())) },
 	})
 	require.NoError(t, err)
 	models, err := projections.Open(t.Context(), filepath.Join(dir, "models.db"), w.ledger.Codec(), w.store, projections.Options{Logger: log})
@@ -183,7 +217,7 @@ func newWorld(t *testing.T, changes ...func(*httpapi.Config)) *world {
 	require.NoError(t, err)
 
 	config := httpapi.Config{
-		Ledger: w.ledger, Models: models, Packets: packets{w.store, w.blobs, sealer}, Content: w.blobs,
+		Ledger: w.ledger, Models: models, Packets: packets{w.store, w.ledger, keys, sealer},
 		Log: log, MaxFailures: 1_000_000, Folder: dir,
 	}
 	for _, change := range changes {
@@ -440,6 +474,16 @@ func (w *world) footprint() (eventstore.Position, int) {
 		count++
 	}
 	return end, count
+}
+
+// typesSince lists the types of the events after a position.
+func (w *world) typesSince(after eventstore.Position) (types []string) {
+	w.t.Helper()
+	for recorded, err := range w.store.ReadAll(context.Background(), after, 0) {
+		require.NoError(w.t, err)
+		types = append(types, recorded.Type)
+	}
+	return types
 }
 
 func position(a answer) string { return a.header.Get("Dalel-Position") }

@@ -78,10 +78,16 @@ func done(c echo.Context, status int, outcome ledger.Outcome, err error) error {
 	if err != nil {
 		return err
 	}
+	return c.JSON(status, receiptOf(c, outcome))
+}
+
+// receiptOf makes the receipt of a command that was carried out, and sets the
+// headers that say the same.
+func receiptOf(c echo.Context, outcome ledger.Outcome) receipt {
 	header := c.Response().Header()
 	header.Set("ETag", strconv.Quote(strconv.FormatUint(uint64(outcome.Revision), 10)))
 	header.Set("Dalel-Position", strconv.FormatUint(uint64(outcome.Position), 10))
-	return c.JSON(status, receipt{ID: outcome.ID, Revision: uint64(outcome.Revision), Position: uint64(outcome.Position), Repeated: outcome.Repeated})
+	return receipt{ID: outcome.ID, Revision: uint64(outcome.Revision), Position: uint64(outcome.Position), Repeated: outcome.Repeated}
 }
 
 // created is done with the address of what was made.

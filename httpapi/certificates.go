@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/pem"
 	"io"
 	"mime"
@@ -9,7 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"dalel/blobs"
 	"dalel/domain/certificate"
 	"dalel/domain/ledger"
 	"dalel/httpapi/route"
@@ -86,22 +86,17 @@ func (s *Server) certificate(c echo.Context, caller route.Caller) error {
 
 func (s *Server) downloadCertificate(c echo.Context, caller route.Caller) error {
 	fingerprint := certificateOf(c).State.Fingerprint
-	return s.sendBlob(c, fingerprint, "application/pkix-cert", fingerprint+".cer")
-}
-
-// sendBlob sends content by its hash.
-func (s *Server) sendBlob(c echo.Context, hash, mediaType, name string) error {
-	digest, err := blobs.ParseDigest(hash)
-	if err != nil {
-		return fault.Wrap(fault.EventInvalid, err, "a hash in an event")
-	}
-	content, info, err := s.Content.Open(c.Request().Context(), digest)
+	der, err := s.Ledger.CertificateDER(c.Request().Context(), fingerprint)
 	if err != nil {
 		return err
 	}
-	defer content.Close()
-	describeContent(c, hash, mediaType, name, info.Size)
-	return copyChecked(c, content)
+	return sendBytes(c, fingerprint, "application/pkix-cert", fingerprint+".cer", der)
+}
+
+// sendBytes sends small content with its hash.
+func sendBytes(c echo.Context, hash, mediaType, name string, content []byte) error {
+	describeContent(c, hash, mediaType, name, int64(len(content)))
+	return copyChecked(c, http.StatusOK, bytes.NewReader(content))
 }
 
 func (s *Server) compromise(c echo.Context, caller route.Caller) error {

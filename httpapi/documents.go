@@ -102,34 +102,78 @@ type proposalView struct {
 	Consents []string `json:"consents"`
 }
 
+// detailsView is document.Details, of which a destroyed document has lost the
+// words.
+type detailsView struct {
+	Kind   document.Kind `json:"kind"`
+	Title  string        `json:"title,omitempty"`
+	Number string        `json:"number,omitempty"`
+	Date   string        `json:"date,omitempty"`
+	Sum    *document.Sum `json:"sum,omitempty"`
+}
+
+// fileView is a file as its parties see it: without its address among the
+// blobs, and without a name once the document is destroyed.
+type fileView struct {
+	Name      string `json:"name,omitempty"`
+	MediaType string `json:"mediaType"`
+	Size      int64  `json:"size"`
+	SHA256    string `json:"sha256"`
+}
+
+type copyView struct {
+	Number   int       `json:"number"`
+	Size     int64     `json:"size"`
+	SHA256   string    `json:"sha256"`
+	IssuedAt time.Time `json:"issuedAt"`
+	Party    string    `json:"party"`
+}
+
 type documentView struct {
-	ID          string           `json:"id"`
-	Sender      string           `json:"sender"`
-	Status      document.Status  `json:"status"`
-	Details     document.Details `json:"details"`
-	Files       []document.File  `json:"files"`
-	SenderSigns bool             `json:"senderSigns"`
-	SentAt      *time.Time       `json:"sentAt,omitempty"`
-	Parties     []partyView      `json:"parties"`
-	Turn        []string         `json:"turn"`
-	Signatures  []signatureView  `json:"signatures"`
-	Compromised bool             `json:"compromised"`
-	Number      string           `json:"number,omitempty"`
-	CompletedAt *time.Time       `json:"completedAt,omitempty"`
-	Revocation  *proposalView    `json:"revocation,omitempty"`
-	EndReason   string           `json:"endReason,omitempty"`
-	Revision    uint64           `json:"revision"`
-	Position    uint64           `json:"position"`
+	ID          string          `json:"id"`
+	Sender      string          `json:"sender"`
+	Status      document.Status `json:"status"`
+	Details     detailsView     `json:"details"`
+	Files       []fileView      `json:"files"`
+	SenderSigns bool            `json:"senderSigns"`
+	SentAt      *time.Time      `json:"sentAt,omitempty"`
+	Parties     []partyView     `json:"parties"`
+	Turn        []string        `json:"turn"`
+	Signatures  []signatureView `json:"signatures"`
+	Compromised bool            `json:"compromised"`
+	Number      string          `json:"number,omitempty"`
+	CompletedAt *time.Time      `json:"completedAt,omitempty"`
+	Revocation  *proposalView   `json:"revocation,omitempty"`
+	EndReason   string          `json:"endReason,omitempty"`
+	// Retention is missing while the route is open.
+	Retention    *retentionView   `json:"retention,omitempty"`
+	Holds        []holdView       `json:"holds"`
+	Destruction  *destructionView `json:"destruction,omitempty"`
+	Original     originalView     `json:"original"`
+	Exemplars    int              `json:"exemplars"`
+	Copies       []copyView       `json:"copies"`
+	RefusedFiles int              `json:"refusedFiles"`
+	Revision     uint64           `json:"revision"`
+	Position     uint64           `json:"position"`
 }
 
 func (s *Server) document(c echo.Context, caller route.Caller) error {
 	snapshot := documentOf(c)
 	state := snapshot.State
 	view := documentView{
-		ID: state.ID, Sender: state.Sender, Status: state.Status, Details: state.Details,
-		Files: append([]document.File{}, state.Files...), SenderSigns: state.SenderSigns, SentAt: state.SentAt,
+		ID: state.ID, Sender: state.Sender, Status: state.Status, Details: detailsView(state.Details),
+		Files: []fileView{}, SenderSigns: state.SenderSigns, SentAt: state.SentAt,
 		Parties: []partyView{}, Turn: []string{}, Signatures: []signatureView{}, Compromised: state.Compromised(),
 		Number: state.Number, CompletedAt: state.CompletedAt, EndReason: state.EndReason,
+		Original:  s.original(c.Request().Context(), caller.Act, state.ID),
+		Exemplars: state.Exemplars, Copies: []copyView{}, RefusedFiles: state.FileRefusals,
+	}
+	view.Retention, view.Holds, view.Destruction = s.keepingOf(state, caller.Role)
+	for _, f := range state.Files {
+		view.Files = append(view.Files, fileView{Name: f.Name, MediaType: f.MediaType, Size: f.Size, SHA256: f.SHA256})
+	}
+	for _, issued := range state.Copies {
+		view.Copies = append(view.Copies, copyView{Number: issued.Number, Size: issued.Size, SHA256: issued.SHA256, IssuedAt: issued.IssuedAt, Party: issued.Party})
 	}
 	for _, p := range state.Parties {
 		turn := state.IsTurn(p.Participant)
@@ -180,6 +224,7 @@ func (s *Server) headFile(c echo.Context, caller route.Caller) error {
 		return fault.New(fault.FileUnknown, "the document has no file of that name")
 	}
 	describeContent(c, file.SHA256, file.MediaType, file.Name, file.Size)
+	c.Response().Header().Set("Accept-Ranges", "bytes")
 	return c.NoContent(http.StatusOK)
 }
 
@@ -189,8 +234,7 @@ func (s *Server) getFile(c echo.Context, caller route.Caller) error {
 		return err
 	}
 	defer content.Close()
-	describeContent(c, file.SHA256, file.MediaType, file.Name, file.Size)
-	return copyChecked(c, content)
+	return sendContent(c, file.SHA256, file.MediaType, file.Name, file.Size, content)
 }
 
 // describeContent sets the headers of content that is saved, never shown: a
@@ -241,7 +285,7 @@ const chunk = 128 << 10
 // The last bytes are held back until it has, and on an error the connection is
 // broken: a client never takes content that failed its check for good, not
 // even one that stops reading at Content-Length.
-func copyChecked(c echo.Context, content io.Reader) error {
+func copyChecked(c echo.Context, status int, content io.Reader) error {
 	response := c.Response()
 	control := http.NewResponseController(response.Writer)
 	held, next := make([]byte, 0, chunk), make([]byte, chunk)
@@ -253,13 +297,17 @@ func copyChecked(c echo.Context, content io.Reader) error {
 			return fmt.Errorf("read stored content: %w", err)
 		}
 		if !response.Committed && (len(held) > 0 || whole) {
-			response.WriteHeader(http.StatusOK)
+			response.WriteHeader(status)
 		}
 		pieces := [][]byte{held}
 		if whole {
 			pieces = append(pieces, next[:n])
 		}
 		for _, piece := range pieces {
+			if len(piece) == 0 {
+				// Writing nothing would send the header.
+				continue
+			}
 			_ = control.SetWriteDeadline(time.Now().Add(patience))
 			if _, err := response.Write(piece); err != nil {
 				panic(http.ErrAbortHandler)
@@ -300,7 +348,11 @@ func (s *Server) signatureFile(c echo.Context, caller route.Caller) error {
 		for _, sig := range documentOf(c).State.Signatures {
 			for _, f := range sig.Signatures {
 				if n++; n == wanted {
-					return s.sendBlob(c, f.CMS, "application/pkcs7-signature", fmt.Sprintf("signature-%02d.p7s", n))
+					message, err := s.Ledger.SignatureMessage(c.Request().Context(), documentOf(c).State, f)
+					if err != nil {
+						return err
+					}
+					return sendBytes(c, f.CMS, "application/pkcs7-signature", fmt.Sprintf("signature-%02d.p7s", n), message)
 				}
 			}
 		}
@@ -321,8 +373,11 @@ func (s *Server) packet(c echo.Context, caller route.Caller) error {
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, err, "no room to build the packet in")
 	}
-	defer os.Remove(file.Name())
 	defer file.Close()
+	// Without a name it is gone with the process: a packet holds clear content.
+	if err := os.Remove(file.Name()); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "build the packet")
+	}
 	id := documentOf(c).State.ID
 	// Building may take longer than one write.
 	control := http.NewResponseController(c.Response().Writer)
@@ -338,5 +393,5 @@ func (s *Server) packet(c echo.Context, caller route.Caller) error {
 		return fault.Wrap(fault.Unavailable, err, "the packet cannot be read back")
 	}
 	describeContent(c, "", "application/vnd.etsi.asic-e+zip", "dalel-"+id+".asice", size)
-	return copyChecked(c, file)
+	return copyChecked(c, http.StatusOK, file)
 }

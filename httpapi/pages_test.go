@@ -35,6 +35,25 @@ var pageExamples = map[string]func(p places) string{
 	"page-revoke":        func(p places) string { return "/documents/" + p.document + "/revoke" },
 	"page-consent":       func(p places) string { return "/documents/" + p.document + "/consent" },
 	"page-decline":       func(p places) string { return "/documents/" + p.document + "/decline" },
+	"page-copy":          func(p places) string { return "/documents/" + p.document + "/copy" },
+	"page-exemplar":      func(p places) string { return "/documents/" + p.document + "/exemplar" },
+	"page-destroy":       func(p places) string { return "/documents/" + p.document + "/destroy" },
+
+	"page-destructions":    func(places) string { return "/operator/destructions" },
+	"page-keeping":         func(p places) string { return "/operator/documents/" + p.document },
+	"page-hold":            func(p places) string { return "/operator/documents/" + p.document + "/hold" },
+	"page-lift":            func(p places) string { return "/operator/documents/" + p.document + "/lift" },
+	"page-destruction":     func(p places) string { return "/operator/documents/" + p.document + "/destruction" },
+	"page-order":           func(p places) string { return "/operator/documents/" + p.document + "/destruction" },
+	"page-participant":     func(p places) string { return "/operator/participants/" + p.w.sender.id },
+	"page-erasure-request": func(p places) string { return "/operator/participants/" + p.w.sender.id + "/erasure-request" },
+	"page-erasure":         func(p places) string { return "/operator/participants/" + p.w.sender.id + "/erasure" },
+
+	"page-own":         func(places) string { return "/personal-data" },
+	"page-own-erasure": func(places) string { return "/personal-data/erasure-request" },
+
+	"page-check":        func(places) string { return "/check" },
+	"page-check-number": func(p places) string { return "/check/" + p.number },
 }
 
 // TestR_O2_EveryPageWithEveryKindOfCaller visits the real pages as each kind
@@ -47,6 +66,8 @@ func TestR_O2_EveryPageWithEveryKindOfCaller(t *testing.T) {
 		config.Pages, config.PageError = site.Routes(), site.Error
 	})
 	p := places{w: w, document: w.sent()}
+	w.ok("POST", p.of("/signatures"), w.party.token, w.signatures(w.party, letter))
+	p.number = w.get(p.of(""), w.sender.token).text("number")
 	kinds := []kind{
 		{name: "no token", refusal: "token.missing"},
 		{name: "a token nobody issued", token: "dalel_" + strings.Repeat("A", 43), refusal: "token.invalid"},

@@ -46,16 +46,27 @@ type employeeView struct {
 	Rights   []participant.Right `json:"rights"`
 }
 
+// erasureView says how far the destruction of a participant's data has come.
+type erasureView struct {
+	RequestedAt time.Time  `json:"requestedAt"`
+	OrderedAt   *time.Time `json:"orderedAt,omitempty"`
+	ErasedAt    *time.Time `json:"erasedAt,omitempty"`
+}
+
+// participantView has none of a participant's data from the order to destroy
+// them on.
 type participantView struct {
 	ID         string             `json:"id"`
 	Kind       participant.Kind   `json:"kind"`
-	Identifier string             `json:"identifier"`
-	Name       string             `json:"name"`
-	Country    string             `json:"country"`
+	Identifier string             `json:"identifier,omitempty"`
+	Name       string             `json:"name,omitempty"`
+	Country    string             `json:"country,omitempty"`
 	Email      string             `json:"email,omitempty"`
 	Phone      string             `json:"phone,omitempty"`
 	Status     participant.Status `json:"status"`
 	Employees  []employeeView     `json:"employees,omitempty"`
+	Holds      []holdView         `json:"holds"`
+	Erasure    *erasureView       `json:"erasure,omitempty"`
 	Revision   uint64             `json:"revision"`
 	Position   uint64             `json:"position"`
 }
@@ -68,7 +79,20 @@ func (s *Server) participant(c echo.Context, caller route.Caller) error {
 	state := snapshot.State
 	view := participantView{
 		ID: state.ID, Kind: state.Kind, Identifier: state.Identifier, Name: state.Name, Country: state.Country,
-		Email: state.Email, Phone: state.Phone, Status: state.Status,
+		Email: state.Email, Phone: state.Phone, Status: state.Status, Holds: []holdView{},
+	}
+	for _, h := range state.Holds {
+		hold := holdView{ID: h.ID, PlacedAt: h.PlacedAt}
+		if caller.Role != access.RoleParticipant {
+			hold.Ground = h.Ground
+		}
+		view.Holds = append(view.Holds, hold)
+	}
+	if state.Erased() {
+		view.Country = ""
+	}
+	if e := state.Erasure; e != nil {
+		view.Erasure = &erasureView{RequestedAt: e.RequestedAt, OrderedAt: e.OrderedAt, ErasedAt: e.ErasedAt}
 	}
 	for _, person := range slices.Sorted(maps.Keys(state.Employees)) {
 		employee := state.Employees[person]

@@ -79,8 +79,11 @@ func (s *Server) answerError(c echo.Context, r route.Route, caller route.Caller,
 		panic(http.ErrAbortHandler)
 	}
 	header := c.Response().Header()
-	for _, name := range []string{"Content-Type", "ETag", "Content-Disposition", "Content-Length", "Repr-Digest", "Digest", "Location", "Link"} {
+	for _, name := range []string{"Content-Type", "ETag", "Content-Disposition", "Content-Length", "Repr-Digest", "Digest", "Accept-Ranges", "Location", "Link"} {
 		header.Del(name)
+	}
+	if status != http.StatusRequestedRangeNotSatisfiable {
+		header.Del("Content-Range")
 	}
 	header.Set("Cache-Control", "no-store")
 	switch status {

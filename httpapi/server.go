@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"dalel/blobs"
 	"dalel/domain/ledger"
 	"dalel/eventstore"
 	"dalel/httpapi/route"
@@ -26,6 +25,8 @@ type Models interface {
 	Journal(ctx context.Context, filter projections.JournalFilter, page projections.Page) (projections.Result[projections.JournalRow], error)
 	Documents(ctx context.Context, page projections.Page) (projections.Result[projections.DocumentRow], error)
 	Participants(ctx context.Context, page projections.Page) (projections.Result[projections.Participant], error)
+	Destructions(ctx context.Context, filter projections.DestructionFilter, page projections.Page) (projections.Result[projections.Destruction], error)
+	Position(ctx context.Context) (eventstore.Position, error)
 	Timeline(ctx context.Context, document string, after eventstore.Position, limit int) ([]projections.TimelineRow, error)
 	WaitFor(ctx context.Context, position eventstore.Position) error
 	Changed(ctx context.Context, document string) <-chan struct{}
@@ -35,11 +36,6 @@ type Models interface {
 type Packets interface {
 	// Export writes the proof packet of a document.
 	Export(ctx context.Context, w io.Writer, document string) error
-}
-
-// Content gives stored content; every blobs.Store does.
-type Content interface {
-	Open(ctx context.Context, digest blobs.Digest) (io.ReadCloser, blobs.Info, error)
 }
 
 // Defaults of [Config].
@@ -59,13 +55,11 @@ const (
 // waitLimit bounds Dalel-Wait-For.
 const waitLimit = 5 * time.Second
 
-// Config is what a server is made of. Ledger, Models, Packets and Content are
-// needed.
+// Config is what a server is made of. Ledger, Models and Packets are needed.
 type Config struct {
 	Ledger  *ledger.Ledger
 	Models  Models
 	Packets Packets
-	Content Content
 	// Pages are further rows of the table, and PageError answers an error on
 	// one of them, or on an address that is none where the client asks for
 	// HTML. Without it a page's error is a problem document too.
@@ -78,7 +72,8 @@ type Config struct {
 	Log *slog.Logger
 
 	// Requests, Streams and Packets at once; streams of one token at once;
-	// tokens not known from one address in a minute; 0 for the defaults.
+	// tokens not known from one address in a minute, and numbers of documents
+	// neither; 0 for the defaults.
 	MaxRequests, MaxStreams, MaxStreamsPerCaller, MaxPackets, MaxFailures int
 	// Heartbeat is how often a stream says that it is alive, and looks whether
 	// its token still is; 0 for the default.
@@ -98,13 +93,14 @@ type Server struct {
 	packets  chan struct{}
 	streams  streams
 	failures failures
+	guesses  failures
 	closing  chan struct{}
 	close    sync.Once
 }
 
 // New makes a server. Errors: config.invalid.
 func New(config Config) (*Server, error) {
-	if config.Ledger == nil || config.Models == nil || config.Packets == nil || config.Content == nil {
+	if config.Ledger == nil || config.Models == nil || config.Packets == nil {
 		return nil, fault.New(fault.ConfigInvalid, "the HTTP interface needs Ledger, Models, Packets and Content")
 	}
 	fill := func(value *int, otherwise int) {
@@ -128,6 +124,7 @@ func New(config Config) (*Server, error) {
 		requests: make(chan struct{}, config.MaxRequests), packets: make(chan struct{}, config.MaxPackets),
 		streams:  streams{total: config.MaxStreams, each: config.MaxStreamsPerCaller},
 		failures: failures{limit: config.MaxFailures},
+		guesses:  failures{limit: config.MaxFailures},
 		closing:  make(chan struct{}),
 	}
 	s.table = append(s.routes(), config.Pages...)

@@ -24,6 +24,7 @@ func (s *Server) routes() []route.Route {
 		all      = roles{participant, auditor, operator}
 		readers  = roles{participant, auditor}
 		managers = roles{participant, operator}
+		keepers  = roles{operator, auditor}
 	)
 	get := func(path, name string, who roles, scope route.Scope, handler route.Handler) route.Route {
 		return route.Route{Method: http.MethodGet, Path: prefix + path, Name: name, Roles: who, Scope: scope, Handler: handler}
@@ -82,9 +83,28 @@ func (s *Server) routes() []route.Route {
 		get("/documents/:id/timeline", "getTimeline", readers, route.Document, s.timeline),
 		get("/documents/:id/timeline/live", "followTimeline", readers, route.Document, s.live),
 		get("/documents/:id/packet", "getPacket", readers, route.Document, s.packet),
+		post("/documents/:id/exemplars", "issueExemplar", roles{participant}, route.Document, 0, s.issueExemplar),
+		post("/documents/:id/copies", "issueCopy", roles{participant}, route.Document, maxJSON, s.issueCopy),
+		get("/documents/:id/copies/:n", "getCopy", readers, route.Document, s.paperCopy),
+
+		// The operator keeps documents that it may not see: these are All, and
+		// show nothing of their content.
+		get("/documents/:id/keeping", "getKeeping", keepers, route.All, s.keeping),
+		post("/documents/:id/holds", "placeHold", roles{operator}, route.All, maxJSON, s.placeHold),
+		post("/documents/:id/holds/:hold/lift", "liftHold", roles{operator}, route.All, maxJSON, s.liftHold),
+		post("/documents/:id/destruction-request", "requestDestruction", roles{participant}, route.Document, maxOfficial, s.requestDestruction),
+		get("/documents/:id/letters/:n", "getLetter", keepers, route.All, s.letter),
+		post("/documents/:id/destruction", "orderDestruction", roles{operator}, route.All, maxJSON, s.orderDestruction),
+		get("/destructions", "listDestructions", keepers, route.All, s.destructions),
+		post("/participants/:id/erasure-request", "requestErasure", managers, route.Self, maxOfficial, s.requestErasure),
+		get("/participants/:id/erasure-request/letter", "getErasureLetter", keepers, route.All, s.erasureLetter),
+		post("/participants/:id/erasure", "orderErasure", roles{operator}, route.All, 0, s.orderErasure),
 
 		get("/inbox", "getInbox", readers, route.Own, s.inbox),
 		get("/outbox", "getOutbox", readers, route.Own, s.outbox),
 		get("/journal", "getJournal", all, route.Own, s.journal),
+		get("/takeout", "getTakeout", roles{participant}, route.Own, s.takeout),
+		get("/takeout/journal.csv", "getTakeoutJournal", roles{participant}, route.Own, s.takeoutJournal),
+		{Method: http.MethodGet, Path: prefix + "/check/:number", Name: "checkNumber", Scope: route.Public, Handler: s.checkNumber},
 	}
 }

@@ -109,6 +109,18 @@ func (s *Store) Open(ctx context.Context, ref Ref) (io.ReadCloser, error) {
 	return &reader{ref: ref, stored: stored, clear: clear, hash: sha256.New()}, nil
 }
 
+// Check says whether content is there and its key too, without reading it; the
+// errors are those of Open.
+func (s *Store) Check(ctx context.Context, ref Ref) error {
+	if ref.Stored != (blobs.Digest{}) {
+		if _, err := s.keys.Key(ctx, ref.Subject); err != nil {
+			return err
+		}
+	}
+	_, err := s.blobs.Stat(ctx, ref.Address())
+	return err
+}
+
 // ReadAll returns content of at most limit bytes, checked.
 func (s *Store) ReadAll(ctx context.Context, ref Ref, limit int64) ([]byte, error) {
 	opened, err := s.Open(ctx, ref)

@@ -130,6 +130,8 @@ type State struct {
 	Copies    []Copy
 	// Holds are the legal holds that stand, in the order of placing.
 	Holds []Hold
+	// WasHeld says that a hold was ever placed.
+	WasHeld bool
 	// Requests are the parties that asked for the destruction. Sending the
 	// document ends a request made while it was a draft.
 	Requests []Request
@@ -326,6 +328,7 @@ func Evolve(s State, e event.Event) State {
 		})
 	case HoldPlaced:
 		s.Holds = append(slices.Clone(s.Holds), Hold{ID: e.Hold, Ground: e.Ground, PlacedAt: e.PlacedAt})
+		s.WasHeld = true
 	case HoldLifted:
 		s.Holds = slices.DeleteFunc(slices.Clone(s.Holds), func(h Hold) bool { return h.ID == e.Hold })
 	case DestructionRequested:

@@ -146,17 +146,17 @@ func (l *Ledger) RetainDocument(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	// While the route is open the locks of sending and signing are enough.
 	found, ended := l.Retention(s.State)
-	if !ended {
-		if s.State.Status != document.Awaiting {
-			return nil
+	if ended {
+		if err := l.retain(ctx, s.State, found.Until); err != nil {
+			return err
 		}
-		found.Until = l.endingNow(s.State)
 	}
-	if err := l.retain(ctx, s.State, found.Until); err != nil || s.State.Held() {
-		return err
+	if !s.State.WasHeld {
+		return nil
 	}
-	return l.holdContent(ctx, s.State, false)
+	return l.holdContent(ctx, s.State, s.State.Held())
 }
 
 func (l *Ledger) holdContent(ctx context.Context, s document.State, held bool) error {
@@ -200,13 +200,16 @@ func (l *Ledger) PlaceHold(ctx context.Context, act Act, id, ground string) (Out
 	if err != nil {
 		return Outcome{}, err
 	}
+	// The revision that the caller has seen is the document's, not the parties'.
+	inner := act
+	inner.Expected = nil
 	outcome, err := l.operated(ctx, act, "place-hold", id, ground, func(ctx context.Context, s document.State) (document.Command, error) {
 		place := document.PlaceHold{Hold: hold, By: act.By, Ground: ground, Now: l.now()}
 		if _, err := document.Decide(s, place); err != nil {
 			return nil, err
 		}
 		for _, party := range partiesOf(s) {
-			_, err := l.onParticipant(ctx, act, "place-hold", party, []string{id, ground}, func(context.Context) (participant.Command, error) {
+			_, err := l.onParticipant(ctx, inner, "place-hold", party, []string{id, ground}, func(context.Context) (participant.Command, error) {
 				return participant.PlaceHold{Hold: hold, By: act.By, Ground: ground, Now: l.now()}, nil
 			})
 			// Of a party whose data are destroyed already nothing is left to
@@ -235,6 +238,7 @@ func (l *Ledger) LiftHold(ctx context.Context, act Act, id, hold, reason string)
 	if err != nil {
 		return outcome, err
 	}
+	act.Expected = nil // it was about the document
 	for _, party := range partiesOf(s.State) {
 		_, err := l.onParticipant(ctx, act, "lift-hold", party, []string{id, hold, reason}, func(context.Context) (participant.Command, error) {
 			return participant.LiftHold{Hold: hold, By: act.By, Reason: reason, Now: l.now()}, nil
@@ -432,21 +436,25 @@ func (l *Ledger) Original(ctx context.Context, act Act, id string) error {
 	return l.original(ctx, s.State)
 }
 
+// original asks for the files, the signatures and what their verdicts rest on:
+// an issued copy is no part of it.
 func (l *Ledger) original(ctx context.Context, s document.State) error {
 	if s.Gone() {
 		return gone()
 	}
+	s.Copies = nil
 	refs, err := Refs(s)
 	if err != nil {
 		return err
 	}
 	for _, ref := range refs {
-		opened, err := l.content.Open(ctx, ref)
+		err := l.content.Check(ctx, ref)
 		switch code := fault.CodeOf(err); code {
 		case "":
-			opened.Close()
 		case fault.KeyDestroyed, fault.KeyUnknown, fault.BlobNotFound, fault.BlobCorrupt:
-			return fault.New(fault.OriginalNone, "content %s cannot be restored: %s", ref.SHA256, code)
+			none := fault.New(fault.OriginalNone, "content %s cannot be restored", ref.SHA256)
+			none.Reasons = []fault.Reason{{Code: string(code), Detail: fault.Lookup(code).Title}}
+			return none
 		default:
 			return err
 		}

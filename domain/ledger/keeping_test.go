@@ -339,11 +339,11 @@ type without struct {
 	lost blobs.Digest
 }
 
-func (w without) Open(ctx context.Context, digest blobs.Digest) (io.ReadCloser, blobs.Info, error) {
+func (w without) Stat(ctx context.Context, digest blobs.Digest) (blobs.Info, error) {
 	if digest == w.lost {
-		return nil, blobs.Info{}, fault.New(fault.BlobNotFound, "lost")
+		return blobs.Info{}, fault.New(fault.BlobNotFound, "lost")
 	}
-	return w.Archive.Open(ctx, digest)
+	return w.Archive.Stat(ctx, digest)
 }
 
 func TestR_M3_ANumberTellsAnOutsiderThatItExistsAndNoName(t *testing.T) {

@@ -7,11 +7,13 @@ import (
 )
 
 // StatusOf is the one place where codes become statuses: by kind, but for the
-// two codes for which HTTP has a name of its own.
+// few codes for which HTTP has a name of its own.
 func StatusOf(code fault.Code) int {
 	switch code {
 	case fault.MethodUnknown:
 		return http.StatusMethodNotAllowed
+	case fault.RangeInvalid:
+		return http.StatusRequestedRangeNotSatisfiable
 	case fault.RevisionStale:
 		return http.StatusPreconditionFailed
 	}
@@ -24,6 +26,8 @@ func StatusOf(code fault.Code) int {
 		return http.StatusForbidden
 	case fault.KindNotFound:
 		return http.StatusNotFound
+	case fault.KindGone:
+		return http.StatusGone
 	case fault.KindConflict:
 		return http.StatusConflict
 	case fault.KindTooLarge:

@@ -33,6 +33,7 @@ func (p *Processes) retain(ctx context.Context, recorded eventstore.Recorded, ha
 	switch happened.(type) {
 	case document.Completed, document.Rejected, document.Revoked, document.Expired,
 		document.RevocationProposed, document.RevocationDeclined, document.KeyCompromised,
+		document.Viewed, document.Acknowledged,
 		document.ExemplarIssued, document.PaperCopyIssued, document.HoldPlaced, document.HoldLifted:
 		id := recorded.Stream.ID()
 		err := p.do(ctx, Retention, id, recorded.Position, func() error { return p.commands.RetainDocument(ctx, id) })

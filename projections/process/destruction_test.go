@@ -77,15 +77,15 @@ func TestR_G3_WhateverChangesForHowLongADocumentIsKeptLocksItsContent(t *testing
 	w := given(t)
 	for id, e := range map[string]event.Event{
 		"completed": document.Completed{}, "rejected": document.Rejected{}, "revoked": document.Revoked{}, "expired": document.Expired{},
-		"copied": document.PaperCopyIssued{}, "held": document.HoldPlaced{}, "lifted": document.HoldLifted{},
+		"copied": document.PaperCopyIssued{}, "viewed": document.Viewed{}, "acknowledged": document.Acknowledged{}, "held": document.HoldPlaced{}, "lifted": document.HoldLifted{},
 	} {
 		w.happens(document.StreamID(id), e)
 	}
-	end := w.happens(document.StreamID("other"), document.Created{}, document.Viewed{})
+	end := w.happens(document.StreamID("other"), document.Created{}, document.Described{})
 	l := newLedger()
 	w.run(w.open(l, noDeadlines{}, process.Options{}), end)
 	retained := slices.DeleteFunc(slices.Clone(l.recorded), func(call string) bool { return !strings.HasPrefix(call, "retain ") })
-	require.ElementsMatch(t, []string{"retain completed", "retain rejected", "retain revoked", "retain expired", "retain copied", "retain held", "retain lifted"}, retained)
+	require.ElementsMatch(t, []string{"retain completed", "retain rejected", "retain revoked", "retain expired", "retain copied", "retain viewed", "retain acknowledged", "retain held", "retain lifted"}, retained)
 }
 
 func TestR_G5_ADailySweepProposesWhatNeedNotBeKeptAndOneThatFailsHoldsUpNoOther(t *testing.T) {

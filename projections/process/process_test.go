@@ -197,7 +197,7 @@ func TestR_D7_WhateverMayEndAStepOfTheRouteAsksForDelivery(t *testing.T) {
 	w.happens(document.StreamID("a"), document.Created{Document: "a"}, document.Sent{Document: "a"})
 	w.signed("b", "c1")
 	w.happens(document.StreamID("c"), document.Approved{Document: "c"})
-	end := w.happens(document.StreamID("d"), document.Created{Document: "d"}, document.Viewed{Document: "d"})
+	end := w.happens(document.StreamID("d"), document.Created{Document: "d"}, document.Described{Document: "d"})
 	l := newLedger()
 	w.run(w.open(l, noDeadlines{}, process.Options{}), end)
 	require.ElementsMatch(t, []string{"deliver a", "deliver b", "deliver c"}, l.recorded)

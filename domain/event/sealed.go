@@ -262,36 +262,48 @@ func unseal(eventType string, data []byte) ([]byte, []SealedBox, error) {
 	if !bytes.Contains(data, []byte(`"`+sealedMember+`":[`)) {
 		return data, nil, nil
 	}
-	top, err := members(data)
-	if err != nil {
-		return nil, nil, err
+	begin, end, err := memberAt(data, sealedMember)
+	if err != nil || end == 0 {
+		return data, nil, err
 	}
 	var boxes []SealedBox
-	public := make([]byte, 0, len(data))
-	for _, m := range top {
-		if m.name == sealedMember {
-			if err := jsonv2.Unmarshal(m.value, &boxes, jsonv2.RejectUnknownMembers(true)); err != nil {
-				return nil, nil, fmt.Errorf("boxes: %w", err)
-			}
-			continue
-		}
-		separator := byte(',')
-		if len(public) == 0 {
-			separator = '{'
-		}
-		public = append(public, separator)
-		if public, err = jsontext.AppendQuote(public, m.name); err != nil {
-			return nil, nil, err
-		}
-		public = append(append(public, ':'), m.value...)
-	}
-	if len(public) == 0 {
-		public = append(public, '{')
+	value := data[begin+int64(bytes.IndexByte(data[begin:], ':'))+1 : end]
+	if err := jsonv2.Unmarshal(value, &boxes, jsonv2.RejectUnknownMembers(true)); err != nil {
+		return nil, nil, fmt.Errorf("boxes: %w", err)
 	}
 	for i := range boxes {
 		boxes[i].Label = eventType
 	}
-	return append(public, '}'), boxes, nil
+	// The member goes with the comma before it, or, if it is the first, with
+	// the one after it.
+	if data[begin] == '"' && data[end] == ',' {
+		end++
+	}
+	return append(data[:begin:begin], data[end:]...), boxes, nil
+}
+
+// memberAt finds a member of a JSON object: where it begins, with the comma
+// before it if there is one, and where it ends. end is 0 if it is not there.
+func memberAt(object []byte, name string) (begin, end int64, err error) {
+	d := jsontext.NewDecoder(bytes.NewBuffer(object))
+	if token, err := d.ReadToken(); err != nil || token.Kind() != '{' {
+		return 0, 0, fmt.Errorf("not a JSON object: %w", err)
+	}
+	for d.PeekKind() != '}' {
+		begin := d.InputOffset()
+		token, err := d.ReadToken()
+		if err != nil {
+			return 0, 0, err
+		}
+		wanted := token.String() == name
+		if err := d.SkipValue(); err != nil {
+			return 0, 0, err
+		}
+		if wanted {
+			return begin, d.InputOffset(), nil
+		}
+	}
+	return 0, 0, nil
 }
 
 // open returns the texts of boxes, those aside whose keys were destroyed.

@@ -11,6 +11,7 @@ import (
 	"dalel/domain/access"
 	"dalel/domain/document"
 	"dalel/domain/participant"
+	"dalel/domain/retention"
 	"dalel/domain/signature"
 	"dalel/internal/fault"
 	"dalel/projections"
@@ -46,12 +47,26 @@ func fromCode() map[string]bool {
 	add("method.", texts([]document.Method{document.MethodCertificate, document.MethodCode})...)
 	add("direction.", texts([]projections.Direction{projections.In, projections.Out})...)
 	add("participant-kind.", texts([]participant.Kind{participant.NaturalPerson, participant.SoleTrader, participant.LegalEntity, participant.NonResident})...)
-	add("participant-status.", projections.ParticipantRegistered, projections.ParticipantActive)
+	add("participant-status.", projections.ParticipantRegistered, projections.ParticipantActive, projections.ParticipantErased)
 	add("access-role.", texts([]access.Role{access.RoleParticipant, access.RoleAuditor, access.RoleOperator})...)
 	for _, a := range (&Pages{}).actions() {
 		add("action.", a.name)
 		add("done.", a.name)
 	}
+	add("done.", "hold", "lift", "order", "erasure")
+	for _, record := range retention.Records() {
+		add("", record.TitleKey())
+	}
+	for _, from := range []retention.From{retention.Sent, retention.Ended, retention.Delivered, retention.Recorded} {
+		add("", from.ReasonKey())
+	}
+	for _, basis := range []document.Basis{document.BasisRequest, document.BasisRetention} {
+		add("", "basis."+string(basis), "gone.ordered."+string(basis), "gone.destroyed."+string(basis))
+	}
+	add("destruction-state.", texts(destructionStates())...)
+	add("destruction-subject.", texts(destructionSubjects())...)
+	// Those on paper copies, of which the ledger knows the names.
+	add("identifier.", texts([]participant.Kind{participant.NaturalPerson, participant.SoleTrader, participant.LegalEntity, participant.NonResident})...)
 	return keys
 }
 
@@ -116,7 +131,7 @@ func TestNoMessageStandsInTheCatalogueInVain(t *testing.T) {
 func TestRussianAndKazakhAreWrittenInCyrillicAndEnglishInLatin(t *testing.T) {
 	c, err := readCatalogue(messages)
 	require.NoError(t, err)
-	letters := regexp.MustCompile(`\{[a-z]+\}|SHA-256|CMS|ZIP|\.p7s|UTC\+5`)
+	letters := regexp.MustCompile(`\{[a-z]+\}|SHA-256|CMS|ZIP|PDF|\.p7s|UTC\+5`)
 	cyrillic, latin := regexp.MustCompile(`\p{Cyrillic}`), regexp.MustCompile(`\p{Latin}`)
 	for key, row := range c {
 		for i, language := range Languages() {

@@ -29,4 +29,19 @@
 // document is read with the caller's own act, so the ledger itself refuses
 // what the caller may not see. A recipient who opens a document is recorded,
 // before it is shown: if that fails, so does the page.
+//
+// The operator keeps documents that it may not read. Its pages, under
+// /operator, show ids, numbers, kinds, dates and parties, holds with their
+// grounds, and letters of request; never a title, a file's name or a link to
+// one. It orders a destruction only on a page that says what will be lost, and
+// with a word typed in by hand, which the server checks.
+//
+// Of a document whose destruction is ordered nobody is shown a word any more:
+// the pages leave out what the state leaves out, and what read models that are
+// behind may still have. Its hashes, its timeline and its proof packet stay.
+//
+// The check page is for everybody who has a document's number (R-M3). It says
+// what ledger.PublicView says, tells a mistyped number from an unknown one by
+// its check digits alone, and bounds how many unknown numbers an address may
+// try in a minute.
 package pages

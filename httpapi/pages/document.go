@@ -51,6 +51,11 @@ type documentView struct {
 	// not show the newest events.
 	Live    string
 	Actions []actionView
+	Keeping keepingView
+	// Gone is set where the document's destruction is ordered or done.
+	Gone *goneView
+	// PacketHint says what is in the packet.
+	PacketHint string
 }
 
 type proposalView struct{ Reason, Consents string }
@@ -113,7 +118,7 @@ func (p *Pages) document(c echo.Context, caller route.Caller) error {
 		return err
 	}
 	if you, ok := snapshot.State.Party(caller.By.Participant); ok && caller.Role == access.RoleParticipant &&
-		caller.By.Participant != snapshot.State.Sender && you.ViewedAt == nil {
+		caller.By.Participant != snapshot.State.Sender && you.ViewedAt == nil && !snapshot.State.Gone() {
 		// Recorded before it is shown; the ledger does it once.
 		seen, err := p.ledger.ViewDocument(ctx, caller.Act, id)
 		if err != nil {
@@ -136,8 +141,15 @@ func (p *Pages) document(c echo.Context, caller route.Caller) error {
 		return err
 	}
 	v := documentView{frame: p.frame(c, caller, "document"), ID: id, Heading: s.Details.Title}
-	v.Title = s.Details.Title
-	v.Outcome = p.outcome(c, v.words)
+	if s.Gone() {
+		// From the order on nobody is shown its words, wherever they are kept.
+		v.Heading = v.T("gone.title")
+		for i := range rows {
+			rows[i].Destroyed = true
+		}
+	}
+	v.Title = v.Heading
+	v.Outcome = p.outcome(c, documentPages, v.words)
 	address := "/documents/" + url.PathEscape(id)
 	api := "/api/v1/documents/" + url.PathEscape(id)
 	if after > 0 {
@@ -155,24 +167,42 @@ func (p *Pages) document(c echo.Context, caller route.Caller) error {
 		if err := json.Unmarshal(row.Facts, &facts[i]); err != nil {
 			return fault.Wrap(fault.EventInvalid, err, "the facts of an event cannot be read")
 		}
+		if row.Destroyed {
+			facts[i] = wordless(facts[i])
+		}
 		ids = append(ids, row.Actor, row.OnBehalfOf, row.Party)
 		ids = slices.Concat(ids, facts[i].Recipients, facts[i].Parties, facts[i].Standing)
 	}
 	for _, party := range s.Parties {
 		ids = append(ids, party.Participant)
 	}
+	for _, r := range s.Requests {
+		ids = append(ids, r.Party)
+	}
+	for _, issued := range s.Copies {
+		ids = append(ids, issued.Party)
+	}
 	n, err := p.lookup(ctx, v.words, slices.DeleteFunc(ids, func(id string) bool { return id == "" })...)
 	if err != nil {
 		return err
 	}
 	v.describe(s, n, caller, p.clock())
-	v.Packet = api + "/packet"
-	for _, f := range s.Files {
-		v.Files = append(v.Files, fileView{
+	v.Packet, v.PacketHint = api+"/packet", v.T("document.packet.hint")
+	v.Keeping, v.Gone = p.keep(ctx, n, s, caller), n.gone(s)
+	if s.Gone() {
+		v.PacketHint = v.T("gone.packet")
+	}
+	for i, f := range s.Files {
+		view := fileView{
 			Name: f.Name, Type: f.MediaType, Size: v.size(f.Size), Hash: f.SHA256,
 			Href: api + "/files/" + url.PathEscape(f.Name),
-		})
+		}
+		if s.Gone() {
+			view.Name, view.Href = v.T("gone.file", "n", i+1), ""
+		}
+		v.Files = append(v.Files, view)
 	}
+	v.outcomeLinks()
 	if v.Signatures, err = p.signatures(ctx, v.words, n, s); err != nil {
 		return err
 	}
@@ -181,11 +211,32 @@ func (p *Pages) document(c echo.Context, caller route.Caller) error {
 	}
 	if caller.Role == access.RoleParticipant {
 		v.Actions = v.offered(s, caller.By.Participant, p.clock())
-		for i := range v.Actions {
-			v.Actions[i].Href = address + "/" + v.Actions[i].Name
+		v.Keeping.Actions = n.offeredKeeping(s, caller.By.Participant)
+		for _, list := range [][]actionView{v.Actions, v.Keeping.Actions} {
+			for i := range list {
+				list[i].Href = address + "/" + list[i].Name
+			}
 		}
 	}
 	return p.render(c, http.StatusOK, "document", v)
+}
+
+// outcomeLinks leads from the outcome of issuing something to what was issued.
+func (v *documentView) outcomeLinks() {
+	if v.Outcome == nil || v.Gone != nil {
+		return
+	}
+	switch copies := v.Keeping.Copies; v.Outcome.Name {
+	case "exemplar":
+		for _, f := range v.Files {
+			v.Outcome.Links = append(v.Outcome.Links, link{Href: f.Href, Text: f.Name})
+		}
+	case "copy":
+		if len(copies) > 0 {
+			last := copies[len(copies)-1]
+			v.Outcome.Links = []link{{Href: last.Href, Text: last.Label}}
+		}
+	}
 }
 
 // describe fills in what the document says of itself and its route.
@@ -309,7 +360,7 @@ func (p *Pages) signatures(ctx context.Context, w words, n names, s document.Sta
 		}
 		overall := signature.Valid
 		for _, fs := range sig.Signatures {
-			file := signedFileView{Name: fileName(s, fs.File), Verdict: w.verdict(fs.Verdict.Status)}
+			file := signedFileView{Name: w.fileName(s, fs.File), Verdict: w.verdict(fs.Verdict.Status)}
 			for _, r := range fs.Verdict.Reasons {
 				file.Reasons = append(file.Reasons, w.reason(r.Code, r.Detail))
 			}
@@ -337,9 +388,13 @@ func (p *Pages) signatures(ctx context.Context, w words, n names, s document.Sta
 	return list, nil
 }
 
-func fileName(s document.State, hash string) string {
-	for _, f := range s.Files {
-		if f.SHA256 == hash {
+func (w words) fileName(s document.State, hash string) string {
+	for i, f := range s.Files {
+		switch {
+		case f.SHA256 != hash:
+		case f.Name == "":
+			return w.T("gone.file", "n", i+1)
+		default:
 			return f.Name
 		}
 	}
@@ -352,7 +407,9 @@ func class(eventType string) string {
 	case document.KeyCompromised{}.EventType(), document.Rejected{}.EventType():
 		return "alarm"
 	case document.SignatureRefused{}.EventType(), document.Revoked{}.EventType(), document.Expired{}.EventType(),
-		document.RevocationProposed{}.EventType(), document.RevocationDeclined{}.EventType():
+		document.RevocationProposed{}.EventType(), document.RevocationDeclined{}.EventType(),
+		document.FileRefused{}.EventType(), document.HoldPlaced{}.EventType(),
+		document.DestructionRequested{}.EventType(), document.DestructionOrdered{}.EventType(), document.Destroyed{}.EventType():
 		return "warn"
 	case document.Signed{}.EventType(), document.Approved{}.EventType(), document.Completed{}.EventType():
 		return "good"
@@ -419,20 +476,41 @@ func (n names) event(row projections.TimelineRow, f projections.Facts) eventView
 	}
 	mono("fact.certificate", f.Certificate)
 	if f.Code != "" {
-		fact("fact.refused", n.fault(fault.Code(f.Code)))
+		key := "fact.refused"
+		if row.Type == (document.FileRefused{}).EventType() {
+			key = "fact.whynot"
+			mono("fact.type", f.MediaType)
+		}
+		fact(key, n.fault(fault.Code(f.Code)))
 	}
+	if f.Exemplar > 0 {
+		fact("fact.exemplar", strconv.Itoa(f.Exemplar))
+	}
+	if f.Copy > 0 {
+		fact("fact.copy", strconv.Itoa(f.Copy))
+	}
+	mono("fact.hold", f.Hold)
+	if f.Basis != "" {
+		fact("fact.basis", capital(n.or("basis."+string(f.Basis), string(f.Basis))))
+	}
+	if f.Rule != "" {
+		fact("fact.rule", n.rule(f.Rule))
+	}
+	when("fact.retained", f.RetainedUntil)
 	fact("fact.reason", f.Reason)
 	mono("fact.number", f.Number)
 	if f.AfterCompletion {
 		view.Facts = append(view.Facts, factView{Label: n.T("fact.after"), Text: n.T("app.yes")})
 	}
-	late := row.Type == document.Expired{}.EventType()
 	if len(f.Parties) > 0 {
-		key := "fact.fallen"
-		if late {
-			key = "fact.late"
+		key, alarm := "fact.fallen", true
+		switch row.Type {
+		case document.Expired{}.EventType():
+			key, alarm = "fact.late", false
+		case document.DestructionOrdered{}.EventType():
+			key, alarm = "fact.asked", false
 		}
-		view.Facts = append(view.Facts, factView{Label: n.T(key), Text: n.all(f.Parties), Alarm: !late})
+		view.Facts = append(view.Facts, factView{Label: n.T(key), Text: n.all(f.Parties), Alarm: alarm})
 	}
 	if len(f.Standing) > 0 {
 		fact("fact.standing", n.all(f.Standing))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dalel/domain/document"
+	"dalel/domain/retention"
 
 	"github.com/stretchr/testify/require"
 )
@@ -51,4 +52,51 @@ func TestSizesAreWrittenInUnitsOf1024(t *testing.T) {
 	require.Equal(t, "812 байт", russian.size(812))
 	require.Equal(t, "1,5 КиБ", russian.size(1536))
 	require.Equal(t, "4.0 GiB", english.size(4<<30))
+}
+
+func TestPeriodsAndRulesAreToldInWords(t *testing.T) {
+	c, err := readCatalogue(messages)
+	require.NoError(t, err)
+	for _, row := range []struct {
+		language     Language
+		id           string
+		period, rule string
+	}{
+		{Russian, "document/all/P1Y/ended", "1 год", "Документы: 1 год с окончания маршрута"},
+		{Russian, "journal/contract/P15Y6M2D/recorded", "15 лет 6 месяцев 2 дня", "Журнал документа: 15 лет 6 месяцев 2 дня с последней записи в журнале"},
+		{Kazakh, "delivery/all/P3Y/delivered", "3 жыл", "Жеткізу туралы мәліметтер: соңғы жеткізілімнен бастап 3 жыл"},
+		{English, "document/all/P10Y/sent", "10 years", "Documents: 10 years from the sending of the document"},
+		{English, "of another make", "of another make", "of another make"},
+		{English, "document/all/ten/ended", "document/all/ten/ended", "document/all/ten/ended"},
+	} {
+		w := words{row.language, c}
+		require.Equal(t, row.period, plain(w.period(row.id)))
+		require.Equal(t, row.rule, plain(w.rule(row.id)))
+	}
+}
+
+func TestKazakhDatesTakeTheDativeOfTheirMonth(t *testing.T) {
+	var ends []string
+	for month := time.January; month <= time.December; month++ {
+		text := Kazakh.until(time.Date(2036, month, 9, 0, 0, 0, 0, time.UTC))
+		ends = append(ends, text[strings.LastIndex(text, nbsp)+len(nbsp):])
+	}
+	require.Equal(t, []string{"қаңтарға", "ақпанға", "наурызға", "сәуірге", "мамырға", "маусымға", "шілдеге", "тамызға", "қыркүйекке", "қазанға", "қарашаға", "желтоқсанға"}, ends)
+}
+
+func TestR_G3_TheTermOfADocumentIsToldInEveryState(t *testing.T) {
+	c, err := readCatalogue(messages)
+	require.NoError(t, err)
+	w, end := words{English, c}, time.Date(2026, 11, 22, 7, 0, 0, 0, time.UTC)
+	sent := document.State{Status: document.Complete, SentAt: &end, EndedAt: &end}
+	found, ended := retention.Default().ForDocument(sent, time.Time{})
+	require.True(t, ended)
+	term := w.term(sent, found, ended, found.Until.Add(-time.Second))
+	require.Equal(t, "10 years from the end of the route, until 22 November 2036", plain(term.Term))
+	require.False(t, term.Over)
+	require.True(t, w.term(sent, found, ended, found.Until).Over)
+	none := retention.Retention{}
+	require.Contains(t, w.term(document.State{Status: document.Draft}, none, false, end).Term, "A draft")
+	require.Contains(t, w.term(document.State{Status: document.Awaiting}, none, false, end).Term, "Kept while the route is open")
+	require.Contains(t, w.term(sent, none, false, end).Term, "It cannot be told now")
 }

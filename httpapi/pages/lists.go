@@ -83,7 +83,12 @@ func (n names) of(id string) string {
 	case ledger.Operator:
 		return n.T("who.operator")
 	}
-	if found, ok := n.found[id]; ok && found.Name != "" {
+	found, ok := n.found[id]
+	switch {
+	case ok && found.Status == projections.ParticipantErased:
+		// The id tells two of them apart.
+		return n.T("participant.erased.of", "id", id[:min(8, len(id))])
+	case ok && found.Name != "":
 		return found.Name
 	}
 	return id
@@ -124,6 +129,27 @@ func (w words) marks(turn, compromised, revocation bool, deadline *time.Time, no
 		list = append(list, badge{class, w.T(key, "when", w.Lang.moment(*deadline).Short)})
 	}
 	return list
+}
+
+// keepingMarks are what a list says of a document's keeping.
+func (w words) keepingMarks(destroyed, held bool) []badge {
+	var list []badge
+	if held {
+		list = append(list, badge{"warn", w.T("mark.held")})
+	}
+	if destroyed {
+		list = append(list, badge{"plain", w.T("mark.destroyed")})
+	}
+	return list
+}
+
+// heading is a document's title in a list, and of one whose words are gone
+// that it is.
+func (w words) heading(title string, destroyed bool) string {
+	if destroyed {
+		return w.T("list.destroyed")
+	}
+	return title
 }
 
 // cited is the sender's own number and date of a document.
@@ -204,10 +230,11 @@ func (p *Pages) box(c echo.Context, v listView, rows []projections.BoxRow) error
 	}
 	for _, row := range rows {
 		item := card{
-			Href: "/documents/" + url.PathEscape(row.Document), Title: row.Title, Kind: v.T("kind." + string(row.Kind)),
+			Href: "/documents/" + url.PathEscape(row.Document), Title: v.heading(row.Title, row.Destroyed), Kind: v.T("kind." + string(row.Kind)),
 			Sum: v.Lang.money(row.Sum), Number: row.Number, SenderNumber: v.cited(row.SenderNumber, row.Date),
 			Status: v.status(row.Status, row.Compromised), When: v.Lang.momentOf(row.SentAt),
-			Marks: v.marks(row.Turn, row.Compromised, row.RevocationPending, deadline(row.Status, row.Deadline), p.clock()),
+			Marks: append(v.marks(row.Turn, row.Compromised, row.RevocationPending, deadline(row.Status, row.Deadline), p.clock()),
+				v.keepingMarks(row.Destroyed, false)...),
 		}
 		if row.Direction == projections.In {
 			item.State, item.When = v.part(row.State, row.Status), v.Lang.momentOf(row.DeliveredAt)
@@ -273,11 +300,12 @@ func (p *Pages) documents(c echo.Context, caller route.Caller) error {
 	}
 	for _, row := range found.Items {
 		v.Cards = append(v.Cards, card{
-			Href: "/documents/" + url.PathEscape(row.Document), Title: row.Title, Kind: v.T("kind." + string(row.Kind)),
+			Href: "/documents/" + url.PathEscape(row.Document), Title: v.heading(row.Title, row.Destroyed), Kind: v.T("kind." + string(row.Kind)),
 			Sum: v.Lang.money(row.Sum), Number: row.Number, SenderNumber: v.cited(row.SenderNumber, row.Date),
 			Parties: []party{{Name: names.of(row.Sender)}}, When: v.Lang.momentOf(&row.CreatedAt),
 			Status: v.status(row.Status, row.Compromised),
-			Marks:  v.marks(false, row.Compromised, row.RevocationPending, deadline(row.Status, row.Deadline), p.clock()),
+			Marks: append(v.marks(false, row.Compromised, row.RevocationPending, deadline(row.Status, row.Deadline), p.clock()),
+				v.keepingMarks(row.Destroyed, row.Held)...),
 		})
 	}
 	v.Sums, v.Shown = true, v.T("list.shown", "n", len(found.Items))
@@ -412,13 +440,14 @@ func (p *Pages) journal(c echo.Context, caller route.Caller) error {
 	view.PartyName = names.of(view.Party)
 	for _, row := range found.Items {
 		item := card{
-			Title: row.Title, Kind: v.T("kind." + string(row.Kind)), Number: row.Number, SenderNumber: v.cited(row.SenderNumber, ""),
+			Title: v.heading(row.Title, row.Destroyed), Kind: v.T("kind." + string(row.Kind)), Number: row.Number, SenderNumber: v.cited(row.SenderNumber, ""),
 			Direction: v.T("direction." + string(row.Direction)), When: v.Lang.momentOf(&row.RegisteredAt),
-			Status: v.status(row.Status, row.Compromised), Marks: v.marks(false, row.Compromised, false, nil, p.clock()),
+			Status: v.status(row.Status, row.Compromised), Marks: append(v.marks(false, row.Compromised, false, nil, p.clock()), v.keepingMarks(row.Destroyed, false)...),
 		}
 		if caller.Role == access.RoleOperator {
 			// A title is content, which operators do not read.
 			item.Title, item.Kind, item.SenderNumber = item.Kind, "", ""
+			item.Href = operatorPages + "documents/" + url.PathEscape(row.Document)
 		} else {
 			item.Href = "/documents/" + url.PathEscape(row.Document)
 		}
@@ -444,6 +473,14 @@ func (p *Pages) journal(c echo.Context, caller route.Caller) error {
 	return p.render(c, http.StatusOK, "list", v)
 }
 
+func (w words) participantStatus(status string) badge {
+	class := map[string]string{projections.ParticipantActive: "signed", projections.ParticipantErased: "plain"}[status]
+	if class == "" {
+		class = "awaiting"
+	}
+	return badge{class, w.T("participant-status." + status)}
+}
+
 // participantsView is the directory.
 type participantsView struct {
 	frame
@@ -452,8 +489,8 @@ type participantsView struct {
 }
 
 type participantRow struct {
-	ID, Name, Kind string
-	Status         badge
+	ID, Name, Kind, Href string
+	Status               badge
 }
 
 func (p *Pages) participants(c echo.Context, caller route.Caller) error {
@@ -466,13 +503,10 @@ func (p *Pages) participants(c echo.Context, caller route.Caller) error {
 	v.Title = v.T("nav.participants")
 	v.Next, v.First = around(found.Next)
 	for _, row := range found.Items {
-		class := "awaiting"
-		if row.Status == projections.ParticipantActive {
-			class = "signed"
-		}
 		v.Rows = append(v.Rows, participantRow{
-			ID: row.ID, Name: row.Name, Kind: v.T("participant-kind." + string(row.Kind)),
-			Status: badge{class, v.T("participant-status." + row.Status)},
+			ID: row.ID, Name: names{v.words, map[string]projections.Participant{row.ID: row}}.of(row.ID),
+			Href: operatorPages + "participants/" + url.PathEscape(row.ID),
+			Kind: v.T("participant-kind." + string(row.Kind)), Status: v.participantStatus(row.Status),
 		})
 	}
 	v.Shown = v.T("participants.shown", "n", len(v.Rows))

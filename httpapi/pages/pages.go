@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"html/template"
+	"io"
 	"io/fs"
 	"mime"
 	"net/http"
@@ -21,6 +22,8 @@ import (
 	"dalel/domain/certificate"
 	"dalel/domain/document"
 	"dalel/domain/ledger"
+	"dalel/domain/participant"
+	"dalel/domain/retention"
 	"dalel/eventstore"
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
@@ -36,8 +39,16 @@ const (
 	// follows it. It is a cookie and no parameter, so that no link can make a
 	// page say what did not happen.
 	outcomeCookie = "dalel_outcome"
+	// documentPages, operatorPages and ownPage are the parts of the site that tell of
+	// an outcome.
+	documentPages = "/documents/"
+	operatorPages = "/operator/"
+	ownPage       = "/personal-data"
 
 	maxFormBytes = 64 << 10
+	// maxOfficialBytes bounds a form with an official letter. It leaves room
+	// to tell a letter that is a little too large that it is.
+	maxOfficialBytes = ledger.MaxLetterBytes + 1<<20
 	// maxSigningBytes bounds a form with signature files.
 	maxSigningBytes = 32 << 20
 )
@@ -56,6 +67,22 @@ type Ledger interface {
 	RevokeDocument(ctx context.Context, act ledger.Act, id, reason string) (ledger.Outcome, error)
 	ConsentToRevocation(ctx context.Context, act ledger.Act, id string) (ledger.Outcome, error)
 	DeclineRevocation(ctx context.Context, act ledger.Act, id, reason string) (ledger.Outcome, error)
+
+	Retention(s document.State) (retention.Retention, bool)
+	Original(ctx context.Context, act ledger.Act, id string) error
+	IssuePaperCopy(ctx context.Context, act ledger.Act, id, language string) (ledger.Outcome, error)
+	IssueExemplar(ctx context.Context, act ledger.Act, id string) (ledger.Outcome, error)
+	RequestDestruction(ctx context.Context, act ledger.Act, id, reason, mediaType string, letter io.Reader) (ledger.Outcome, error)
+
+	Keeping(ctx context.Context, act ledger.Act, id string) (ledger.Snapshot[document.State], error)
+	PlaceHold(ctx context.Context, act ledger.Act, id, ground string) (ledger.Outcome, error)
+	LiftHold(ctx context.Context, act ledger.Act, id, hold, reason string) (ledger.Outcome, error)
+	OrderDestruction(ctx context.Context, act ledger.Act, id string, basis document.Basis) (ledger.Outcome, error)
+	Participant(ctx context.Context, id string) (ledger.Snapshot[participant.State], error)
+	RequestErasure(ctx context.Context, act ledger.Act, id, reason, mediaType string, letter io.Reader) (ledger.Outcome, error)
+	OrderErasure(ctx context.Context, act ledger.Act, id string) (ledger.Outcome, error)
+
+	CheckNumber(ctx context.Context, number string) (ledger.PublicView, error)
 }
 
 // Models is what the pages ask of the read models; *projections.Models does
@@ -68,6 +95,7 @@ type Models interface {
 	Participants(ctx context.Context, page projections.Page) (projections.Result[projections.Participant], error)
 	Timeline(ctx context.Context, document string, after eventstore.Position, limit int) ([]projections.TimelineRow, error)
 	Names(ctx context.Context, ids ...string) (map[string]projections.Participant, error)
+	Destructions(ctx context.Context, filter projections.DestructionFilter, page projections.Page) (projections.Result[projections.Destruction], error)
 	WaitFor(ctx context.Context, position eventstore.Position) error
 }
 
@@ -95,6 +123,7 @@ type Pages struct {
 	// version is cut from the hash of all assets: an address with it may be
 	// kept by browsers for ever.
 	version string
+	guesses guesses
 }
 
 //go:embed templates/*.html
@@ -162,7 +191,8 @@ func (p *Pages) readAssets() error {
 
 // Routes lists the pages' routes.
 func (p *Pages) Routes() []route.Route {
-	participant := []access.Role{access.RoleParticipant}
+	parties := []access.Role{access.RoleParticipant}
+	operator := []access.Role{access.RoleOperator}
 	staff := []access.Role{access.RoleAuditor, access.RoleOperator}
 	list := []route.Route{
 		{Method: http.MethodGet, Path: "/", Name: "page-home", Scope: route.Public, Handler: p.home},
@@ -170,22 +200,38 @@ func (p *Pages) Routes() []route.Route {
 		{Method: http.MethodGet, Path: "/signin", Name: "page-signin", Scope: route.Public, Handler: p.signIn},
 		{Method: http.MethodPost, Path: "/signin", Name: "page-signin-submit", Scope: route.Public, MaxBody: maxFormBytes, Handler: p.submitSignIn},
 		{Method: http.MethodPost, Path: "/signout", Name: "page-signout", Scope: route.Public, MaxBody: maxFormBytes, Handler: p.signOut},
-		{Method: http.MethodGet, Path: "/inbox", Name: "page-inbox", Roles: participant, Scope: route.Own, Handler: p.inbox},
-		{Method: http.MethodGet, Path: "/outbox", Name: "page-outbox", Roles: participant, Scope: route.Own, Handler: p.outbox},
-		{Method: http.MethodGet, Path: "/journal", Name: "page-journal", Roles: participant, Scope: route.Own, Handler: p.journal},
+		{Method: http.MethodGet, Path: "/check", Name: "page-check", Scope: route.Public, Handler: p.checkForm},
+		{Method: http.MethodGet, Path: "/check/:number", Name: "page-check-number", Scope: route.Public, Handler: p.checkNumber},
+		{Method: http.MethodGet, Path: "/inbox", Name: "page-inbox", Roles: parties, Scope: route.Own, Handler: p.inbox},
+		{Method: http.MethodGet, Path: "/outbox", Name: "page-outbox", Roles: parties, Scope: route.Own, Handler: p.outbox},
+		{Method: http.MethodGet, Path: ownPage, Name: "page-own", Roles: parties, Scope: route.Own, Handler: p.ownData},
+		{Method: http.MethodPost, Path: ownPage + "/erasure-request", Name: "page-own-erasure", Roles: parties, Scope: route.Own, Command: true, MaxBody: maxOfficialBytes, Handler: p.askErasure},
+		{Method: http.MethodGet, Path: "/journal", Name: "page-journal", Roles: parties, Scope: route.Own, Handler: p.journal},
 		{Method: http.MethodGet, Path: "/journals", Name: "page-journals", Roles: staff, Scope: route.All, Handler: p.journal},
 		{Method: http.MethodGet, Path: "/participants", Name: "page-participants", Roles: staff, Scope: route.All, Handler: p.participants},
 		{Method: http.MethodGet, Path: "/documents", Name: "page-documents", Roles: staff[:1], Scope: route.All, Handler: p.documents},
 		{Method: http.MethodGet, Path: "/documents/:id", Name: "page-document", Roles: []access.Role{access.RoleParticipant, access.RoleAuditor}, Scope: route.Document, Handler: p.document},
 	}
+	for _, r := range []route.Route{
+		{Method: http.MethodGet, Path: "/operator/destructions", Name: "page-destructions", Roles: staff, Handler: p.destructions},
+		{Method: http.MethodGet, Path: "/operator/documents/:id", Name: "page-keeping", Roles: staff, Handler: p.keeping},
+		{Method: http.MethodPost, Path: "/operator/documents/:id/hold", Name: "page-hold", Roles: operator, Command: true, MaxBody: maxFormBytes, Handler: p.placeHold},
+		{Method: http.MethodPost, Path: "/operator/documents/:id/lift", Name: "page-lift", Roles: operator, Command: true, MaxBody: maxFormBytes, Handler: p.liftHold},
+		{Method: http.MethodGet, Path: "/operator/documents/:id/destruction", Name: "page-destruction", Roles: operator, Handler: p.confirm},
+		{Method: http.MethodPost, Path: "/operator/documents/:id/destruction", Name: "page-order", Roles: operator, Command: true, MaxBody: maxFormBytes, Handler: p.order},
+		{Method: http.MethodGet, Path: "/operator/participants/:id", Name: "page-participant", Roles: staff, Handler: p.participant},
+		{Method: http.MethodPost, Path: "/operator/participants/:id/erasure-request", Name: "page-erasure-request", Roles: operator, Command: true, MaxBody: maxOfficialBytes, Handler: p.requestErasure},
+		{Method: http.MethodPost, Path: "/operator/participants/:id/erasure", Name: "page-erasure", Roles: operator, Command: true, MaxBody: maxFormBytes, Handler: p.orderErasure},
+	} {
+		// The operator keeps what it may not see: these show nothing of a
+		// document's content.
+		r.Scope = route.All
+		list = append(list, r)
+	}
 	for _, a := range p.actions() {
-		maxBody := int64(maxFormBytes)
-		if a.name == "sign" {
-			maxBody = maxSigningBytes
-		}
 		list = append(list, route.Route{
-			Method: http.MethodPost, Path: "/documents/:id/" + a.name, Name: "page-" + a.name, Roles: participant,
-			Scope: route.Document, Command: true, MaxBody: maxBody, Handler: p.act(a),
+			Method: http.MethodPost, Path: "/documents/:id/" + a.name, Name: "page-" + a.name, Roles: parties,
+			Scope: route.Document, Command: true, MaxBody: a.maxBody(), Handler: p.act(a),
 		})
 	}
 	for i := range list {
@@ -204,9 +250,11 @@ type frame struct {
 	// Who is the participant for whom the session acts, Person the employee
 	// who does, if another.
 	Who, Person string
-	Nav         []link
-	Switch      []link
-	SignedIn    bool
+	// Own leads to the participant's own data, "" for who has none.
+	Own      string
+	Nav      []link
+	Switch   []link
+	SignedIn bool
 	// Outcome is what the last action came to, if any.
 	Outcome *outcome
 	// Refresh is where the page goes on by itself at once, "" if it stays.
@@ -224,6 +272,9 @@ type link struct {
 type outcome struct {
 	Good bool
 	Text string
+	// Name is the action's; Links lead to what came of it.
+	Name  string
+	Links []link
 }
 
 func (p *Pages) frame(c echo.Context, caller route.Caller, page string) frame {
@@ -256,13 +307,16 @@ func (p *Pages) frame(c echo.Context, caller route.Caller, page string) frame {
 		nav("/inbox", "nav.inbox")
 		nav("/outbox", "nav.outbox")
 		nav("/journal", "nav.journal")
+		f.Own = ownPage
 	case access.RoleAuditor:
 		nav("/documents", "nav.documents")
 		nav("/journals", "nav.journal")
 		nav("/participants", "nav.participants")
+		nav("/operator/destructions", "nav.destructions")
 	case access.RoleOperator:
 		nav("/journals", "nav.journal")
 		nav("/participants", "nav.participants")
+		nav("/operator/destructions", "nav.destructions")
 	}
 	if f.SignedIn {
 		f.Role = f.T("access-role." + string(caller.Role))
@@ -399,25 +453,26 @@ func (p *Pages) session(token string, expires time.Time) *http.Cookie {
 	}
 }
 
-// leave keeps the outcome of an action for the page that follows.
-func (p *Pages) leave(c echo.Context, value string) {
+// leave keeps the outcome of an action for the page that follows, which is in
+// a part of the site.
+func (p *Pages) leave(c echo.Context, under, value string) {
 	c.SetCookie(&http.Cookie{
-		Name: outcomeCookie, Value: value, Path: "/documents/", MaxAge: 60,
+		Name: outcomeCookie, Value: value, Path: under, MaxAge: 60,
 		HttpOnly: true, Secure: p.secure, SameSite: http.SameSiteStrictMode,
 	})
 }
 
 // outcome takes what leave kept: "done:acknowledge" or "refused:<code>".
-func (p *Pages) outcome(c echo.Context, w words) *outcome {
+func (p *Pages) outcome(c echo.Context, under string, w words) *outcome {
 	cookie, err := c.Cookie(outcomeCookie)
 	if err != nil {
 		return nil
 	}
-	c.SetCookie(&http.Cookie{Name: outcomeCookie, Path: "/documents/", MaxAge: -1, HttpOnly: true, Secure: p.secure, SameSite: http.SameSiteStrictMode})
+	c.SetCookie(&http.Cookie{Name: outcomeCookie, Path: under, MaxAge: -1, HttpOnly: true, Secure: p.secure, SameSite: http.SameSiteStrictMode})
 	what, name, _ := strings.Cut(cookie.Value, ":")
 	switch {
 	case what == "done" && p.catalogue.has("done."+name):
-		return &outcome{Good: true, Text: w.T("done." + name)}
+		return &outcome{Good: true, Name: name, Text: w.T("done." + name)}
 	case what == "refused" && p.catalogue.has("fault."+name):
 		return &outcome{Text: w.T("fault." + name)}
 	}

@@ -29,6 +29,9 @@ import (
 // second or two.
 const maxPage = 64 << 10
 
+// The documents' numbers, and one that no document has.
+const deedNumber, lostNumber, unknownNumber = "48210093471130258828", "71000000000000000181", "12345678901234567888"
+
 var everyPage = []struct{ who, address string }{
 	{"", "/signin"}, {"participant", "/inbox"}, {"participant", "/outbox"}, {"participant", "/journal"},
 	{"participant", "/journal?identifier=990140000015&from=2026-11-01&to=2026-11-30&kind=contract&status=signed&direction=in&number=17%2F2026"},
@@ -36,6 +39,14 @@ var everyPage = []struct{ who, address string }{
 	{"participant", "/documents/" + letter}, {"almaty", "/documents/" + contract}, {"almaty", "/documents/" + letter}, {"auditor", "/documents/" + contract},
 	{"auditor", "/documents"}, {"auditor", "/journals"}, {"auditor", "/participants"}, {"operator", "/journals"}, {"operator", "/participants"},
 	{"auditor", "/documents/" + contract + "?after=99"},
+	{"participant", "/documents/" + contract}, {"participant", "/documents/" + deed}, {"participant", "/documents/" + lost}, {"auditor", "/documents/" + lost},
+	{"operator", "/operator/destructions"}, {"operator", "/operator/destructions?state=&subject=document"}, {"auditor", "/operator/destructions?state=destroyed"},
+	{"operator", "/operator/documents/" + contract}, {"auditor", "/operator/documents/" + contract}, {"operator", "/operator/documents/" + lost},
+	{"operator", "/operator/documents/" + deed + "/destruction"}, {"operator", "/operator/documents/" + contract + "/destruction"},
+	{"operator", "/operator/documents/" + letter + "/destruction"}, {"operator", "/operator/documents/" + lost + "/destruction"},
+	{"operator", "/operator/participants/" + aliya}, {"operator", "/operator/participants/" + astana}, {"operator", "/operator/participants/" + shop}, {"auditor", "/operator/participants/" + aliya},
+	{"participant", "/personal-data"}, {"almaty", "/personal-data"}, {"", "/check"}, {"", "/check/" + deedNumber}, {"participant", "/check/" + lostNumber}, {"", "/check/" + unknownNumber}, {"", "/check?number=1234"},
+	{"", "/check/" + url.PathEscape(nasty)},
 	{"auditor", "/documents/none"}, {"participant", "/documents"}, {"", "/inbox"}, {"participant", "/inbox?after=bad"},
 }
 
@@ -229,7 +240,7 @@ func TestActionsAreDoneOnceWithTheFormsOwnKey(t *testing.T) {
 	h := s.serve(t)
 	page := get(t, h, "participant", "/documents/"+letter, "en").Body.String()
 	keys := regexp.MustCompile(`name="key" value="([A-Z2-7]{26})"`).FindAllStringSubmatch(page, -1)
-	require.Len(t, keys, 3, "sign, acknowledge, reject")
+	require.Len(t, keys, 5, "sign, acknowledge, reject, copy, exemplar")
 	require.NotEqual(t, keys[0][1], keys[1][1])
 	for _, name := range []string{"acknowledge", "approve", "reject", "revoke", "consent", "decline"} {
 		w := post(t, h, "participant", "/documents/"+letter+"/"+name, url.Values{"key": {"k-" + name}, "reason": {"too dear"}})

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"dalel/domain/event"
 	"dalel/domain/ledger"
 	"dalel/domain/participant"
+	"dalel/domain/retention"
 	"dalel/domain/signature"
 	"dalel/eventstore"
 	"dalel/httpapi/pages"
@@ -34,7 +37,9 @@ const (
 	astana, almaty, shop = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222", "33333333-3333-4333-8333-333333333333"
 	aliya                = "44444444-4444-4444-8444-444444444444"
 	contract, letter     = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa", "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
-	nasty                = `<script>alert("x")</script> '&amp;" ` + "\u202a" + `<img src=x onerror=alert(1)>`
+	// deed waits to be destroyed, lost was.
+	deed, lost = "cccccccc-cccc-4ccc-8ccc-cccccccccccc", "dddddddd-dddd-4ddd-8ddd-dddddddddddd"
+	nasty      = `<script>alert("x")</script> '&amp;" ` + "\u202a" + `<img src=x onerror=alert(1)>`
 )
 
 var (
@@ -58,7 +63,12 @@ type story struct {
 	refuse error
 	viewed []string
 	filter projections.JournalFilter
-	name   string
+	asked  projections.DestructionFilter
+	// original is the answer to whether an original exists.
+	original error
+	erasures map[string]*participant.Erasure
+	numbers  map[string]ledger.PublicView
+	name     string
 }
 
 func newStory(title, name string) *story {
@@ -101,6 +111,37 @@ func newStory(title, name string) *story {
 	s.tell(contract, system, document.Delivered{Document: contract, Recipient: shop, DeliveredAt: at(41)})
 	s.tell(contract, system, document.KeyCompromised{Document: contract, Notice: "55555555-5555-4555-8555-555555555555", Certificate: keyHash, CompromisedFrom: at(30), Affected: []string{almaty}, MarkedAt: at(90)})
 
+	s.tell(contract, by, document.ExemplarIssued{Document: contract, Party: astana, By: by, Exemplar: 1, IssuedAt: at(92)})
+	s.tell(contract, by, document.PaperCopyIssued{Document: contract, Party: astana, By: by, Copy: 1, Size: 52311, SHA256: old, IssuedAt: at(93)})
+	operator := event.By{Participant: ledger.Operator}
+	s.tell(contract, operator, document.HoldPlaced{Document: contract, Hold: "hold-1", By: operator, Ground: "Спор № 2-114/2026, " + title, PlacedAt: at(94)})
+	s.tell(contract, by, document.DestructionRequested{Document: contract, Party: astana, By: by, Reason: "Ошиблись контрагентом", RequestedAt: at(95)})
+	s.numbers = map[string]ledger.PublicView{}
+	for i, id := range []string{deed, lost} {
+		old := details
+		old.Title, old.Kind, old.Sum = "Тайна "+title, document.ActOfWork, nil
+		number := []string{"48210093471130258828", "71000000000000000181"}[i]
+		s.tell(id, by, document.Created{Document: id, Sender: astana, By: by, Details: old})
+		s.tell(id, by, document.FileRefused{Document: id, Sender: astana, By: by, Name: "тайный счёт.pdf", MediaType: "application/pdf", Code: fault.FileNotAsClaimed, Detail: "no", AttemptedAt: at(1)})
+		s.tell(id, by, document.FileAttached{Document: id, Sender: astana, By: by, File: document.File{Name: "тайный акт.pdf", MediaType: "application/pdf", Size: 90112, SHA256: fileHash}})
+		s.tell(id, by, document.Sent{Document: id, Sender: astana, By: by, SentAt: at(2), Recipients: []document.Recipient{{Participant: almaty, Role: document.RoleSign, Method: document.MethodCertificate, Order: 1}}})
+		s.tell(id, system, document.Delivered{Document: id, Recipient: almaty, DeliveredAt: at(3)})
+		s.tell(id, other, document.Signed{Document: id, Party: almaty, By: other, Method: document.MethodCertificate, ReceivedAt: at(9), SignedAt: at(9), Certificate: keyHash,
+			Signatures: []document.FileSignature{{File: fileHash, CMS: keyHash, Verdict: verdict(signature.Valid, keyHash, "revocation.good")}}})
+		s.tell(id, other, document.Completed{Document: id, Number: number, CompletedAt: at(9)})
+		s.tell(id, by, document.DestructionRequested{Document: id, Party: astana, By: by, Reason: "тайная причина", RequestedAt: at(80)})
+		s.tell(id, other, document.DestructionRequested{Document: id, Party: almaty, By: other, Reason: "тайная причина", RequestedAt: at(82)})
+		s.numbers[number] = ledger.PublicView{Number: number, Status: document.Complete, SentAt: at(2), CompletedAt: at(9), Signatures: 1, Files: []ledger.PublicFile{{SHA256: fileHash, Size: 90112}}}
+	}
+	s.tell(deed, system, document.DestructionProposed{Document: deed, Rule: "document/all/P10Y/ended", RetainedUntil: at(50), ProposedAt: at(85)})
+	s.tell(lost, operator, document.DestructionOrdered{Document: lost, By: operator, Basis: document.BasisRequest, Requests: []string{astana, almaty}, OrderedAt: at(90)})
+	s.tell(lost, system, document.Destroyed{Document: lost, DestroyedAt: at(91)})
+	destroyed := at(91)
+	view := s.numbers["71000000000000000181"]
+	view.DestroyedAt = &destroyed
+	s.numbers["71000000000000000181"] = view
+	s.erasures = map[string]*participant.Erasure{aliya: {RequestedAt: at(60)}, astana: {RequestedAt: at(61)}}
+
 	reply := details
 	reply.Kind, reply.Sum, reply.Title = document.Letter, nil, "Ответ на претензию"
 	s.tell(letter, other, document.Created{Document: letter, Sender: almaty, By: other, Details: reply})
@@ -132,6 +173,20 @@ func (s *story) tell(id string, by event.By, e event.Event) {
 		if value, ok := all[from]; ok {
 			facts[to] = value
 		}
+	}
+	switch e := e.(type) {
+	case document.FileRefused:
+		facts["file"], facts["mediaType"] = e.Name, e.MediaType
+	case document.PaperCopyIssued:
+		facts = map[string]any{"copy": e.Copy, "size": e.Size, "sha256": e.SHA256}
+	case document.ExemplarIssued:
+		facts = map[string]any{"exemplar": e.Exemplar}
+	case document.HoldPlaced:
+		facts = map[string]any{"hold": e.Hold}
+	case document.DestructionProposed:
+		facts = map[string]any{"rule": e.Rule, "retainedUntil": e.RetainedUntil}
+	case document.DestructionOrdered:
+		facts = map[string]any{"basis": e.Basis, "parties": e.Requests}
 	}
 	if f, ok := e.(document.FileAttached); ok {
 		facts = map[string]any{"file": f.File.Name, "size": f.File.Size, "sha256": f.File.SHA256}
@@ -231,6 +286,111 @@ func (s *story) DeclineRevocation(_ context.Context, act ledger.Act, id, reason 
 	return s.did(act, "decline "+id+" "+reason)
 }
 
+func (s *story) Retention(state document.State) (retention.Retention, bool) {
+	return retention.Default().ForDocument(state, time.Time{})
+}
+
+func (s *story) Original(context.Context, ledger.Act, string) error { return s.original }
+
+func (s *story) IssuePaperCopy(_ context.Context, act ledger.Act, id, language string) (ledger.Outcome, error) {
+	if s.refuse == nil {
+		n := s.state(id).NextCopy()
+		s.tell(id, act.By, document.PaperCopyIssued{Document: id, Party: act.By.Participant, By: act.By, Copy: n, Size: 52311, SHA256: fileHash, IssuedAt: at(95 + n)})
+	}
+	return s.did(act, "copy "+id+" "+language)
+}
+
+func (s *story) IssueExemplar(_ context.Context, act ledger.Act, id string) (ledger.Outcome, error) {
+	return s.did(act, "exemplar "+id)
+}
+
+func (s *story) RequestDestruction(_ context.Context, act ledger.Act, id, reason, mediaType string, letter io.Reader) (ledger.Outcome, error) {
+	text, err := io.ReadAll(letter)
+	if err != nil {
+		return ledger.Outcome{}, err
+	}
+	return s.did(act, "destroy "+id+" "+reason+" "+mediaType+" "+string(text))
+}
+
+func (s *story) Keeping(_ context.Context, _ ledger.Act, id string) (ledger.Snapshot[document.State], error) {
+	state := s.state(id)
+	if state.Status == document.None {
+		return ledger.Snapshot[document.State]{}, fault.New(fault.DocumentUnknown, "no such document")
+	}
+	return ledger.Snapshot[document.State]{State: state}, nil
+}
+
+func (s *story) PlaceHold(_ context.Context, act ledger.Act, id, ground string) (ledger.Outcome, error) {
+	return s.did(act, "hold "+id+" "+ground)
+}
+
+func (s *story) LiftHold(_ context.Context, act ledger.Act, id, hold, reason string) (ledger.Outcome, error) {
+	return s.did(act, "lift "+id+" "+hold+" "+reason)
+}
+
+func (s *story) OrderDestruction(_ context.Context, act ledger.Act, id string, basis document.Basis) (ledger.Outcome, error) {
+	return s.did(act, "order "+id+" "+string(basis))
+}
+
+func (s *story) Participant(_ context.Context, id string) (ledger.Snapshot[participant.State], error) {
+	found, ok := s.names[id]
+	if !ok {
+		return ledger.Snapshot[participant.State]{}, fault.New(fault.ParticipantUnknown, "none")
+	}
+	state := participant.State{ID: id, Kind: found.Kind, Name: found.Name, Status: participant.Active, Erasure: s.erasures[id]}
+	if found.Status == projections.ParticipantErased {
+		state.Status, state.Name = participant.Ended, ""
+	}
+	if id == astana {
+		state.Holds = []participant.Hold{{ID: "hold-1", Ground: nasty, PlacedAt: at(70)}}
+	}
+	return ledger.Snapshot[participant.State]{State: state}, nil
+}
+
+func (s *story) RequestErasure(_ context.Context, act ledger.Act, id, reason, mediaType string, letter io.Reader) (ledger.Outcome, error) {
+	text, err := io.ReadAll(letter)
+	if err != nil {
+		return ledger.Outcome{}, err
+	}
+	return s.did(act, "erasure request "+id+" "+reason+" "+mediaType+" "+string(text))
+}
+
+func (s *story) OrderErasure(_ context.Context, act ledger.Act, id string) (ledger.Outcome, error) {
+	return s.did(act, "erase "+id)
+}
+
+func (s *story) CheckNumber(_ context.Context, number string) (ledger.PublicView, error) {
+	view, ok := s.numbers[number]
+	if !ok {
+		return view, fault.New(fault.DocumentUnknown, "no such document")
+	}
+	return view, nil
+}
+
+func (s *story) Destructions(_ context.Context, filter projections.DestructionFilter, page projections.Page) (projections.Result[projections.Destruction], error) {
+	s.asked = filter
+	if page.After == "bad" {
+		return projections.Result[projections.Destruction]{}, fault.New(fault.CursorInvalid, "bad")
+	}
+	until, ordered := at(50), at(92)
+	r := projections.Result[projections.Destruction]{Next: "further", Items: []projections.Destruction{
+		{Subject: projections.SubjectDocument, Document: deed, Sender: astana, Kind: document.ActOfWork, Status: "signed", State: projections.DestructionWaiting,
+			Bases: []document.Basis{document.BasisRetention, document.BasisRequest}, Requests: []string{astana, almaty}, Rule: "document/all/P10Y/ended", RetainedUntil: &until, Since: at(80)},
+		{Subject: projections.SubjectDocument, Document: contract, Sender: astana, Kind: document.Contract, Status: "signed", State: projections.DestructionWaiting,
+			Bases: []document.Basis{}, Requests: []string{astana}, Missing: []string{almaty}, Held: true, Since: at(70)},
+		{Subject: projections.SubjectParticipant, Participant: aliya, State: projections.DestructionWaiting, Bases: []document.Basis{document.BasisRequest}, Requests: []string{aliya}, Since: at(60)},
+		{Subject: projections.SubjectDocument, Document: lost, Sender: astana, Kind: document.Contract, Status: "signed", State: projections.DestructionDone,
+			Bases: []document.Basis{document.BasisRequest}, Requests: []string{astana, almaty}, Since: at(50), OrderedAt: &ordered, DestroyedAt: &ordered},
+	}}
+	if filter.Subject != "" {
+		r.Items = slices.DeleteFunc(r.Items, func(d projections.Destruction) bool { return d.Subject != filter.Subject })
+	}
+	if filter.State != "" {
+		r.Items = slices.DeleteFunc(r.Items, func(d projections.Destruction) bool { return d.State != filter.State })
+	}
+	return r, nil
+}
+
 func (s *story) counterparties(state document.State, but string) (list []projections.Counterparty) {
 	for _, p := range state.Parties {
 		role := string(p.Role)
@@ -289,9 +449,9 @@ func (s *story) Journal(_ context.Context, filter projections.JournalFilter, _ p
 
 func (s *story) Documents(context.Context, projections.Page) (projections.Result[projections.DocumentRow], error) {
 	var r projections.Result[projections.DocumentRow]
-	for _, id := range []string{letter, contract} {
+	for _, id := range []string{letter, contract, lost} {
 		d := s.state(id)
-		r.Items = append(r.Items, projections.DocumentRow{Document: id, Sender: d.Sender, Kind: d.Details.Kind, Title: d.Details.Title, SenderNumber: d.Details.Number, Sum: d.Details.Sum, Number: d.Number, Status: projections.Status(d.Status), Compromised: d.Compromised(), CreatedAt: at(0)})
+		r.Items = append(r.Items, projections.DocumentRow{Document: id, Sender: d.Sender, Kind: d.Details.Kind, Title: d.Details.Title, SenderNumber: d.Details.Number, Sum: d.Details.Sum, Number: d.Number, Status: projections.Status(d.Status), Compromised: d.Compromised(), CreatedAt: at(0), Destroyed: d.Gone(), Held: d.Held()})
 	}
 	return r, nil
 }

@@ -6,7 +6,7 @@
   const article = document.querySelector("article[data-live]");
   if (!article || !window.EventSource) return;
 
-  const parts = ["head", "parties", "files", "signatures", "actions"];
+  const parts = ["head", "parties", "files", "signatures", "keeping", "actions"];
   let source, timer, reading = false, again = false;
 
   const newest = () => {
@@ -27,6 +27,9 @@
   };
 
   const put = (page) => {
+    // Of a destroyed document nothing stays on the screen.
+    const now = page.querySelector("article[data-live]");
+    if (now && now.dataset.gone !== article.dataset.gone) { location.reload(); return; }
     for (const id of parts) {
       const old = document.getElementById(id), fresh = page.getElementById(id);
       if (old && fresh) {

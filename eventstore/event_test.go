@@ -12,6 +12,7 @@ import (
 	"dalel/internal/canonical"
 	"dalel/internal/fault"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
@@ -51,6 +52,11 @@ func anyMetadata() *rapid.Generator[Metadata] {
 			case *Hash:
 				if rapid.Bool().Draw(t, name) {
 					field.Set(reflect.ValueOf(&Hash{1, 2, 3, byte(rapid.IntRange(0, 255).Draw(t, "hash"))}))
+				}
+			case jsontext.Value:
+				// Whoever sets it hands in canonical JSON.
+				if rapid.Bool().Draw(t, name) {
+					field.Set(reflect.ValueOf(jsontext.Value(`{"salt":"AAAA","tag":"BBBB","text":"CCCC"}`)))
 				}
 			default:
 				t.Fatalf("a field %s of a type that this test does not fill", name)

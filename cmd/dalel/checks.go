@@ -66,12 +66,7 @@ func fsckLedger(ctx context.Context, args []string, stdout, stderr io.Writer) in
 		return fail(stderr, "fsck", err)
 	}
 	defer n.Close()
-	var problems []fsck.Problem
-	line := progressLine(stderr)
-	summary, err := fsck.Run(ctx, fsck.Source{
-		Store: n.store, Blobs: n.blobs, Codec: n.ledger.Codec(), StoreCheck: n.checkStore,
-	}, func(p fsck.Problem) { problems = append(problems, p) }, line.show)
-	line.end()
+	summary, problems, err := n.check(ctx, stderr)
 	if err != nil {
 		return fail(stderr, "fsck", err)
 	}
@@ -85,21 +80,36 @@ func fsckLedger(ctx context.Context, args []string, stdout, stderr io.Writer) in
 			return fail(stderr, "fsck", err)
 		}
 	} else {
-		for _, p := range problems {
-			fmt.Fprintf(stdout, "NOT AS COMMITTED  %s: %s\n", p.Where, p.What)
-		}
-		fmt.Fprintf(stdout, "%d events in %d streams, %d contents of %d bytes: ", summary.Events, summary.Streams, summary.Contents, summary.Bytes)
-		if len(problems) == 0 {
-			fmt.Fprintln(stdout, "all is as committed")
-		} else {
-			fmt.Fprintf(stdout, "%d not as committed\n", len(problems))
-		}
-		fmt.Fprintf(stdout, "root %s\n", summary.Root)
+		printChecked(stdout, summary, problems)
 	}
 	if len(problems) > 0 {
 		return exitBad
 	}
 	return exitGood
+}
+
+// check reads an open ledger again.
+func (n *node) check(ctx context.Context, stderr io.Writer) (summary fsck.Summary, problems []fsck.Problem, err error) {
+	line := progressLine(stderr)
+	defer line.end()
+	summary, err = fsck.Run(ctx, fsck.Source{
+		Store: n.store, Blobs: n.blobs, Content: n.ledger.Content(), Keys: n.keys, Codec: n.ledger.Codec(), StoreCheck: n.checkStore,
+	}, func(p fsck.Problem) { problems = append(problems, p) }, line.show)
+	return summary, problems, err
+}
+
+// printChecked is what fsck says to people.
+func printChecked(stdout io.Writer, summary fsck.Summary, problems []fsck.Problem) {
+	for _, p := range problems {
+		fmt.Fprintf(stdout, "NOT AS COMMITTED  %s: %s\n", p.Where, p.What)
+	}
+	fmt.Fprintf(stdout, "%d events in %d streams, %d contents of %d bytes: ", summary.Events, summary.Streams, summary.Contents, summary.Bytes)
+	if len(problems) == 0 {
+		fmt.Fprintln(stdout, "all is as committed")
+	} else {
+		fmt.Fprintf(stdout, "%d not as committed\n", len(problems))
+	}
+	fmt.Fprintf(stdout, "root %s\n", summary.Root)
 }
 
 // checkStore has the store look at its own file, where it is one.

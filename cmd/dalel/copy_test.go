@@ -49,7 +49,7 @@ func eventsOf(t *testing.T, path string) []eventstore.Event {
 func movedTo(t *testing.T, events, from string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "moved")
-	require.NoError(t, os.CopyFS(dir, os.DirFS(from)))
+	copyLedgerFolder(t, dir, from)
 	old, err := filepath.Glob(filepath.Join(dir, eventsFile+"*"))
 	require.NoError(t, err)
 	for _, path := range old {
@@ -179,7 +179,7 @@ func TestACopyThatCannotBeMadeSaysWhyAndChangesNothing(t *testing.T) {
 	damaged := func(t *testing.T, statement string) string {
 		t.Helper()
 		into := filepath.Join(t.TempDir(), "ledger")
-		require.NoError(t, os.CopyFS(into, os.DirFS(dir)))
+		copyLedgerFolder(t, into, dir)
 		db := openDatabase(t, into)
 		defer db.Close()
 		for _, statement := range slices.Concat(guards, []string{statement}, restored) {
@@ -191,7 +191,7 @@ func TestACopyThatCannotBeMadeSaysWhyAndChangesNothing(t *testing.T) {
 	t.Run("the source is not as it was committed", func(t *testing.T) {
 		want := checked(t, dir)
 		for statement, says := range map[string]string{
-			`UPDATE events SET metadata = replace(metadata, '"ip":"127.0.0.1"', '"ip":"127.0.0.9"') WHERE type = 'DocumentSigned'`: "its bytes are not those that were committed to",
+			`UPDATE events SET metadata = replace(metadata, '"recordedAt":"2', '"recordedAt":"3') WHERE type = 'DocumentSigned'`: "its bytes are not those that were committed to",
 			newest: "events were cut off",
 		} {
 			source, to := damaged(t, statement), filepath.Join(t.TempDir(), "to.db")

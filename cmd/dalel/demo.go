@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -81,11 +82,15 @@ func (d demonstration) run(ctx context.Context, once bool, listen string) (err e
 			}
 		}
 	}
-	n, err := openNode(ctx, location{dir: d.dir}, !played)
+	listener, err := net.Listen("tcp", listen)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, n.Close()) }()
+	n, err := openNode(ctx, location{dir: d.dir, public: publicURL(listener)}, !played)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer func() { err = errors.Join(err, n.Close(), closing(listener).Close()) }()
 	if !played {
 		if result, err = story.Play(ctx, n.ledger, authority, func(step string) { d.say("%s", step) }); err != nil {
 			return fmt.Errorf("play the story: %w", err)
@@ -100,7 +105,7 @@ func (d demonstration) run(ctx context.Context, once bool, listen string) (err e
 	if once {
 		return nil
 	}
-	s, err := start(ctx, n, listen, false, slog.New(slog.NewTextHandler(d.out, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	s, err := start(ctx, n, listener, false, slog.New(slog.NewTextHandler(d.out, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		return err
 	}

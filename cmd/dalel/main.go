@@ -9,6 +9,11 @@
 //	dalel export    takes out the proof packet of a document
 //	dalel fsck      reads everything again and names what is not as committed
 //	dalel copy      copies all events into another event store
+//	dalel backup    copies a whole ledger, and its keys apart from it
+//	dalel restore   makes a ledger of a backup, and checks it
+//	dalel keys      lists the keys, and wraps them anew
+//	dalel sweep     removes uploads that no event names
+//	dalel takeout   fetches everything that a participant has, over HTTP
 //	dalel rebuild   throws the read models away and replays the events
 //	dalel token     issues a token, for the first sign-in to a new ledger
 //
@@ -52,6 +57,11 @@ func subcommands() []subcommand {
 		{"export", "export --dir DIR --document ID --out FILE", export},
 		{"fsck", "fsck [--json] --dir DIR", fsckLedger},
 		{"copy", "copy --from URL --to URL", copyLedger},
+		{"backup", "backup --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] --out DIR {--keys-out DIR [--with-master] | --no-keys}", makeBackup},
+		{"restore", "restore --from DIR --keys-from DIR --dir NEW [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] [--master PLACE]", restoreBackup},
+		{"keys", "keys {list | rotate [--new-master PLACE]} --dir DIR [--settings DIR] [--keys PLACE] [--master PLACE]", keyCommands},
+		{"sweep", "sweep --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--dry-run]", sweep},
+		{"takeout", "takeout --url https://HOST --token-file FILE --out DIR", takeOut},
 		{"rebuild", "rebuild --dir DIR", rebuild},
 		{"token", "token --dir DIR --role ROLE [--participant ID] [--person ID] [--days N]", issueToken},
 	}

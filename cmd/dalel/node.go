@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -20,11 +21,15 @@ import (
 	"slices"
 	"time"
 
-	blobfile "dalel/blobs/file"
+	"dalel/blobs/keys"
+	"dalel/domain/event"
 	"dalel/domain/ledger"
 	"dalel/domain/packet"
+	"dalel/domain/retention"
 	"dalel/domain/signature"
 	"dalel/eventstore"
+	"dalel/httpapi/pages"
+	"dalel/internal/backup"
 	"dalel/internal/pki"
 )
 
@@ -34,10 +39,11 @@ const version = "0.1.0"
 // A ledger's folder, as README describes it.
 const (
 	eventsFile   = "events.db"     // the event store: the one thing that cannot be made again
-	blobsDir     = "blobs"         // content by hash, as precious
+	blobsDir     = "blobs"         // sealed content by hash, as precious
+	keysFile     = "keys.db"       // the keys of all that is sealed, wrapped; backed up apart
 	modelsFile   = "readmodels.db" // computed from the events; `dalel rebuild` makes it anew
 	processFile  = "processes.db"  // how far the process managers have come
-	secretsDir   = "secrets"       // the identifier key and the seal's key
+	secretsDir   = "secrets"       // the master key, the identifier key and the seal's key
 	trustDir     = "trust"         // certificates: CA roots, issuing CAs, the operator's seal
 	settingsFile = "ledger.json"
 )
@@ -46,11 +52,25 @@ const (
 type settings struct {
 	// Name is how the operator calls the ledger; packets carry it.
 	Name string `json:"name"`
+	// Public is the address at which outsiders reach the pages, such as
+	// https://dalel.example.kz; paper copies lead to the check page there.
+	Public string `json:"public,omitempty"`
+	// Retention are the retention rules (package retention); those of R-G3 if
+	// there are none.
+	Retention json.RawMessage `json:"retention,omitempty"`
+	// Scanner is the address of a ClamAV daemon, tcp://host:port or
+	// unix:///path; files are not looked through for malware without one.
+	Scanner string `json:"scanner,omitempty"`
 }
 
-// storeVariable names the environment variable that stands in for --store, so
-// that a password need not be on the command line.
-const storeVariable = "DALEL_STORE"
+// The environment variables that stand in for --store, --blobs, --keys and
+// --master, so that nothing secret need be on the command line.
+const (
+	storeVariable  = "DALEL_STORE"
+	blobsVariable  = "DALEL_BLOBS"
+	keysVariable   = "DALEL_KEYS"
+	masterVariable = "DALEL_MASTER"
+)
 
 // location says where the parts of a ledger lie. Only dir is always given; the
 // others are in it unless they are named.
@@ -61,8 +81,17 @@ type location struct {
 	settings string
 	// store is the event store's URL.
 	store string
-	// blobs is the folder of the content.
+	// blobs is the folder of the content, or the URL of a bucket.
 	blobs string
+	// keys is the file of the keys, or the URL of a bucket.
+	keys string
+	// master is the file of the master key, or the URL of a key management
+	// service.
+	master string
+	// public is where the pages are reached if the settings do not say it.
+	public string
+	// restoring is set for the check of a restore that is not done yet.
+	restoring bool
 }
 
 // register adds the flags that name a location.
@@ -70,7 +99,14 @@ func (l *location) register(flags *flag.FlagSet) {
 	flags.StringVar(&l.dir, "dir", "", "the ledger's `folder`")
 	flags.StringVar(&l.settings, "settings", "", "the `folder` of ledger.json, secrets/ and trust/, if it is not --dir")
 	flags.StringVar(&l.store, "store", "", "the event store's `URL`, if it is not events.db in --dir: esdb://… or sqlite://…; also $"+storeVariable)
-	flags.StringVar(&l.blobs, "blobs", "", "the `folder` of the content, if it is not blobs in --dir")
+	flags.StringVar(&l.blobs, "blobs", "", "the `place` of the content, if it is not blobs in --dir: a folder, or s3://bucket/prefix?endpoint=https://…; also $"+blobsVariable)
+	l.registerKeys(flags)
+}
+
+// registerKeys adds the flags that say where the keys are.
+func (l *location) registerKeys(flags *flag.FlagSet) {
+	flags.StringVar(&l.keys, "keys", "", "the `place` of the keys, if it is not keys.db among the settings: a file, or s3://bucket/prefix?endpoint=https://…; also $"+keysVariable)
+	flags.StringVar(&l.master, "master", "", "the `place` of the master key, if it is not secrets/master.key among the settings: a file, or hcvault://host:port/transit/keys/name; also $"+masterVariable)
 }
 
 // filled returns the location with its defaults.
@@ -78,17 +114,12 @@ func (l location) filled() location {
 	if l.settings == "" {
 		l.settings = l.dir
 	}
-	if l.store == "" {
-		// Not a flag's default: those are printed with the usage, and a
-		// connection string may hold a password.
-		l.store = os.Getenv(storeVariable)
-	}
-	if l.store == "" {
-		l.store = sqliteURL(filepath.Join(l.dir, eventsFile))
-	}
-	if l.blobs == "" {
-		l.blobs = filepath.Join(l.dir, blobsDir)
-	}
+	// Not the flags' defaults: those are printed with the usage, and a
+	// connection string may hold a password.
+	l.store = cmp.Or(l.store, os.Getenv(storeVariable), sqliteURL(filepath.Join(l.dir, eventsFile)))
+	l.blobs = cmp.Or(l.blobs, os.Getenv(blobsVariable), filepath.Join(l.dir, blobsDir))
+	l.keys = cmp.Or(l.keys, os.Getenv(keysVariable), filepath.Join(l.settings, keysFile))
+	l.master = cmp.Or(l.master, os.Getenv(masterVariable), filepath.Join(l.settings, secretsDir, masterFile))
 	return l
 }
 
@@ -97,7 +128,9 @@ type node struct {
 	dir      string
 	settings settings
 	store    eventstore.Store
-	blobs    *blobfile.Store
+	blobs    blobStore
+	keys     *keys.Ring
+	rules    retention.Rules
 	policy   *signature.Policy
 	ledger   *ledger.Ledger
 	sealer   packet.Sealer
@@ -113,6 +146,9 @@ func openNode(ctx context.Context, at location, create bool) (_ *node, err error
 		}
 	} else if _, err := os.Stat(filepath.Join(at.settings, settingsFile)); err != nil {
 		return nil, fmt.Errorf("there is no ledger in %s: %w", at.settings, err)
+	}
+	if backup.Began(at.dir) && !at.restoring {
+		return nil, fmt.Errorf("a restore into %s was cut off: run it again", at.dir)
 	}
 	n := &node{dir: at.dir}
 	defer func() {
@@ -133,10 +169,32 @@ func openNode(ctx context.Context, at location, create bool) (_ *node, err error
 	if n.store, err = openStore(ctx, at.store); err != nil {
 		return nil, fmt.Errorf("open the event store: %w", err)
 	}
-	if n.blobs, err = blobfile.Open(at.blobs); err != nil {
+	if n.keys, err = openKeys(ctx, at, create); err != nil {
+		return nil, fmt.Errorf("open the keys: %w", err)
+	}
+	n.rules = retention.Default()
+	if n.settings.Retention != nil {
+		if n.rules, err = retention.Parse(n.settings.Retention); err != nil {
+			return nil, fmt.Errorf("read the retention rules in %s: %w", settingsFile, err)
+		}
+	}
+	if n.blobs, err = openBlobs(ctx, at.blobs, n.rules); err != nil {
 		return nil, fmt.Errorf("open the content store: %w", err)
 	}
-	n.ledger, err = ledger.New(ledger.Config{Store: n.store, Blobs: n.blobs, Signatures: n.policy, IdentifierKey: kept.identifierKey})
+	words, err := pages.NewWords()
+	if err != nil {
+		return nil, err
+	}
+	config := ledger.Config{
+		Store: n.store, Blobs: n.blobs, Keys: n.keys, Retention: &n.rules, Signatures: n.policy, IdentifierKey: kept.identifierKey,
+		Name: n.settings.Name, CheckURL: checkURL(cmp.Or(n.settings.Public, at.public)), Words: words,
+	}
+	if n.settings.Scanner != "" {
+		if config.Scanner, err = openScanner(n.settings.Scanner); err != nil {
+			return nil, err
+		}
+	}
+	n.ledger, err = ledger.New(config)
 	return n, err
 }
 
@@ -145,6 +203,9 @@ func (n *node) Close() error {
 	var errs []error
 	if n.blobs != nil {
 		errs = append(errs, n.blobs.Close())
+	}
+	if n.keys != nil {
+		errs = append(errs, n.keys.Close())
 	}
 	if n.store != nil {
 		errs = append(errs, n.store.Close())
@@ -157,7 +218,7 @@ func (n *node) packet(document string) packet.Request {
 	return packet.Request{
 		Document: document, Ledger: n.settings.Name,
 		Verifier: packet.Verifier{Name: "dalel", Version: version},
-		Events:   n.store, Content: n.blobs, Sealer: n.sealer,
+		Events:   n.store, Content: n.ledger.Content(), Openers: event.OpenersOf(n.keys), Sealer: n.sealer,
 	}
 }
 
@@ -194,9 +255,11 @@ func openSettings(dir string, create bool) (k kept, err error) {
 }
 
 // initialise makes the settings of a new ledger that many nodes will share.
-func initialise(_ context.Context, args []string, stdout, stderr io.Writer) int {
+func initialise(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("init", flag.ContinueOnError)
 	dir := flags.String("settings", "", "the `folder` to make them in; what is there already is kept")
+	var at location
+	at.registerKeys(flags)
 	if !arguments(flags, args, stderr) {
 		return exitFailed
 	}
@@ -205,6 +268,14 @@ func initialise(_ context.Context, args []string, stdout, stderr io.Writer) int 
 	}
 	if _, err := openSettings(*dir, true); err != nil {
 		return fail(stderr, "init", err)
+	}
+	at.dir, at.settings = *dir, *dir
+	ring, err := openKeys(ctx, at.filled(), true)
+	if err == nil {
+		err = ring.Close()
+	}
+	if err != nil {
+		return fail(stderr, "init", fmt.Errorf("make the keys: %w", err))
 	}
 	fmt.Fprintf(stdout, "the settings are in %s; put the CA certificates that you trust into %s\n", *dir, filepath.Join(*dir, trustDir))
 	return exitGood

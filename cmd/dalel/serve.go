@@ -18,6 +18,7 @@ import (
 	"dalel/domain/ledger"
 	"dalel/httpapi"
 	"dalel/httpapi/pages"
+	"dalel/internal/fault"
 	"dalel/projections"
 	"dalel/projections/process"
 
@@ -46,11 +47,16 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	// Settings that were named are shared: making them here would give each
 	// node its own.
-	n, err := openNode(ctx, at, at.settings == "")
+	listener, err := net.Listen("tcp", *listen)
 	if err != nil {
 		return fail(stderr, "serve", err)
 	}
-	s, err := start(ctx, n, *listen, *proxied, log)
+	at.public = publicURL(listener)
+	n, err := openNode(ctx, at, at.settings == "")
+	if err != nil {
+		return fail(stderr, "serve", errors.Join(err, listener.Close()))
+	}
+	s, err := start(ctx, n, listener, *proxied, log)
 	if err != nil {
 		return fail(stderr, "serve", errors.Join(err, n.Close()))
 	}
@@ -74,12 +80,9 @@ type server struct {
 }
 
 // start sets a node to work and returns when it can be reached.
-func start(ctx context.Context, n *node, listen string, proxied bool, log *slog.Logger) (_ *server, err error) {
-	models, err := openModels(ctx, n, log)
-	if err != nil {
-		return nil, fmt.Errorf("open the read models: %w", err)
-	}
-	opened := []io.Closer{models}
+// The listener is its own from then on.
+func start(ctx context.Context, n *node, listener net.Listener, proxied bool, log *slog.Logger) (_ *server, err error) {
+	opened := []io.Closer{closing(listener)}
 	closeAll := func() error {
 		var errs []error
 		for i := range opened {
@@ -92,7 +95,12 @@ func start(ctx context.Context, n *node, listen string, proxied bool, log *slog.
 			err = errors.Join(err, closeAll())
 		}
 	}()
-	processes, err := process.Open(ctx, filepath.Join(n.dir, processFile), n.ledger.Codec(), n.store, n.ledger, models, process.Options{Logger: log})
+	models, err := openModels(ctx, n, log)
+	if err != nil {
+		return nil, fmt.Errorf("open the read models: %w", err)
+	}
+	opened = append(opened, models)
+	processes, err := process.Open(ctx, filepath.Join(n.dir, processFile), n.ledger.Codec(), n.store, n.ledger, models, process.Options{Logger: log, Rules: n.rules, Forget: n.keys.Forget})
 	if err != nil {
 		return nil, fmt.Errorf("open the process managers: %w", err)
 	}
@@ -102,15 +110,11 @@ func start(ctx context.Context, n *node, listen string, proxied bool, log *slog.
 		return nil, fmt.Errorf("prepare the pages: %w", err)
 	}
 	api, err := httpapi.New(httpapi.Config{
-		Ledger: n.ledger, Models: models, Packets: n, Content: n.blobs,
+		Ledger: n.ledger, Models: models, Packets: n,
 		Pages: site.Routes(), PageError: site.Error, TrustProxy: proxied, Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare the interface: %w", err)
-	}
-	listener, err := net.Listen("tcp", listen)
-	if err != nil {
-		return nil, err
 	}
 	web := httpapi.NewHTTPServer(api)
 
@@ -118,6 +122,12 @@ func start(ctx context.Context, n *node, listen string, proxied bool, log *slog.
 	work, inner := errgroup.WithContext(inner)
 	work.Go(func() error { return models.Run(inner) })
 	work.Go(func() error { return processes.Run(inner) })
+	if store, ok := n.blobs.(uploads); ok {
+		work.Go(func() error {
+			sweepUploads(inner, store, log)
+			return nil
+		})
+	}
 	work.Go(func() error {
 		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err
@@ -134,6 +144,59 @@ func start(ctx context.Context, n *node, listen string, proxied bool, log *slog.
 		return nil
 	})
 	return &server{url: "http://" + listener.Addr().String(), models: models, work: work, stop: stop, close: closeAll}, nil
+}
+
+// uploads is a content store that may be left with uploads that were cut off.
+type uploads interface {
+	// Sweep removes those that are old enough and returns how many they were.
+	Sweep(ctx context.Context) (int, error)
+}
+
+// sweepEvery is how often cut uploads are looked for.
+const sweepEvery = 24 * time.Hour
+
+// sweepUploads removes cut uploads now and once a day.
+func sweepUploads(ctx context.Context, store uploads, log *slog.Logger) {
+	for {
+		swept, err := store.Sweep(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			log.Warn("cut uploads could not be swept", "code", fault.CodeOf(err))
+		case swept > 0:
+			log.Info("cut uploads were removed", "uploads", swept)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(sweepEvery):
+		}
+	}
+}
+
+// closing closes a listener that the web server may have closed before.
+func closing(listener net.Listener) io.Closer {
+	return closeFunc(func() error {
+		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+}
+
+type closeFunc func() error
+
+func (f closeFunc) Close() error { return f() }
+
+// publicURL is where the pages are reached unless the settings say otherwise:
+// the address that is listened on, if it is one that a browser can go to.
+func publicURL(listener net.Listener) string {
+	address, ok := listener.Addr().(*net.TCPAddr)
+	if !ok || address.IP.IsUnspecified() {
+		return ""
+	}
+	return "http://" + address.String()
 }
 
 // wait returns when ctx has ended and everything has come to rest, or when a

@@ -14,6 +14,7 @@ import (
 	"dalel/domain/fsck"
 	"dalel/domain/ledger"
 	"dalel/domain/signature"
+	"dalel/internal/sealing/sealingtest"
 	"dalel/tests/stores"
 )
 
@@ -27,8 +28,9 @@ func TestTheStoryPlaysEveryTurnThatADocumentCanTake(t *testing.T) {
 	authority, err := story.NewAuthority()
 	require.NoError(t, err)
 	certificates := authority.Certificates()
+	keys := &sealingtest.Keys{}
 	l, err := ledger.New(ledger.Config{
-		Store: store, Blobs: content, IdentifierKey: bytes.Repeat([]byte{7}, 32),
+		Store: store, Blobs: content, Keys: keys, IdentifierKey: bytes.Repeat([]byte{7}, 32),
 		Signatures: &signature.Policy{Roots: certificates[:1], Intermediates: certificates[1:]},
 	})
 	require.NoError(t, err)
@@ -56,7 +58,7 @@ func TestTheStoryPlaysEveryTurnThatADocumentCanTake(t *testing.T) {
 	require.Equal(t, 1, compromised, "R-C8: only what was signed after the moment is marked")
 	require.Equal(t, 1, refused, "R-E3")
 
-	summary, err := fsck.Run(ctx, fsck.Source{Store: store, Blobs: content, Codec: l.Codec()}, func(p fsck.Problem) { t.Error(p) }, nil)
+	summary, err := fsck.Run(ctx, fsck.Source{Store: store, Blobs: content, Content: l.Content(), Keys: keys, Codec: l.Codec()}, func(p fsck.Problem) { t.Error(p) }, nil)
 	require.NoError(t, err)
 	t.Logf("%d events, %d contents", summary.Events, summary.Contents)
 }

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"dalel/blobs"
+	blobfile "dalel/blobs/file"
+	"dalel/blobs/keys"
+	"dalel/blobs/keys/master"
+	keyss3 "dalel/blobs/keys/s3"
+	keysqlite "dalel/blobs/keys/sqlite"
+	blobs3 "dalel/blobs/s3"
+	"dalel/domain/retention"
+	"dalel/internal/clamav"
+	"dalel/internal/fault"
+)
+
+// masterFile is the master key's file in secrets/.
+const masterFile = "master.key"
+
+// blobStore is where content is kept: a folder or a bucket.
+type blobStore interface {
+	blobs.Archive
+	io.Closer
+}
+
+// openBlobs opens a folder, or a bucket by its s3:// URL.
+func openBlobs(ctx context.Context, place string, rules retention.Rules) (blobStore, error) {
+	if !strings.HasPrefix(place, "s3://") {
+		return blobfile.OpenWith(place, blobfile.Options{First: first(rules)})
+	}
+	options, err := blobs3.ParseURL(place)
+	if err != nil {
+		return nil, err
+	}
+	if options.First == 0 {
+		options.First = first(rules)
+	}
+	return blobs3.Open(ctx, options)
+}
+
+// openKeyStore opens a key store without its master key: a SQLite file, which
+// must be there unless create, or a bucket by its s3:// URL.
+func openKeyStore(ctx context.Context, place string, create bool) (keys.Store, error) {
+	if strings.HasPrefix(place, "s3://") {
+		options, err := keyss3.ParseURL(place)
+		if err != nil {
+			return nil, err
+		}
+		return keyss3.Open(ctx, options)
+	}
+	if _, missing := os.Stat(place); errors.Is(missing, fs.ErrNotExist) && !create {
+		return nil, fault.New(fault.ConfigInvalid, "there are no keys at %s", place)
+	}
+	return keysqlite.Open(ctx, place)
+}
+
+// openMaster opens a master key: a file, or a URL.
+func openMaster(ctx context.Context, place string) (keys.Master, error) {
+	if strings.Contains(place, "://") {
+		return master.FromURL(ctx, place)
+	}
+	return master.FromFile(place)
+}
+
+// openKeys opens the keys of a ledger under its master key. With create it
+// makes the file and the master key that are missing.
+func openKeys(ctx context.Context, at location, create bool) (*keys.Ring, error) {
+	if _, missing := os.Stat(at.master); create && !strings.Contains(at.master, "://") && errors.Is(missing, fs.ErrNotExist) {
+		if _, exists := os.Stat(at.keys); exists == nil {
+			// A new master key would open none of the keys that are there.
+			return nil, fault.New(fault.ConfigInvalid, "%s is missing, and the keys in %s cannot be opened without it", at.master, at.keys)
+		}
+		if _, err := master.MakeFile(at.master); err != nil {
+			return nil, fmt.Errorf("make the master key: %w", err)
+		}
+	}
+	key, err := openMaster(ctx, at.master)
+	if err != nil {
+		return nil, fmt.Errorf("open the master key: %w", err)
+	}
+	store, err := openKeyStore(ctx, at.keys, create)
+	if err != nil {
+		return nil, err
+	}
+	ring, err := keys.OpenRing(ctx, store, key, keys.RingOptions{})
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return ring, nil
+}
+
+// scanner answers the ledger with the verdicts of a ClamAV daemon.
+type scanner struct{ daemon *clamav.Scanner }
+
+func openScanner(address string) (*scanner, error) {
+	daemon, err := clamav.New(clamav.Options{Address: address})
+	if err != nil {
+		return nil, fmt.Errorf("the scanner in %s: %w", settingsFile, err)
+	}
+	return &scanner{daemon}, nil
+}
+
+// Scan implements ledger.Scanner.
+func (s *scanner) Scan(ctx context.Context, content io.Reader) error {
+	found, err := s.daemon.Scan(ctx, content)
+	if err != nil {
+		return err
+	}
+	if found.Malware {
+		return fault.New(fault.FileMalware, "the scanner calls it %q", found.Signature)
+	}
+	return nil
+}
+
+// checkURL is the address of the check page, to which a number is added.
+func checkURL(public string) string {
+	if public == "" {
+		return ""
+	}
+	joined, err := url.JoinPath(public, "check")
+	if err != nil {
+		return ""
+	}
+	return joined + "/"
+}
+
+// first is how long content is locked for before anything is known of it.
+func first(rules retention.Rules) time.Duration {
+	now := time.Now()
+	return rules.First().After(now).Sub(now)
+}

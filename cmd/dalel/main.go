@@ -50,8 +50,8 @@ type subcommand struct {
 func subcommands() []subcommand {
 	return []subcommand{
 		{"demo", "demo [--once] [--dir DIR] [--listen ADDRESS]", demo},
-		{"init", "init --settings DIR", initialise},
-		{"serve", "serve --dir DIR [--store URL] [--blobs DIR] [--settings DIR] [--listen ADDRESS] [--behind-proxy]", serve},
+		{"init", "init --settings DIR [--keys PLACE] [--master PLACE]", initialise},
+		{"serve", "serve --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] [--master PLACE] [--listen ADDRESS] [--behind-proxy]", serve},
 		{"verify", "verify [--json] [--trust DIR] PACKET", verifyPacket},
 		{"signature", "signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE] SIGNATURE", signatures},
 		{"export", "export --dir DIR --document ID --out FILE", export},
@@ -60,6 +60,7 @@ func subcommands() []subcommand {
 		{"backup", "backup --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] --out DIR {--keys-out DIR [--with-master] | --no-keys}", makeBackup},
 		{"restore", "restore --from DIR --keys-from DIR --dir NEW [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] [--master PLACE]", restoreBackup},
 		{"keys", "keys {list | rotate [--new-master PLACE]} --dir DIR [--settings DIR] [--keys PLACE] [--master PLACE]", keyCommands},
+		{"retain", "retain --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] [--master PLACE]", retain},
 		{"sweep", "sweep --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--dry-run]", sweep},
 		{"takeout", "takeout --url https://HOST --token-file FILE --out DIR", takeOut},
 		{"rebuild", "rebuild --dir DIR", rebuild},

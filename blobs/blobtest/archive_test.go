@@ -285,6 +285,9 @@ func TestArchiveSuite_onAnArchiveInMemory(t *testing.T) {
 
 // As for stores: the suite must fail on each of these.
 func TestArchiveSuite_refusesEveryFlawedArchive(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: many processes, each running the suite")
+	}
 	if os.Getenv(flawVariable) != "" {
 		t.Skip("this is such a process")
 	}

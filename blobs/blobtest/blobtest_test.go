@@ -229,6 +229,9 @@ func TestSuite_onAStoreInMemory(t *testing.T) {
 // A suite is worth what it refuses: each of these stores breaks one promise,
 // and the suite, run in a process of its own, must fail on it.
 func TestSuite_refusesEveryFlawedStore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: many processes, each running the suite")
+	}
 	if os.Getenv(flawVariable) != "" {
 		t.Skip("this is such a process")
 	}

@@ -29,12 +29,15 @@ type faulty struct {
 	options s3.Options
 }
 
-func newFaulty(t *testing.T) faulty {
+// newFaulty is patient with a server that is busy with other tests.
+func newFaulty(t *testing.T) faulty { return newFaultyWithin(t, 2*time.Second, 5) }
+
+func newFaultyWithin(t *testing.T, timeout time.Duration, attempts int) faulty {
 	t.Helper()
 	server := testServer(t)
 	between := newBetween(t, server)
 	options := between.options(server.options(t))
-	options.Part, options.Timeout, options.Attempts = 5<<20, 300*time.Millisecond, 3
+	options.Part, options.Timeout, options.Attempts = 5<<20, timeout, attempts
 	options.Abandoned = time.Nanosecond
 	return faulty{Store: open(t, options), between: between, root: server.root(t), options: options}
 }
@@ -63,7 +66,7 @@ func TestAway_isSaidAndLosesNothing(t *testing.T) {
 		"502 without sense": {status: 502, code: "<html>"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFaulty(t)
+			f := newFaultyWithin(t, 300*time.Millisecond, 3)
 			stored := blobtest.Bytes(1, 1000)
 			digest := put(t, f.Store, stored)
 			lock := lockOf(t, f.Store, digest)
@@ -91,8 +94,9 @@ func TestAway_isSaidAndLosesNothing(t *testing.T) {
 			_, err = s3.Open(t.Context(), f.options)
 			requireCode(t, fault.BlobFailed, err)
 			require.NotContains(t, err.Error(), f.options.SecretKey)
-			// Eleven calls, three attempts of 0.3 s each, and the waits.
-			require.Less(t, time.Since(started), 40*time.Second, "the store does not give up")
+			// Eleven calls, three attempts of 0.3 s each, and the waits, on a
+			// machine that has other things to do.
+			require.Less(t, time.Since(started), 3*time.Minute, "the store does not give up")
 
 			f.between.set(nil)
 			requireUntouched(t, f.Store, stored, lock)
@@ -109,7 +113,11 @@ func TestBusyForAWhile_isWaitedFor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFaulty(t)
 			content := blobtest.Bytes(3, 11<<20)
-			for _, kind := range []string{"GET versions", "begin", "part", "complete", "head", "GET retention"} {
+			kinds := []string{"GET versions", "begin", "part", "complete", "head", "GET retention"}
+			if what.hang && testing.Short() {
+				kinds = kinds[:2] // each waits for two time-outs
+			}
+			for _, kind := range kinds {
 				f.between.set(times(2, kind, what))
 				content[0]++
 				put(t, f.Store, content)
@@ -129,7 +137,7 @@ func TestBusyForAWhile_isWaitedFor(t *testing.T) {
 				require.NoError(t, err)
 				listed++
 			}
-			require.Equal(t, 7, listed)
+			require.Equal(t, len(kinds)+1, listed)
 			require.Empty(t, leftovers(t, f.root, f.options))
 		})
 	}

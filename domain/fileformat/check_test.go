@@ -261,6 +261,9 @@ func xrefBomb(t testing.TB) []byte {
 // A cross-reference stream that unpacks to a thousand times its size, reached
 // again for each object, is where a small file could ask for much.
 func TestR_D2_checkBoundsTheWorkOfAPDF(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: large files are made and refused")
+	}
 	content := xrefBomb(t)
 	require.Less(t, len(content), 2<<20)
 	used := allocated(func() { requireCheckRefuses(t, pdfType, content, fault.FileNotAsClaimed, "far more work", "a bomb") })

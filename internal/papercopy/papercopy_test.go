@@ -172,6 +172,9 @@ func codes(t *testing.T, content []byte) []string {
 }
 
 func TestR_D10_theMarkTheNumberAndTheCodeAreOnEverySheet(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: every sheet is drawn and its code read")
+	}
 	for _, language := range []string{"ru", "kk", "en"} {
 		c := example(language, file("договор.pdf", "application/pdf", contract(t, language == "kk")), file("смета.docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document", []byte("PK")))
 		content := made(t, c)
@@ -441,6 +444,9 @@ func pagesOf(t testing.TB, count int, width, height float64) []byte {
 }
 
 func TestR_D10_pagesOfAnySizeAndRotationKeepTheMarkUprightAndInside(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: every sheet is drawn and its code read")
+	}
 	for _, size := range [][2]float64{{210, 297}, {297, 210}, {420, 297}, {80, 120}, {800, 60}} {
 		for _, turn := range []int{0, 90, 180, 270} {
 			source := pagesOf(t, 1, size[0], size[1])
@@ -599,6 +605,9 @@ func bursting(t *testing.T) string {
 }
 
 func TestMake_pdfsThatLoopOrBurstEnd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: large files are made and refused")
+	}
 	for what, content := range map[string][]byte{
 		"pages in a ring":     raw("<</Type/Catalog/Pages 2 0 R>>", "<</Type/Pages/Kids[2 0 R]/Count 1>>"),
 		"resources in a ring": raw("<</Type/Catalog/Pages 2 0 R>>", "<</Type/Pages/Kids[3 0 R]/Count 1>>", "<</Type/Page/Parent 2 0 R/MediaBox[0 0 90 90]/Resources 4 0 R>>", "<</XObject<</A 5 0 R>>>>", stream("/Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources 4 0 R", "/A Do")),

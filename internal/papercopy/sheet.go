@@ -1,6 +1,7 @@
 package papercopy
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -79,7 +80,9 @@ func layOut(c Copy, w words, files []shown, total int) (*sheet, error) {
 		family, style string
 		ttf           []byte
 	}{{"sans", "", dejavusanscondensed.TTF}, {"sans", "B", dejavusanscondensedbold.TTF}, {"mono", "", dejavusansmono.TTF}} {
-		s.pdf.AddUTF8FontFromBytes(face.family, face.style, face.ttf)
+		// fpdf renumbers glyphs in the very bytes it is given: shared bytes
+		// would make the second copy another than the first.
+		s.pdf.AddUTF8FontFromBytes(face.family, face.style, bytes.Clone(face.ttf))
 		if s.faces[face.family+face.style], err = newGlyphs(face.ttf); err != nil {
 			return nil, fault.Wrap(fault.Internal, err, "read the font")
 		}

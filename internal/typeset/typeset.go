@@ -163,8 +163,10 @@ func newSheet(data ContractData) *sheet {
 	pdf.SetSubject(data.Title.RU, true)
 	pdf.SetAuthor(data.Seller.Name.RU, true)
 	pdf.SetLang(map[bool]string{false: "ru-KZ", true: "kk-KZ"}[data.Bilingual])
-	pdf.AddUTF8FontFromBytes("serif", "", dejavuserifcondensed.TTF)
-	pdf.AddUTF8FontFromBytes("serif", "B", dejavuserifcondensedbold.TTF)
+	// fpdf renumbers glyphs in the very bytes it is given: shared bytes would
+	// make the second document another than the first.
+	pdf.AddUTF8FontFromBytes("serif", "", bytes.Clone(dejavuserifcondensed.TTF))
+	pdf.AddUTF8FontFromBytes("serif", "B", bytes.Clone(dejavuserifcondensedbold.TTF))
 	pdf.SetMargins(leftMargin, topMargin, rightMargin)
 	pdf.SetAutoPageBreak(true, bottomMargin)
 	pdf.SetCellMargin(0)

@@ -491,7 +491,7 @@ func TestTheFileIsItsOwnersAlone(t *testing.T) {
 }
 
 func TestWaitForEndsWhenItsTimeDoes(t *testing.T) {
-	models, _, _ := filled(t, 30, projections.Options{WaitLimit: 20 * time.Millisecond})
+	models, _, _ := filled(t, 30, projections.Options{WaitLimit: time.Second})
 	position, err := models.Position(t.Context())
 	require.NoError(t, err)
 	require.True(t, fault.Is(models.WaitFor(t.Context(), position+1), fault.PositionNotReady))

@@ -313,6 +313,9 @@ func TestABackupThatIsKilledAtAnyMomentIsNoBackupOrTheFormerOneAndGoesOn(t *test
 				break
 			}
 			kills++
+			if _, err := os.Stat(filepath.Join(into, eventsFile)); err == nil && !backup.Began(into) {
+				break // it was killed after it was done
+			}
 		}
 		require.Positive(t, kills)
 		if _, err := os.Stat(filepath.Join(into, "restore.json")); err == nil || kills == 8 {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"dalel/internal/cms"
+	"dalel/internal/gost/gostpki"
 	"dalel/internal/pki"
 )
 
@@ -20,9 +21,10 @@ import (
 // [StandardAlgorithms] makes the usual set.
 type Algorithms = pki.Algorithms
 
-// StandardAlgorithms returns RSA, ECDSA and Ed25519 with SHA-2; see
-// [pki.Standard]. Others are added with its With method.
-func StandardAlgorithms() *Algorithms { return pki.Standard() }
+// StandardAlgorithms returns RSA, ECDSA and Ed25519 with SHA-2 (see
+// [pki.Standard]) and the national GOST families (see package gostpki). Others
+// are added with its With method.
+func StandardAlgorithms() *Algorithms { return pki.Standard().With(gostpki.Algorithms()) }
 
 // MaxMemory is the largest content in bytes that is held in memory for a
 // signature that needs all of it at once (Ed25519 without signed attributes).

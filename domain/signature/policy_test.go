@@ -202,7 +202,7 @@ func TestARootMayBeTheSignersOwnCertificate(t *testing.T) {
 // The national families come from another package: here a made-up one stands
 // in, in a CMS whose signer wrote the key's OID for the signature's.
 func TestR_C2_AnAlgorithmOfAnotherPackageIsUsed(t *testing.T) {
-	const digestOID, keyOID = "1.2.398.3.10.1.3.1", "1.2.398.3.10.1.1.1.1"
+	const digestOID, keyOID = "1.3.6.1.4.1.99999.1", "1.3.6.1.4.1.99999.2"
 	p := newParty(t, testca.P256)
 	text := []byte("the contract")
 	der := forgery{by: p.person, text: text, digestOID: digestOID, signatureOID: keyOID}.make(t)

@@ -170,8 +170,8 @@ func scenarios() []scenario {
 			policy.Algorithms = new(signature.Algorithms)
 			return good(t, p, policy)
 		}},
-		{name: "a national signature algorithm", code: signature.AlgorithmUnsupported, build: forged(func(f *forgery) {
-			f.digestOID, f.signatureOID = "1.2.398.3.10.1.3.3", "1.2.398.3.10.1.1.2.3.2"
+		{name: "a signature algorithm of nobody", code: signature.AlgorithmUnsupported, build: forged(func(f *forgery) {
+			f.digestOID, f.signatureOID = "1.3.6.1.4.1.99999.1", "1.3.6.1.4.1.99999.2"
 		})},
 		{name: "a short RSA key", code: signature.AlgorithmWeak, build: leaf(testca.Leaf{Key: testca.RSA1024})},
 		{name: "SHA-1", code: signature.AlgorithmWeak, build: forged(func(f *forgery) {

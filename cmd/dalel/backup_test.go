@@ -308,17 +308,21 @@ func TestABackupThatIsKilledAtAnyMomentIsNoBackupOrTheFormerOneAndGoesOn(t *test
 		began := time.Now()
 		require.True(t, killedAt(t, time.Minute, "restore", "--from", out, "--keys-from", keysOut, "--dir", into+"-timed", "--master", key))
 		whole, kills := time.Since(began), 0
+		done := func() bool {
+			_, err := os.Stat(filepath.Join(into, eventsFile))
+			return err == nil && !backup.Began(into)
+		}
 		for range 8 {
 			if killedAt(t, time.Duration(random.Int64N(int64(whole/2))), args...) {
 				break
 			}
 			kills++
-			if _, err := os.Stat(filepath.Join(into, eventsFile)); err == nil && !backup.Began(into) {
-				break // it was killed after it was done
+			if done() {
+				break // it was killed after that
 			}
 		}
 		require.Positive(t, kills)
-		if _, err := os.Stat(filepath.Join(into, "restore.json")); err == nil || kills == 8 {
+		if !done() {
 			status, said, stderr := restore(t, out, keysOut, into, dir)
 			require.Zero(t, status, said+stderr)
 		} else {

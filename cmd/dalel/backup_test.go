@@ -258,6 +258,9 @@ func TestR_B4_AnOlderBackupOfTheKeysDoesNotBringBackWhatWasDestroyed(t *testing.
 }
 
 func TestABackupThatIsKilledAtAnyMomentIsNoBackupOrTheFormerOneAndGoesOn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: the program is started and killed again and again")
+	}
 	dir := played(t)
 	out, keysOut, into := folders(t)
 	args := []string{"backup", "--dir", dir, "--out", out, "--keys-out", keysOut}

@@ -1,0 +1,98 @@
+package crl_test
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"io/fs"
+	"math/big"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"dalel/internal/crl"
+	"dalel/internal/pki"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestR_C2_SamplesOfTheNationalAuthority verifies every list among the samples,
+// asks it about all that it names, and adds the deltas to their bases.
+func TestR_C2_SamplesOfTheNationalAuthority(t *testing.T) {
+	folder := os.Getenv("DALEL_NUC_SAMPLES")
+	if folder == "" {
+		t.Skip("DALEL_NUC_SAMPLES names no folder with samples of the national authority")
+	}
+	var issuers []*x509.Certificate
+	lists := map[string]*crl.List{}
+	require.NoError(t, filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if block, _ := pem.Decode(data); block != nil {
+			data = block.Bytes
+		}
+		if certificate, err := pki.ParseCertificate(data); err == nil && certificate.IsCA {
+			issuers = append(issuers, certificate)
+		}
+		list, err := crl.Parse(data)
+		if filepath.Ext(path) == ".crl" {
+			require.NoError(t, err, path)
+			lists[path] = list
+		}
+		return nil
+	}))
+	require.NotEmpty(t, lists, "there are no revocation lists among the samples")
+	verified := map[string]*crl.Verified{}
+	for path, list := range lists {
+		for _, issuer := range issuers {
+			v, err := crl.Verify(list, issuer, known())
+			if err != nil {
+				require.ErrorContains(t, err, crl.OtherIssuer, path)
+				continue
+			}
+			verified[path] = v
+			changed := bytes.Clone(list.Raw())
+			changed[len(changed)/2] ^= 1
+			require.Equal(t, crl.Unreliable, crl.Judge(changed, nil, issuer, known(), crl.Question{Subject: crl.Subject{Serial: big.NewInt(1)}, At: list.ThisUpdate}).Status)
+		}
+		require.NotNil(t, verified[path], "%s: its issuer is not among the samples", path)
+		t.Logf("%s: %d entries, number %s, base %v, to %s", filepath.Base(path), list.Entries, list.Number, list.Base, list.NextUpdate)
+		want := crl.CodeGood
+		if list.Base != nil {
+			want = crl.BaseMissing
+		}
+		require.Equal(t, want, verified[path].Check(crl.Question{Subject: crl.Subject{Serial: big.NewInt(1)}, At: list.ThisUpdate}).Code)
+		if theirs, err := x509.ParseRevocationList(list.Raw()); err == nil {
+			require.Len(t, theirs.RevokedCertificateEntries, list.Entries)
+			for _, entry := range theirs.RevokedCertificateEntries {
+				answer := verified[path].Check(crl.Question{Subject: crl.Subject{Serial: entry.SerialNumber}, At: list.ThisUpdate})
+				require.Equal(t, crl.CodeRevoked, answer.Code)
+				require.True(t, entry.RevocationTime.Equal(answer.RevokedAt))
+				require.Equal(t, entry.ReasonCode, int(answer.Reason))
+			}
+		} else {
+			t.Logf("%s: the standard library does not read it: %v", filepath.Base(path), err)
+		}
+	}
+	for deltaPath, delta := range verified {
+		for path, full := range verified {
+			if delta.List().Base == nil || full.List().Base != nil || !bytes.Equal(delta.List().Issuer, full.List().Issuer) {
+				continue
+			}
+			both, err := full.WithDelta(delta)
+			if err != nil {
+				t.Logf("%s to %s: %v", filepath.Base(deltaPath), filepath.Base(path), err)
+				require.Negative(t, full.List().Number.Cmp(delta.List().Base), "only a base that is too old is refused")
+				continue
+			}
+			answer := both.Check(crl.Question{Subject: crl.Subject{Serial: big.NewInt(1)}, At: delta.List().ThisUpdate})
+			require.Equal(t, crl.CodeGood, answer.Code, answer.Detail)
+			t.Logf("%s (number %s) to %s (number %s): good from %s to %s", filepath.Base(deltaPath), answer.DeltaNumber, filepath.Base(path), answer.Number, answer.From, answer.To)
+		}
+	}
+}

@@ -86,7 +86,7 @@ func openWriter(ctx context.Context, path string) (_ *writer, err error) {
 // prepare makes the table in an empty file. It changes nothing in a file that
 // is not ours.
 func (w *writer) prepare(ctx context.Context) error {
-	empty, err := w.check(ctx)
+	empty, err := w.look(ctx)
 	if err != nil {
 		return err
 	}
@@ -144,8 +144,22 @@ func (w *writer) useLog(ctx context.Context) error {
 	}
 }
 
+// look is check in a transaction of its own: another process may be making the
+// table, and half of what it makes would look like a foreign file.
+func (w *writer) look(ctx context.Context) (empty bool, err error) {
+	if err := w.exec(ctx, "BEGIN"); err != nil {
+		return false, failure(ctx, err, "read %s", w.path)
+	}
+	empty, err = w.check(ctx)
+	if ended := w.exec(context.WithoutCancel(ctx), "ROLLBACK"); err == nil && ended != nil {
+		return false, failure(ctx, ended, "read %s", w.path)
+	}
+	return empty, err
+}
+
 // check reports whether the file is empty; store.foreign if it is neither
-// empty nor ours.
+// empty nor ours. It is called in a transaction, so that what it reads belongs
+// together.
 func (w *writer) check(ctx context.Context) (empty bool, err error) {
 	var application, version, entries int64
 	for _, q := range []struct {

@@ -81,6 +81,17 @@ type fileSignatureView struct {
 	File    string            `json:"file"`
 	CMS     string            `json:"cms"`
 	Verdict signature.Verdict `json:"verdict"`
+	// Signing decides; it is absent where the moment of signing is that of
+	// receipt.
+	Signing  *signature.Verdict  `json:"signing,omitempty"`
+	Evidence []signature.Support `json:"evidence,omitempty"`
+}
+
+// undecidedView is an attempt that is checked again.
+type undecidedView struct {
+	Party       string    `json:"party"`
+	Attempt     int       `json:"attempt"`
+	AttemptedAt time.Time `json:"attemptedAt"`
 }
 
 type signatureView struct {
@@ -140,6 +151,7 @@ type documentView struct {
 	Parties     []partyView     `json:"parties"`
 	Turn        []string        `json:"turn"`
 	Signatures  []signatureView `json:"signatures"`
+	Undecided   []undecidedView `json:"undecided,omitempty"`
 	Compromised bool            `json:"compromised"`
 	Number      string          `json:"number,omitempty"`
 	CompletedAt *time.Time      `json:"completedAt,omitempty"`
@@ -193,9 +205,16 @@ func (s *Server) document(c echo.Context, caller route.Caller) error {
 		}
 		for _, f := range sig.Signatures {
 			n++
-			v.Files = append(v.Files, fileSignatureView{N: n, File: f.File, CMS: f.CMS, Verdict: f.Verdict})
+			one := fileSignatureView{N: n, File: f.File, CMS: f.CMS, Verdict: f.Verdict, Signing: f.Signing}
+			for _, e := range f.Evidence {
+				one.Evidence = append(one.Evidence, signature.Support{Kind: e.Kind, SHA256: e.SHA256})
+			}
+			v.Files = append(v.Files, one)
 		}
 		view.Signatures = append(view.Signatures, v)
+	}
+	for _, u := range state.Undecided {
+		view.Undecided = append(view.Undecided, undecidedView{Party: u.Party, Attempt: u.Attempt, AttemptedAt: u.AttemptedAt})
 	}
 	if p := state.Proposal; p != nil {
 		view.Revocation = &proposalView{Party: p.Party, Reason: p.Reason, Consents: append([]string{}, p.Consents...)}

@@ -226,8 +226,10 @@ type Facts struct {
 	Certificate string          `json:"certificate,omitzero"`
 	Verdict     string          `json:"verdict,omitzero"`
 	TrustedTime bool            `json:"trustedTime,omitzero"`
-	Seal        bool            `json:"seal,omitzero"`
-	Signatures  int             `json:"signatures,omitzero"`
+	// Again says that a refused signature will be checked again by itself.
+	Again      bool `json:"again,omitzero"`
+	Seal       bool `json:"seal,omitzero"`
+	Signatures int  `json:"signatures,omitzero"`
 	// Code is the error that who was refused was given.
 	Code   string `json:"code,omitzero"`
 	Reason string `json:"reason,omitzero"`

@@ -122,7 +122,7 @@ func tell(h *happening) (party string, facts Facts) {
 		return e.Party, Facts{Method: e.Method, Certificate: e.Certificate, Verdict: string(worst(e.Signatures)), At: at(e.SignedAt),
 			TrustedTime: e.TrustedTime, Seal: e.Seal, Signatures: len(e.Signatures), Person: e.By.Person}
 	case document.SignatureRefused:
-		return e.Party, Facts{Code: string(e.Code), Verdict: string(worst(e.Signatures)), At: at(e.AttemptedAt), Signatures: len(e.Signatures), Person: e.By.Person}
+		return e.Party, Facts{Again: e.Again, Code: string(e.Code), Verdict: string(worst(e.Signatures)), At: at(e.AttemptedAt), Signatures: len(e.Signatures), Person: e.By.Person}
 	case document.Approved:
 		return e.Party, Facts{At: at(e.ApprovedAt), Person: e.By.Person}
 	case document.Rejected:
@@ -166,16 +166,16 @@ func tell(h *happening) (party string, facts Facts) {
 	return "", Facts{}
 }
 
-// worst is the verdict over all files: one invalid makes it invalid, else one
+// worst is the verdict, for the moment of signing, over all files: one invalid makes it invalid, else one
 // unknown makes it unknown (R-C4). "" when there are none.
 func worst(signatures []document.FileSignature) signature.Status {
 	var status signature.Status
 	for _, s := range signatures {
 		switch {
-		case s.Verdict.Status == signature.Invalid:
+		case s.AtSigning().Status == signature.Invalid:
 			return signature.Invalid
-		case status == "" || s.Verdict.Status != signature.Valid:
-			status = s.Verdict.Status
+		case status == "" || s.AtSigning().Status != signature.Valid:
+			status = s.AtSigning().Status
 		}
 	}
 	return status

@@ -89,6 +89,15 @@ type Sign struct {
 	Now    time.Time
 }
 
+// Recheck settles an attempt that could not be decided when it came. Its
+// signatures are those of the attempt, with the verdicts found now for the
+// moment of the attempt; Now is when it was checked again.
+type Recheck struct {
+	Sign
+	// Attempt is which of the party's attempts it is, from 1.
+	Attempt int
+}
+
 // Approve is the act of a party of role approve.
 type Approve struct {
 	By     event.By

@@ -65,6 +65,8 @@ func Decide(s State, command Command) ([]event.Event, error) {
 		return s.decideAcknowledge(c)
 	case Sign:
 		return s.decideSign(c)
+	case Recheck:
+		return s.decideRecheck(c)
 	case Approve:
 		return s.decideApprove(c)
 	case Reject:
@@ -270,18 +272,98 @@ func (s State) decideSign(c Sign) ([]event.Event, error) {
 		return nil, fault.New(fault.MethodNotOffered, "the route asks for method %q", p.Method)
 	}
 	if refusal := s.objection(c); refusal != nil {
+		again := refusal.Code == fault.SignatureUnknown && c.passing()
+		if again {
+			refusal.Detail = "it cannot be told now whether the signature is valid; it is kept and will be checked again by itself"
+		}
 		return happened(SignatureRefused{
 			Document: s.ID, Party: p.Participant, By: c.By, AttemptedAt: c.Now,
 			Code: refusal.Code, Detail: refusal.Detail, Reasons: refusal.Reasons,
-			Signatures: c.Signatures, ReliedOn: c.ReliedOn,
+			Signatures: c.Signatures, Again: again, ReliedOn: c.ReliedOn,
 		})
 	}
+	return s.completedBy(s.signed(p, c, c.Now), c.Number, c.Now), nil
+}
+
+// signed is the event of signatures that count.
+func (s State) signed(p Party, c Sign, received time.Time) Signed {
 	signed := Signed{
 		Document: s.ID, Party: p.Participant, By: c.By, Method: c.Method,
-		ReceivedAt: c.Now, SignedAt: c.Now, Certificate: c.Certificate, Seal: c.Seal,
+		ReceivedAt: received, SignedAt: received, Certificate: c.Certificate, Seal: c.Seal,
 		Signatures: c.Signatures, ReliedOn: c.ReliedOn,
 	}
-	return s.completedBy(signed, c.Number, c.Now), nil
+	if at, ok := c.trustedTime(); ok {
+		signed.SignedAt, signed.TrustedTime = at, true
+	}
+	return signed
+}
+
+// trustedTime is the latest of the trusted times of the signer's signatures,
+// if every one has one.
+func (c Sign) trustedTime() (latest time.Time, ok bool) {
+	for _, sig := range c.Signatures {
+		var at *time.Time
+		for _, signer := range sig.AtSigning().Signers {
+			if signer.Certificate == c.Certificate && signer.At != nil {
+				at = signer.At
+			}
+		}
+		if at == nil {
+			return time.Time{}, false
+		}
+		if at.After(latest) {
+			latest = *at
+		}
+	}
+	return latest, len(c.Signatures) > 0
+}
+
+// passing says that what keeps the signatures from counting may pass by
+// itself.
+func (c Sign) passing() bool {
+	for _, sig := range c.Signatures {
+		verdict := sig.AtSigning()
+		for _, r := range reasons(verdict) {
+			if signature.StatusOf(r.Code) != signature.Valid && !signature.Passing(r.Code) {
+				return false
+			}
+		}
+	}
+	return c.Certificate != ""
+}
+
+// RecheckFor is how long a signature is checked again whose validity could not
+// be told. Who signs a document waits for days, not for weeks.
+const RecheckFor = 7 * 24 * time.Hour
+
+// decideRecheck settles an attempt that could not be decided when it came, for
+// the moment when it came (R-C4).
+func (s State) decideRecheck(c Recheck) ([]event.Event, error) {
+	i := slices.IndexFunc(s.Undecided, func(u Undecided) bool {
+		return u.Party == c.By.Participant && u.Attempt == c.Attempt
+	})
+	if i < 0 {
+		return nil, nil
+	}
+	undecided := s.Undecided[i]
+	p, err := s.turn(c.By, RoleSign, undecided.AttemptedAt)
+	if err != nil {
+		return nil, nil // the route went on or ended without it
+	}
+	refusal := s.objection(c.Sign)
+	switch {
+	case refusal == nil:
+		signed := s.signed(p, c.Sign, undecided.AttemptedAt)
+		signed.Attempt = c.Attempt
+		return s.completedBy(signed, c.Number, c.Now), nil
+	case refusal.Code == fault.SignatureUnknown && c.passing() && c.Now.Before(undecided.AttemptedAt.Add(RecheckFor)):
+		return nil, nil
+	}
+	return happened(SignatureRefused{
+		Document: s.ID, Party: p.Participant, By: c.By, AttemptedAt: undecided.AttemptedAt,
+		Code: refusal.Code, Detail: refusal.Detail, Reasons: refusal.Reasons,
+		Signatures: c.Signatures, Attempt: c.Attempt, ReliedOn: c.ReliedOn,
+	})
 }
 
 // objection says why signatures do not count, nil if they do. The order is
@@ -290,14 +372,15 @@ func (s State) objection(c Sign) *fault.Error {
 	var unknown *fault.Error
 	signed := map[string]bool{}
 	for _, sig := range c.Signatures {
-		switch sig.Verdict.Status {
+		verdict := sig.AtSigning()
+		switch verdict.Status {
 		case signature.Valid:
 			signed[sig.File] = true
 		case signature.Unknown:
 			signed[sig.File] = true
-			unknown = &fault.Error{Code: fault.SignatureUnknown, Detail: "it cannot be told whether the signature is valid", Reasons: reasons(sig.Verdict)}
+			unknown = &fault.Error{Code: fault.SignatureUnknown, Detail: "it cannot be told whether the signature is valid", Reasons: reasons(verdict)}
 		default:
-			return &fault.Error{Code: fault.SignatureInvalid, Detail: "the signature is not valid", Reasons: reasons(sig.Verdict)}
+			return &fault.Error{Code: fault.SignatureInvalid, Detail: "the signature is not valid", Reasons: reasons(verdict)}
 		}
 	}
 	for _, f := range s.Files {

@@ -220,18 +220,30 @@ type FileSignature struct {
 	// [File.Stored] is.
 	CMS    string `json:"cms"`
 	Stored string `json:"stored,omitempty"`
-	// Verdict is what was found when it came, for that moment (R-C3).
+	// Verdict is what was found for the moment when it came (R-C3).
 	Verdict signature.Verdict `json:"verdict"`
-	// Evidence is everything that the verdict rests on, kept with the
-	// document: each certificate that it names.
+	// Signing is the verdict for the moment of signing, nil where a trusted
+	// time token names no other moment: then it is Verdict. It decides whether
+	// the signature counts.
+	Signing *signature.Verdict `json:"signing,omitempty"`
+	// Evidence is everything that the verdicts rest on, kept with the
+	// document: each certificate, OCSP answer, CRL and time token.
 	Evidence []Evidence `json:"evidence,omitempty"`
 }
 
+// AtSigning is the verdict for the moment of signing.
+func (s FileSignature) AtSigning() signature.Verdict {
+	if s.Signing != nil {
+		return *s.Signing
+	}
+	return s.Verdict
+}
+
 // EvidenceKind says what a piece of evidence is.
-type EvidenceKind string
+type EvidenceKind = signature.EvidenceKind
 
 // EvidenceCertificate is an X.509 certificate in DER.
-const EvidenceCertificate EvidenceKind = "certificate"
+const EvidenceCertificate = signature.EvidenceCertificate
 
 // Evidence is one thing that a verdict rests on.
 type Evidence struct {
@@ -261,6 +273,10 @@ type Signed struct {
 	// stands for hand and seal (R-E5).
 	Seal       bool            `json:"seal"`
 	Signatures []FileSignature `json:"signatures"`
+	// Attempt is which of the party's attempts is settled by this, from 1: at
+	// ReceivedAt it could not be told whether the signature is valid, and it
+	// was checked again (R-C4). It is 0 for a signature that counted at once.
+	Attempt int `json:"attempt,omitempty"`
 	// ReliedOn names the states of certificate and participant that were
 	// checked.
 	ReliedOn []event.Reference `json:"reliedOn,omitempty"`
@@ -276,11 +292,17 @@ type SignatureRefused struct {
 	By          event.By  `json:"by"`
 	AttemptedAt time.Time `json:"attemptedAt"`
 	// Code is the error that the signer was given.
-	Code       fault.Code        `json:"code"`
-	Detail     string            `json:"detail"`
-	Reasons    []fault.Reason    `json:"reasons,omitempty"`
-	Signatures []FileSignature   `json:"signatures,omitempty"`
-	ReliedOn   []event.Reference `json:"reliedOn,omitempty"`
+	Code       fault.Code      `json:"code"`
+	Detail     string          `json:"detail"`
+	Reasons    []fault.Reason  `json:"reasons,omitempty"`
+	Signatures []FileSignature `json:"signatures,omitempty"`
+	// Again says that the signature does not count yet and will be checked
+	// again by itself, because evidence could not be had (R-C4).
+	Again bool `json:"again,omitempty"`
+	// Attempt is which of the party's attempts, from 1, is settled by this; 0
+	// for an attempt of its own. AttemptedAt is when that was made.
+	Attempt  int               `json:"attempt,omitempty"`
+	ReliedOn []event.Reference `json:"reliedOn,omitempty"`
 }
 
 // EventType implements event.Event.

@@ -108,6 +108,8 @@ type State struct {
 	// Parties are those of the route, the sender first, then as sent.
 	Parties    []Party
 	Signatures []Signature
+	// Undecided are the attempts that wait to be checked again.
+	Undecided []Undecided
 	// Number is the 20-digit number of a completed document.
 	Number      string
 	CompletedAt *time.Time
@@ -173,6 +175,24 @@ func (s State) Party(participant string) (Party, bool) {
 	return Party{}, false
 }
 
+// Undecided is an attempt to sign of which it could not be told whether the
+// signature is valid.
+type Undecided struct {
+	SignatureRefused
+	// Attempt is which of the party's attempts it is, from 1.
+	Attempt int
+}
+
+func (s State) undecidedWithout(drop func(Undecided) bool) []Undecided {
+	var kept []Undecided
+	for _, u := range s.Undecided {
+		if !drop(u) {
+			kept = append(kept, u)
+		}
+	}
+	return kept
+}
+
 func (s State) index(participant string) int {
 	return slices.IndexFunc(s.Parties, func(p Party) bool { return p.Participant == participant })
 }
@@ -180,6 +200,15 @@ func (s State) index(participant string) int {
 // File returns the file of that name.
 func (s State) File(name string) (File, bool) {
 	i := slices.IndexFunc(s.Files, func(f File) bool { return f.Name == name })
+	if i < 0 {
+		return File{}, false
+	}
+	return s.Files[i], true
+}
+
+// FileOf returns the file with this content; if several have it, the first.
+func (s State) FileOf(sha256 string) (File, bool) {
+	i := slices.IndexFunc(s.Files, func(f File) bool { return f.SHA256 == sha256 })
 	if i < 0 {
 		return File{}, false
 	}
@@ -276,9 +305,17 @@ func Evolve(s State, e event.Event) State {
 		party(e.Recipient, func(p *Party) { p.AcknowledgedAt = &e.AcknowledgedAt })
 	case Signed:
 		act(e.Party, OutcomeSigned, e.ReceivedAt)
+		s.Undecided = s.undecidedWithout(func(u Undecided) bool { return u.Party == e.Party })
 		s.Signatures = append(slices.Clone(s.Signatures), Signature{Signed: e})
 	case SignatureRefused:
+		if e.Attempt > 0 {
+			s.Undecided = s.undecidedWithout(func(u Undecided) bool { return u.Party == e.Party && u.Attempt == e.Attempt })
+			break
+		}
 		party(e.Party, func(p *Party) { p.Attempts++ })
+		if p, ok := s.Party(e.Party); ok && e.Again {
+			s.Undecided = append(slices.Clone(s.Undecided), Undecided{SignatureRefused: e, Attempt: p.Attempts})
+		}
 	case Approved:
 		act(e.Party, OutcomeApproved, e.ApprovedAt)
 	case Rejected:

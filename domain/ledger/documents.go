@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"dalel/blobs"
 	"dalel/domain/access"
 	"dalel/domain/certificate"
 	"dalel/domain/content"
@@ -18,6 +17,7 @@ import (
 	"dalel/domain/participant"
 	"dalel/domain/signature"
 	"dalel/eventstore"
+	"dalel/internal/crl"
 	"dalel/internal/fault"
 )
 
@@ -397,29 +397,19 @@ func (l *Ledger) verify(ctx context.Context, s document.State, submitted []Submi
 		if err != nil {
 			return nil, err
 		}
-		verdict, err := l.signatures.Verify(ctx, signature.Request{
-			CMS: sub.CMS, At: at,
-			Content: func() (io.ReadCloser, error) {
-				return l.content.Open(ctx, ref)
-			},
-		})
+		found, err := l.assess(ctx, ref, sub.CMS, at, nil)
 		if err != nil {
-			return nil, fmt.Errorf("verify a signature: %w", err)
-		}
-		if len(verdict.Signers) == 0 {
-			return nil, &fault.Error{Code: fault.SignatureUnreadable, Detail: "no signer can be read from it", Reasons: reasonsOf(verdict)}
+			return nil, err
 		}
 		kept, err := l.keep(ctx, s, sub.CMS)
 		if err != nil {
 			return nil, fmt.Errorf("store a signature: %w", err)
 		}
-		evidence, err := l.keepCertificates(ctx, s, sub.CMS, verdict)
+		one, err := l.keepEvidence(ctx, s, document.FileSignature{File: file.SHA256, CMS: kept.SHA256.String(), Stored: kept.StoredText()}, found)
 		if err != nil {
 			return nil, err
 		}
-		signatures = append(signatures, document.FileSignature{
-			File: file.SHA256, CMS: kept.SHA256.String(), Stored: kept.StoredText(), Verdict: verdict, Evidence: evidence,
-		})
+		signatures = append(signatures, one)
 	}
 	return signatures, nil
 }
@@ -432,30 +422,158 @@ func reasonsOf(v signature.Verdict) []fault.Reason {
 	return list
 }
 
-// keepCertificates stores every certificate that a verdict names, so that the
-// verdict can be repeated with nothing but what the document keeps (R-C3).
-func (l *Ledger) keepCertificates(ctx context.Context, s document.State, cms []byte, verdict signature.Verdict) ([]document.Evidence, error) {
-	named := map[string]bool{}
-	for _, signer := range verdict.Signers {
-		named[signer.Certificate] = true
-		for _, fingerprint := range signer.Chain {
-			named[fingerprint] = true
+// assess judges one signature over a file for a moment.
+func (l *Ledger) assess(ctx context.Context, file content.Ref, cms []byte, at time.Time, known []signature.Evidence) (signature.Assessment, error) {
+	found, err := l.signatures.Assess(ctx, signature.Request{
+		CMS: cms, At: at, Evidence: known,
+		Content: func() (io.ReadCloser, error) {
+			return l.content.Open(ctx, file)
+		},
+	})
+	if err != nil {
+		return signature.Assessment{}, fmt.Errorf("verify a signature: %w", err)
+	}
+	if len(found.Receipt.Signers) == 0 {
+		return signature.Assessment{}, &fault.Error{Code: fault.SignatureUnreadable, Detail: "no signer can be read from it", Reasons: reasonsOf(found.Receipt)}
+	}
+	return found, nil
+}
+
+// withVerdicts states the verdicts of an assessment on a signature.
+func withVerdicts(one document.FileSignature, found signature.Assessment) document.FileSignature {
+	one.Verdict, one.Signing = found.Receipt, nil
+	for _, signer := range found.Signing.Signers {
+		if signer.At != nil {
+			one.Signing = &found.Signing
 		}
 	}
-	var evidence []document.Evidence
-	for _, der := range l.signatures.Certificates(cms) {
-		fingerprint := blobs.Sum(der).String()
-		if !named[fingerprint] {
+	return one
+}
+
+// keepEvidence states the verdicts on a signature and keeps what they rest on
+// and is not kept with it yet, so that they can be repeated with nothing but
+// what the document keeps (R-C3).
+func (l *Ledger) keepEvidence(ctx context.Context, s document.State, one document.FileSignature, found signature.Assessment) (document.FileSignature, error) {
+	one = withVerdicts(one, found)
+	before := one.Evidence
+	one.Evidence = nil
+	for _, e := range found.Evidence {
+		if i := slices.IndexFunc(before, func(b document.Evidence) bool { return b.SHA256 == e.Name() }); i >= 0 {
+			one.Evidence = append(one.Evidence, before[i])
 			continue
 		}
-		named[fingerprint] = false
-		kept, err := l.keep(ctx, s, der)
+		kept, err := l.keep(ctx, s, e.DER)
 		if err != nil {
-			return nil, fmt.Errorf("store a certificate: %w", err)
+			return document.FileSignature{}, fmt.Errorf("store evidence (%s): %w", e.Kind, err)
 		}
-		evidence = append(evidence, document.Evidence{Kind: document.EvidenceCertificate, SHA256: fingerprint, Stored: kept.StoredText()})
+		one.Evidence = append(one.Evidence, document.Evidence{Kind: e.Kind, SHA256: kept.SHA256.String(), Stored: kept.StoredText()})
 	}
-	return evidence, nil
+	return one, nil
+}
+
+// RecheckSignatures checks again what could not be told when it came, for the
+// moment when it came, and records what was found (R-C4). The process of that
+// name calls it; it may be repeated without harm. It reports whether something
+// is still undecided.
+func (l *Ledger) RecheckSignatures(ctx context.Context, id string) (undecided bool, err error) {
+	before, err := load(ctx, l, document.StreamID(id), document.Evolve, "")
+	if err != nil {
+		return false, err
+	}
+	for _, u := range before.State.Undecided {
+		if before.State.Status != document.Awaiting {
+			return false, nil
+		}
+		c := document.Recheck{Sign: document.Sign{By: u.By, Method: document.MethodCertificate, Now: l.now()}, Attempt: u.Attempt}
+		assessments := make([]signature.Assessment, len(u.Signatures))
+		for i, sig := range u.Signatures {
+			file, ok := before.State.FileOf(sig.File)
+			if !ok {
+				return false, fault.New(fault.FileUnknown, "a signature is over no file of the document")
+			}
+			ref, err := fileRef(before.State, file)
+			if err != nil {
+				return false, err
+			}
+			message, known, err := l.kept(ctx, before.State, sig)
+			if err != nil {
+				return false, err
+			}
+			if assessments[i], err = l.assess(ctx, ref, message, u.AttemptedAt, known); err != nil {
+				return false, err
+			}
+			c.Signatures = append(c.Signatures, withVerdicts(sig, assessments[i]))
+		}
+		if c.Certificate, err = l.signer(ctx, c.Signatures, u.Party); err != nil {
+			return false, err
+		}
+		// Nothing is stored, under a lock of years, before something is settled.
+		if settled, err := document.Decide(before.State, c); err != nil || len(settled) == 0 {
+			undecided = undecided || err == nil
+			continue
+		}
+		for i, sig := range u.Signatures {
+			if c.Signatures[i], err = l.keepEvidence(ctx, before.State, sig, assessments[i]); err != nil {
+				return false, err
+			}
+		}
+		number := ""
+		outcome, err := l.onDocument(ctx, SystemAct(), "recheck-signature", id, nil, func(ctx context.Context, s document.State) (document.Command, error) {
+			again := c
+			again.Now = l.now()
+			if c.Certificate != "" {
+				held, err := load(ctx, l, certificate.StreamID(c.Certificate), certificate.Evolve, "")
+				if err != nil {
+					return nil, err
+				}
+				// A key that is suspended by now does not count either: nothing
+				// is recorded as signed with it from here on.
+				again.Objection = asFault(held.State.CheckSigning(u.Party, again.Now))
+				again.Seal = held.State.Owner.BIN != ""
+				if held.Head.Next > 0 {
+					again.ReliedOn = append(again.ReliedOn, held.Reference())
+				}
+			}
+			var err error
+			again.Number, err = l.numberIfLast(ctx, SystemAct(), s, again, &number)
+			return again, err
+		})
+		if err != nil && outcome.ID == "" { // a refusal that was recorded has an outcome, too
+			return false, err
+		}
+	}
+	return undecided, nil
+}
+
+// kept reads back a signature and the evidence that was kept with it.
+func (l *Ledger) kept(ctx context.Context, s document.State, sig document.FileSignature) (message []byte, evidence []signature.Evidence, err error) {
+	read := func(sha, stored string) ([]byte, error) {
+		ref, err := content.ParseRef(documentKey(s.ID), sha, stored, -1)
+		if err != nil {
+			return nil, err
+		}
+		r, err := l.content.Open(ctx, ref)
+		if err != nil {
+			return nil, fmt.Errorf("read what a signature rests on: %w", err)
+		}
+		defer r.Close() // it was only read
+		data, err := io.ReadAll(io.LimitReader(r, crl.MaxSize+1))
+		if err != nil {
+			return nil, fmt.Errorf("read what a signature rests on: %w", err)
+		}
+		return data, nil
+	}
+	if message, err = read(sig.CMS, sig.Stored); err != nil {
+		return nil, nil, err
+	}
+	for _, e := range sig.Evidence {
+		der, err := read(e.SHA256, e.Stored)
+		if err != nil {
+			return nil, nil, err
+		}
+		evidence = append(evidence, signature.Evidence{Kind: e.Kind, DER: der})
+	}
+	return message, evidence, nil
 }
 
 // signer returns the one certificate with which a party signed all files: of
@@ -465,7 +583,7 @@ func (l *Ledger) signer(ctx context.Context, signatures []document.FileSignature
 	agreed := ""
 	for i, sig := range signatures {
 		found := ""
-		for _, signer := range sig.Verdict.Signers {
+		for _, signer := range sig.AtSigning().Signers {
 			if signer.Certificate == "" {
 				continue
 			}

@@ -56,15 +56,20 @@ func Refs(s document.State) ([]content.Ref, error) {
 			return nil, err
 		}
 	}
+	signed := [][]document.FileSignature{}
 	for _, sig := range s.Signatures {
-		for _, one := range sig.Signatures {
-			if err := add(one.CMS, one.Stored, -1); err != nil {
+		signed = append(signed, sig.Signatures)
+	}
+	for _, u := range s.Undecided {
+		signed = append(signed, u.Signatures)
+	}
+	for _, one := range slices.Concat(signed...) {
+		if err := add(one.CMS, one.Stored, -1); err != nil {
+			return nil, err
+		}
+		for _, piece := range one.Evidence {
+			if err := add(piece.SHA256, piece.Stored, -1); err != nil {
 				return nil, err
-			}
-			for _, piece := range one.Evidence {
-				if err := add(piece.SHA256, piece.Stored, -1); err != nil {
-					return nil, err
-				}
 			}
 		}
 	}

@@ -103,15 +103,13 @@ type Scanner interface {
 	Scan(ctx context.Context, content io.Reader) error
 }
 
-// Signatures judges signatures and certificates; *signature.Policy does.
+// Signatures judges signatures and certificates; *signature.Policy does from
+// what is at hand, *signature.Online fetches evidence besides.
 type Signatures interface {
 	signature.Verifier
 	// CheckCertificate says whether a certificate leads to a trusted root at
 	// a moment.
 	CheckCertificate(der []byte, at time.Time) (signature.Status, []signature.Reason)
-	// Certificates returns the DER of each certificate that a verdict on a
-	// CMS may name: those it carries and those of the policy.
-	Certificates(cms []byte) [][]byte
 }
 
 // Ledger carries out commands. It may be used from many goroutines.

@@ -138,7 +138,7 @@ func (l *Ledger) paperCopy(ctx context.Context, s document.State, to, language s
 // it.
 func algorithmOf(sig document.Signature, owner certificate.Owner) string {
 	for _, one := range sig.Signatures {
-		for _, signer := range one.Verdict.Signers {
+		for _, signer := range one.AtSigning().Signers {
 			if signer.Certificate == sig.Certificate && signer.Algorithm != "" {
 				return signer.Algorithm
 			}
@@ -151,7 +151,7 @@ func algorithmOf(sig document.Signature, owner certificate.Owner) string {
 func statusOf(sig document.Signature) papercopy.SignatureStatus {
 	worst := papercopy.Valid
 	for _, one := range sig.Signatures {
-		switch one.Verdict.Status {
+		switch one.AtSigning().Status {
 		case signature.Valid:
 		case signature.Unknown:
 			if worst == papercopy.Valid {

@@ -47,7 +47,15 @@
 //	revocation.revoked              invalid          the certificate was revoked at the moment
 //	revocation.no-evidence          unknown          there is no evidence whether the certificate was revoked
 //	revocation.not-published        valid            the issuer names no place where it would publish a revocation
-//	time.not-checked                valid            a time token is attached and was not looked at
+//	revocation.revoked-later        valid            the certificate was revoked after the moment, for a reason that leaves what was signed before standing
+//	revocation.compromised-later    valid            the key was reported compromised after the moment; what was signed before stands
+//	revocation.issuer-compromised   unknown          an issuer's key was reported compromised, and certificates of any date could have been made with it
+//	revocation.never-issued         invalid          the authority does not know to have issued the certificate
+//	revocation.unknown              unknown          the authority's responder does not know the certificate
+//	revocation.unusable             unknown          the evidence about revocation cannot be relied on
+//	revocation.configured           valid            the issuer's certificate was configured by the operator, and no usable evidence says that it was revoked
+//	time.trusted                    valid            a time token proves when the signature was there
+//	time.unproven                   valid            a time token is there and proves nothing
 //
 // What a "chain" code says of a certificate is only said when the chain leads
 // to a configured root; of one that leads nowhere nothing is known.

@@ -197,7 +197,7 @@ func newParty(t testing.TB, kind testca.KeyKind) party {
 		IIN: "123456789011", Surname: "TESTOV", GivenName: "TEST", Patronymic: "TESTOVICH",
 	}})
 	require.NoError(t, err)
-	return party{root, issuing, person, time.Now().UTC().Truncate(time.Second)}
+	return party{root, issuing, person, moment}
 }
 
 func (p party) policy() *signature.Policy {

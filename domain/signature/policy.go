@@ -3,13 +3,12 @@ package signature
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 	"time"
 
 	"dalel/internal/cms"
@@ -38,85 +37,86 @@ type Policy struct {
 	// Roots are the operator's trust anchors, trusted as they stand. The
 	// certificate of a signer may be one itself.
 	Roots []*x509.Certificate
-	// Intermediates are issuing certificates that are known already; those
-	// that a CMS carries are used too, and trusted no more than they prove.
+	// Intermediates are issuing certificates that the operator configured. Their
+	// signatures and dates are checked; that one was not revoked is taken from
+	// the operator where no usable evidence says otherwise.
 	Intermediates []*x509.Certificate
+	// Offered are further certificates at hand; like those that a CMS carries,
+	// they are trusted no more than they prove.
+	Offered []*x509.Certificate
+	// Responders are certificates of OCSP responders that the operator trusts
+	// as they stand (RFC 6960, 4.2.2.2, item 1).
+	Responders []*x509.Certificate
 	// Algorithms are those of [StandardAlgorithms] if nil.
 	Algorithms *Algorithms
-	// Revocation judges whether certificates were revoked. With nil there is
-	// no evidence: a certificate that says where its issuer publishes
-	// revocations is then "cannot tell".
-	Revocation Revocation
-	// TimeTokens judges the time token of a signature. With nil a token is
-	// not looked at, and the verdict says so.
-	TimeTokens TimeTokens
-}
-
-// Revocation judges from evidence, without a network, whether a certificate
-// was revoked.
-type Revocation interface {
-	// Judge returns at least one reason with a code "revocation.…". No reason
-	// at all is taken for [RevocationNoEvidence].
-	Judge(ctx context.Context, question RevocationQuestion) []Reason
-}
-
-// RevocationQuestion is what a [Revocation] is asked.
-type RevocationQuestion struct {
-	// Certificate is asked about; Issuer is the next in its chain.
-	Certificate, Issuer *x509.Certificate
-	// At is the moment the verdict is for.
-	At time.Time
-	// CRLs and OtherRevocations came with the CMS, unverified.
-	CRLs, OtherRevocations [][]byte
-}
-
-// TimeTokens judges RFC 3161 tokens.
-type TimeTokens interface {
-	// Judge says what the token, a CMS in DER, proves of the time of the
-	// signature bytes that it is over. No reason at all is taken for
-	// [TimeNotChecked].
-	Judge(ctx context.Context, token, signature []byte, at time.Time) []Reason
 }
 
 // Verify implements [Verifier].
 func (p *Policy) Verify(ctx context.Context, request Request) (Verdict, error) {
+	assessment, err := p.Assess(ctx, request)
+	return assessment.Receipt, err
+}
+
+// Assess implements [Verifier].
+func (p *Policy) Assess(ctx context.Context, request Request) (Assessment, error) {
 	verdict := Verdict{At: request.At.UTC(), Signers: []SignerVerdict{}}
+	whole := func(code, detail string) (Assessment, error) {
+		w := whole(verdict, code, detail)
+		return Assessment{Receipt: w, Signing: w}, nil
+	}
 	message, err := cms.Parse(request.CMS)
 	switch {
 	case errors.Is(err, cms.ErrTooLarge):
-		return whole(verdict, CMSTooLarge, err.Error()), nil
+		return whole(CMSTooLarge, err.Error())
 	case err != nil:
-		return whole(verdict, CMSUnreadable, err.Error()), nil
+		return whole(CMSUnreadable, err.Error())
 	case len(message.Signers) == 0:
-		return whole(verdict, SignersNone, "the CMS has no signers"), nil
+		return whole(SignersNone, "the CMS has no signers")
 	}
 	v := verification{
 		policy: p, message: message, at: verdict.At,
-		algorithms: p.Algorithms,
+		algorithms: p.Algorithms, listsOf: map[string][]list{},
 	}
 	if v.algorithms == nil {
 		v.algorithms = StandardAlgorithms()
 	}
+	v.readEvidence(request.Evidence)
 	v.readCertificates()
 	if err := v.readContent(ctx, request.Content); err != nil {
-		return Verdict{}, err
+		return Assessment{}, err
 	}
 	verdict.Status = Valid
 	if v.content.differs {
 		verdict.Reasons = append(verdict.Reasons, Reason{ContentDiffers, "the content given beside the CMS is not the one that it carries"})
 	}
+	signing := verdict
+	signing.Signers = []SignerVerdict{}
+	result := Assessment{Trusted: true}
 	for _, signer := range message.Signers {
 		if err := ctx.Err(); err != nil {
-			return Verdict{}, fmt.Errorf("verify a signature: %w", err)
+			return Assessment{}, fmt.Errorf("verify a signature: %w", err)
 		}
 		one := v.signer(ctx, signer)
-		verdict.Signers = append(verdict.Signers, one)
-		verdict.Status = worse(verdict.Status, one.Status)
+		verdict.Signers = append(verdict.Signers, one.receipt)
+		verdict.Status = worse(verdict.Status, one.receipt.Status)
+		signing.Signers = append(signing.Signers, one.signing)
+		signing.Status = worse(signing.Status, one.signing.Status)
+		result.add(one)
+		if one.wantsTime {
+			result.Untimed = append(result.Untimed, Untimed{Digest: signer.DigestAlgorithm, Signature: signer.Signature})
+		}
 	}
 	if err := ctx.Err(); err != nil {
-		return Verdict{}, fmt.Errorf("verify a signature: %w", err)
+		return Assessment{}, fmt.Errorf("verify a signature: %w", err)
 	}
-	return verdict, nil
+	if result.Trusted {
+		signing.At = time.Time{}
+		for _, one := range signing.Signers {
+			signing.At = later(signing.At, *one.At)
+		}
+	}
+	result.Receipt, result.Signing, result.Wanted = verdict, signing, v.wanted
+	return result, nil
 }
 
 func whole(verdict Verdict, code, detail string) Verdict {
@@ -134,6 +134,9 @@ type verification struct {
 	offered    []*x509.Certificate // from the CMS
 	unreadable bool                // the CMS carries a certificate that cannot be read
 	content    content
+	pool       pool
+	listsOf    map[string][]list // by the issuer's fingerprint
+	wanted     []Wanted
 }
 
 // content is what one pass over the signed content left behind.
@@ -148,6 +151,17 @@ type content struct {
 	disguised bool
 }
 
+func (v *verification) readEvidence(given []Evidence) {
+	for _, e := range given {
+		v.pool.add(e.Kind, e.DER)
+	}
+	v.pool.addMessage(v.message)
+	for _, signer := range v.message.Signers {
+		v.pool.addAttributes(signer.UnsignedAttributes)
+		v.pool.addAttributes(signer.SignedAttributes)
+	}
+}
+
 func (v *verification) readCertificates() {
 	for _, der := range v.message.Certificates {
 		certificate, err := pki.ParseCertificate(der)
@@ -156,6 +170,11 @@ func (v *verification) readCertificates() {
 			continue
 		}
 		v.offered = append(v.offered, certificate)
+	}
+	for _, piece := range v.pool.pieces[EvidenceCertificate] {
+		if certificate, err := pki.ParseCertificate(piece.DER); err == nil {
+			v.offered = append(v.offered, certificate)
+		}
 	}
 }
 
@@ -291,29 +310,58 @@ func (c *comparer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// signer makes the verdict on one signer. It goes on after a reason is found:
+// assessed is what was found of one signer.
+type assessed struct {
+	receipt, signing SignerVerdict
+	evidence         []Evidence
+	wantsTime        bool
+}
+
+// signer makes the verdicts on one signer. It goes on after a reason is found:
 // a court wants all of them.
-func (v *verification) signer(ctx context.Context, signer cms.Signer) SignerVerdict {
+func (v *verification) signer(ctx context.Context, signer cms.Signer) assessed {
 	s := signerCheck{verification: v, signer: signer, verdict: SignerVerdict{
 		Algorithm: signer.SignatureAlgorithm.OID,
-		Reasons:   []Reason{},
 	}}
 	if v.content.differs {
 		s.add(ContentDiffers, "the content given beside the CMS is not the one that it carries")
 	}
 	s.mathematics()
 	if s.certificate != nil {
-		fingerprint := sha256.Sum256(s.certificate.Raw)
-		s.verdict.Certificate = hex.EncodeToString(fingerprint[:])
-		s.dates()
-		if code, detail := purposeOf(s.certificate); code != "" {
-			s.add(code, "%s", detail)
-		}
-		s.chain(ctx)
+		s.verdict.Certificate = fingerprint(s.certificate)
 	}
-	s.timeToken(ctx)
-	s.verdict.Status = worst(s.verdict.Reasons)
-	return s.verdict
+	sound := worst(s.reasons) == Valid
+	trusted, tokenRests, timeReasons := s.trustedTime(ctx)
+	receipt := s.moment(v.at)
+	signing := receipt
+	if !trusted.IsZero() && !trusted.Equal(v.at) {
+		signing = s.moment(trusted)
+	}
+	result := assessed{wantsTime: trusted.IsZero() && sound}
+	finish := func(j *judgement) SignerVerdict {
+		one := s.verdict
+		one.Chain = nil
+		for _, certificate := range j.chain {
+			one.Chain = append(one.Chain, fingerprint(certificate))
+			result.evidence = append(result.evidence, Evidence{EvidenceCertificate, certificate.Raw})
+		}
+		one.Reasons = slices.Concat([]Reason{}, j.reasons, timeReasons)
+		one.Status = worst(one.Reasons)
+		for _, e := range j.rests {
+			one.RestsOn = append(one.RestsOn, Support{e.Kind, e.Name()})
+		}
+		result.evidence = append(result.evidence, j.rests...)
+		return one
+	}
+	result.receipt, result.signing = finish(receipt), finish(signing)
+	if !trusted.IsZero() {
+		result.signing.At = &trusted
+		for _, e := range tokenRests {
+			result.signing.RestsOn = append(result.signing.RestsOn, Support{e.Kind, e.Name()})
+		}
+		result.evidence = append(result.evidence, tokenRests...)
+	}
+	return result
 }
 
 type signerCheck struct {
@@ -321,16 +369,14 @@ type signerCheck struct {
 	signer      cms.Signer
 	certificate *x509.Certificate
 	verdict     SignerVerdict
+	reasons     []Reason // what does not depend on the moment
 }
 
 func (s *signerCheck) add(code, format string, args ...any) {
 	detail := fmt.Sprintf(format, args...)
-	for _, r := range s.verdict.Reasons {
-		if r.Code == code && r.Detail == detail {
-			return
-		}
+	if r := (Reason{code, detail}); !slices.Contains(s.reasons, r) {
+		s.reasons = append(s.reasons, r)
 	}
-	s.verdict.Reasons = append(s.verdict.Reasons, Reason{code, detail})
 }
 
 // addFailed adds the reason for an error of package pki.
@@ -446,7 +492,7 @@ const maxCandidates = 8
 // once, those of the CMS first.
 func (s *signerCheck) candidates() []*x509.Certificate {
 	var found []*x509.Certificate
-	for _, set := range [][]*x509.Certificate{s.offered, s.policy.Intermediates, s.policy.Roots} {
+	for _, set := range [][]*x509.Certificate{s.offered, s.policy.Offered, s.policy.Intermediates, s.policy.Roots} {
 		for _, certificate := range set {
 			if len(found) == maxCandidates {
 				return found
@@ -474,88 +520,4 @@ func contains(set []*x509.Certificate, certificate *x509.Certificate) bool {
 		}
 	}
 	return false
-}
-
-// dates checks the certificate's own period. Both ends belong to it (RFC 5280,
-// 4.1.2.5).
-func (s *signerCheck) dates() {
-	if s.at.Before(s.certificate.NotBefore) {
-		s.add(CertificateNotYetValid, "valid from %s", s.certificate.NotBefore.UTC().Format(time.RFC3339))
-	}
-	if s.at.After(s.certificate.NotAfter) {
-		s.add(CertificateExpired, "valid until %s", s.certificate.NotAfter.UTC().Format(time.RFC3339))
-	}
-}
-
-func (s *signerCheck) chain(ctx context.Context) {
-	path := pki.Builder{
-		Roots: s.policy.Roots, Intermediates: s.policy.Intermediates, Offered: s.offered,
-		Algorithms: s.algorithms, At: s.at,
-	}.Build(s.certificate)
-	for _, certificate := range path.Certificates {
-		fingerprint := sha256.Sum256(certificate.Raw)
-		s.verdict.Chain = append(s.verdict.Chain, hex.EncodeToString(fingerprint[:]))
-	}
-	for _, problem := range path.Problems {
-		s.add(string(problem.Code), "%s: %s", place(problem.Depth), problem.Detail)
-	}
-	if !path.Anchored {
-		return
-	}
-	for depth := range len(path.Certificates) - 1 { // a root is trusted as it stands
-		s.revocation(ctx, path.Certificates[depth], path.Certificates[depth+1], depth)
-	}
-}
-
-func (s *signerCheck) revocation(ctx context.Context, certificate, issuer *x509.Certificate, depth int) {
-	if s.policy.Revocation != nil {
-		reasons := s.policy.Revocation.Judge(ctx, RevocationQuestion{
-			Certificate: certificate, Issuer: issuer, At: s.at,
-			CRLs: s.message.CRLs, OtherRevocations: s.message.OtherRevocations,
-		})
-		for _, r := range reasons {
-			s.add(r.Code, "%s: %s", place(depth), r.Detail)
-		}
-		if len(reasons) == 0 {
-			s.add(RevocationNoEvidence, "%s: nothing is known of it", place(depth))
-		}
-		return
-	}
-	published := pki.HasExtension(certificate, "2.5.29.31") || // CRL distribution points
-		pki.HasExtension(certificate, "2.5.29.46") || // freshest CRL
-		len(certificate.OCSPServer) > 0
-	if published {
-		s.add(RevocationNoEvidence, "%s: it names where revocations are published, and no answer from there is at hand", place(depth))
-	} else {
-		s.add(RevocationNotPublished, "%s: it names no OCSP responder and no CRL", place(depth))
-	}
-}
-
-// place names a certificate by its place in the chain: names are personal.
-func place(depth int) string {
-	if depth == 0 {
-		return "the signer's certificate"
-	}
-	return fmt.Sprintf("issuer %d", depth)
-}
-
-func (s *signerCheck) timeToken(ctx context.Context) {
-	var tokens [][]byte
-	for _, attribute := range s.signer.UnsignedAttributes {
-		if attribute.OID == cms.OIDSignatureTimeToken {
-			tokens = append(tokens, attribute.Values...)
-		}
-	}
-	for _, token := range tokens {
-		var reasons []Reason
-		if s.policy.TimeTokens != nil {
-			reasons = s.policy.TimeTokens.Judge(ctx, token, s.signer.Signature, s.at)
-		}
-		for _, r := range reasons {
-			s.add(r.Code, "%s", r.Detail)
-		}
-		if len(reasons) == 0 {
-			s.add(TimeNotChecked, "a time token is attached")
-		}
-	}
 }

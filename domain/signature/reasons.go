@@ -49,7 +49,16 @@ const (
 	RevocationNoEvidence   = "revocation.no-evidence"
 	RevocationNotPublished = "revocation.not-published"
 
-	TimeNotChecked = "time.not-checked"
+	RevocationLater             = "revocation.revoked-later"
+	RevocationCompromisedLater  = "revocation.compromised-later"
+	RevocationIssuerCompromised = "revocation.issuer-compromised"
+	RevocationNeverIssued       = "revocation.never-issued"
+	RevocationUnknown           = "revocation.unknown"
+	RevocationUnusable          = "revocation.unusable"
+	RevocationConfigured        = "revocation.configured"
+
+	TimeTrusted  = "time.trusted"
+	TimeUnproven = "time.unproven"
 )
 
 // Definition is a row of the table of reasons.
@@ -102,7 +111,15 @@ func Definitions() []Definition {
 		{RevocationRevoked, Invalid, "the certificate was revoked at the moment"},
 		{RevocationNoEvidence, Unknown, "there is no evidence whether the certificate was revoked"},
 		{RevocationNotPublished, Valid, "the issuer names no place where it would publish a revocation"},
-		{TimeNotChecked, Valid, "a time token is attached and was not looked at"},
+		{RevocationLater, Valid, "the certificate was revoked after the moment, for a reason that leaves what was signed before standing"},
+		{RevocationCompromisedLater, Valid, "the key was reported compromised after the moment; what was signed before stands"},
+		{RevocationIssuerCompromised, Unknown, "an issuer's key was reported compromised, and certificates of any date could have been made with it"},
+		{RevocationNeverIssued, Invalid, "the authority does not know to have issued the certificate"},
+		{RevocationUnknown, Unknown, "the authority's responder does not know the certificate"},
+		{RevocationUnusable, Unknown, "the evidence about revocation cannot be relied on"},
+		{RevocationConfigured, Valid, "the issuer's certificate was configured by the operator, and no usable evidence says that it was revoked"},
+		{TimeTrusted, Valid, "a time token proves when the signature was there"},
+		{TimeUnproven, Valid, "a time token is there and proves nothing"},
 	}
 }
 
@@ -115,6 +132,17 @@ func StatusOf(code string) Status {
 		}
 	}
 	return Unknown
+}
+
+// Passing says whether a reason for "cannot tell" may pass by itself when the
+// same signature is checked again: evidence about revocation was not to be had
+// (R-C4).
+func Passing(code string) bool {
+	switch code {
+	case RevocationNoEvidence, RevocationUnusable, RevocationUnknown:
+		return true
+	}
+	return false
 }
 
 // worst is the status that a list of reasons adds up to.

@@ -2,13 +2,13 @@ package signature_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	stdasn1 "encoding/asn1"
 	"fmt"
 	"io"
+	"math/big"
 	"os"
 	"strings"
 	"testing"
@@ -16,8 +16,14 @@ import (
 
 	"dalel/domain/signature"
 	"dalel/internal/cms"
+	"dalel/internal/crl"
+	"dalel/internal/crl/crltest"
+	"dalel/internal/ocsp"
+	"dalel/internal/ocsp/ocsptest"
 	"dalel/internal/pki"
 	"dalel/internal/testca"
+	"dalel/internal/tsp"
+	"dalel/internal/tsp/tsptest"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -32,15 +38,6 @@ type scenario struct {
 	// build returns the question; policy may be changed.
 	build func(t *testing.T, p party, policy *signature.Policy) signature.Request
 }
-
-// judge is a Revocation and a TimeTokens that always says the same.
-type judge []signature.Reason
-
-func (j judge) Judge(context.Context, signature.RevocationQuestion) []signature.Reason { return j }
-
-type tokenJudge []signature.Reason
-
-func (j tokenJudge) Judge(context.Context, []byte, []byte, time.Time) []signature.Reason { return j }
 
 func scenarios() []scenario {
 	text := []byte("the contract")
@@ -247,28 +244,58 @@ func scenarios() []scenario {
 			return ask(signBy(t, text, who))
 		}},
 		{name: "an issuer whose key may not sign certificates", code: signature.ChainKeyUsage, build: issuer(testca.CA{WithoutCertSign: true})},
-		{name: "revocation says good", code: signature.RevocationGood, build: func(t *testing.T, p party, policy *signature.Policy) signature.Request {
-			policy.Revocation = judge{{Code: signature.RevocationGood, Detail: "CRL of today"}}
-			return good(t, p, policy)
+		{name: "an OCSP answer says good", code: signature.RevocationGood, build: answered(ocsptest.Single{Status: ocsp.Good})},
+		{name: "an OCSP answer says revoked", code: signature.RevocationRevoked, build: answered(ocsptest.Single{Status: ocsp.Revoked, RevokedAt: ago(2 * time.Hour)})},
+		{name: "an OCSP answer says revoked after the moment", code: signature.RevocationLater, build: answered(ocsptest.Single{
+			Status: ocsp.Revoked, RevokedAt: ago(-time.Hour), ThisUpdate: ago(-2 * time.Hour), Reason: crl.Superseded})},
+		{name: "an OCSP answer says compromised after the moment", code: signature.RevocationCompromisedLater, build: answered(ocsptest.Single{
+			Status: ocsp.Revoked, RevokedAt: ago(-time.Hour), ThisUpdate: ago(-2 * time.Hour), Reason: crl.KeyCompromise})},
+		{name: "an OCSP answer says never issued", code: signature.RevocationNeverIssued, build: answered(ocsptest.Single{
+			Status: ocsp.Revoked, RevokedAt: time.Unix(0, 0), Reason: crl.CertificateHold})},
+		{name: "an OCSP responder does not know", code: signature.RevocationUnknown, build: answered(ocsptest.Single{Status: ocsp.Unknown})},
+		{name: "an OCSP answer that is too old", code: signature.RevocationUnusable, build: answered(ocsptest.Single{Status: ocsp.Good, ThisUpdate: ago(48 * time.Hour)})},
+		{name: "an issuer whose key was compromised later", code: signature.RevocationIssuerCompromised, build: func(t *testing.T, p party, policy *signature.Policy) signature.Request {
+			request := issuer(testca.CA{CRL: "http://crl.example/root.crl"})(t, p, policy)
+			message, err := cms.Parse(request.CMS)
+			require.NoError(t, err)
+			for _, der := range message.Certificates {
+				certificate, err := pki.ParseCertificate(der)
+				require.NoError(t, err)
+				if certificate.IsCA && string(certificate.RawIssuer) == string(p.root.Certificate.RawSubject) {
+					list, err := crltest.Sign(crltest.List{ThisUpdate: ago(-2 * time.Hour), NextUpdate: ago(-26 * time.Hour), Number: big.NewInt(1),
+						Entries: []crltest.Entry{{Serial: certificate.SerialNumber, At: ago(-time.Hour), Reason: crl.CACompromise}}}, crltest.By(p.root))
+					require.NoError(t, err)
+					request.Evidence = append(request.Evidence, signature.Evidence{Kind: signature.EvidenceCRL, DER: list})
+				}
+			}
+			return request
 		}},
-		{name: "revocation says revoked", code: signature.RevocationRevoked, build: func(t *testing.T, p party, policy *signature.Policy) signature.Request {
-			policy.Revocation = judge{{Code: signature.RevocationRevoked, Detail: "keyCompromise"}}
-			return good(t, p, policy)
-		}},
-		{name: "revocation says nothing", code: signature.RevocationNoEvidence, build: func(t *testing.T, p party, policy *signature.Policy) signature.Request {
-			policy.Revocation = judge{}
-			return good(t, p, policy)
+		{name: "an issuer that the operator configured", code: signature.RevocationConfigured, build: func(t *testing.T, p party, policy *signature.Policy) signature.Request {
+			request := issuer(testca.CA{CRL: "http://crl.example/root.crl"})(t, p, policy)
+			message, err := cms.Parse(request.CMS)
+			require.NoError(t, err)
+			for _, der := range message.Certificates {
+				if certificate, err := pki.ParseCertificate(der); err == nil && certificate.IsCA {
+					policy.Intermediates = append(policy.Intermediates, certificate)
+				}
+			}
+			return request
 		}},
 		{name: "a CRL that was not fetched", code: signature.RevocationNoEvidence, build: leaf(testca.Leaf{CRL: "http://crl.example/ca.crl"})},
 		{name: "a responder that was not asked", code: signature.RevocationNoEvidence, build: leaf(testca.Leaf{OCSP: "http://ocsp.example/"})},
 		{name: "a CRL of the issuer that was not fetched", code: signature.RevocationNoEvidence, build: issuer(testca.CA{CRL: "http://crl.example/root.crl"})},
 		{name: "no place for revocation", code: signature.RevocationNotPublished, build: good},
-		{name: "a time token", code: signature.TimeNotChecked, build: func(t *testing.T, p party, _ *signature.Policy) signature.Request {
+		{name: "a time token that cannot be read", code: signature.TimeUnproven, build: func(t *testing.T, p party, _ *signature.Policy) signature.Request {
 			der, err := cms.Sign(t.Context(), cms.SignOptions{Content: bytes.NewReader(text), Certificates: p.person.Chain,
 				Signers: []cms.SignerOptions{{Certificate: p.person.Certificate, Key: p.person.Key,
 					Unsigned: []cms.Attribute{{OID: cms.OIDSignatureTimeToken, Values: [][]byte{{0x30, 0}}}}}}})
 			require.NoError(t, err)
 			return ask(der)
+		}},
+		{name: "a trusted time token", code: signature.TimeTrusted, build: func(t *testing.T, p party, policy *signature.Policy) signature.Request {
+			request := good(t, p, policy)
+			request.Evidence = []signature.Evidence{{Kind: signature.EvidenceTimeToken, DER: stamp(t, p, request.CMS, ago(time.Minute))}}
+			return request
 		}},
 	}
 }
@@ -320,23 +347,52 @@ func TestThePackageCommentHasTheTableOfReasons(t *testing.T) {
 	require.Equal(t, signature.Unknown, signature.StatusOf("no.such-code"))
 }
 
-func TestAJudgeWithAnUnknownCodeNeverMakesValid(t *testing.T) {
-	p := newParty(t, testca.P256)
-	text := []byte("x")
-	der, err := cms.Sign(t.Context(), cms.SignOptions{Content: bytes.NewReader(text), Certificates: p.person.Chain,
-		Signers: []cms.SignerOptions{{Certificate: p.person.Certificate, Key: p.person.Key,
-			Unsigned: []cms.Attribute{{OID: cms.OIDSignatureTimeToken, Values: [][]byte{{0x30, 0}}}}}}})
-	require.NoError(t, err)
-	for name, change := range map[string]func(*signature.Policy){
-		"revocation": func(policy *signature.Policy) { policy.Revocation = judge{{Code: "revocation.whatever"}} },
-		"time token": func(policy *signature.Policy) { policy.TimeTokens = tokenJudge{{Code: "time.whatever"}} },
-	} {
-		t.Run(name, func(t *testing.T) {
-			policy := p.policy()
-			change(policy)
-			verdict, err := policy.Verify(t.Context(), signature.Request{CMS: der, Content: contentOf(text), At: p.at})
-			require.NoError(t, err)
-			require.Equal(t, signature.Unknown, verdict.Status)
-		})
+// moment is the one that tests ask about.
+var moment = time.Now().UTC().Truncate(time.Second)
+
+// ago is a moment before that.
+func ago(d time.Duration) time.Time { return moment.Add(-d) }
+
+// answered is an ordinary signature by a certificate that names a responder,
+// with an answer of the issuer itself.
+func answered(single ocsptest.Single) func(*testing.T, party, *signature.Policy) signature.Request {
+	return func(t *testing.T, p party, _ *signature.Policy) signature.Request {
+		text := []byte("the contract")
+		who, err := p.issuing.Issue(testca.Leaf{OCSP: "http://ocsp.example/"})
+		require.NoError(t, err)
+		return signature.Request{CMS: signBy(t, text, who), Content: contentOf(text),
+			Evidence: []signature.Evidence{{Kind: signature.EvidenceOCSP, DER: answer(t, p.issuing, who, single)}}}
 	}
+}
+
+// answer is an OCSP answer of the issuer itself, made at its thisUpdate, which
+// is five minutes ago if it is not given.
+func answer(t testing.TB, issuer, who *testca.Identity, single ocsptest.Single) []byte {
+	t.Helper()
+	id, err := ocsp.NewCertID(signature.StandardAlgorithms(), pki.Identifier{OID: pki.OIDSHA256}, who.Certificate.SerialNumber, issuer.Certificate)
+	require.NoError(t, err)
+	single.ID = id
+	if single.ThisUpdate.IsZero() {
+		single.ThisUpdate = ago(5 * time.Minute)
+	}
+	der, err := ocsptest.Sign(ocsptest.Response{
+		ProducedAt: single.ThisUpdate, Singles: []ocsptest.Single{single}, ExtendedRevoked: single.RevokedAt.Equal(time.Unix(0, 0)),
+	}, crltest.By(issuer))
+	require.NoError(t, err)
+	return der
+}
+
+// stamp is a time token over the first signer's signature, by an authority
+// below the root.
+func stamp(t testing.TB, p party, message []byte, at time.Time) []byte {
+	t.Helper()
+	authority, err := p.root.Issue(testca.Leaf{Usages: []stdasn1.ObjectIdentifier{}, Extra: tsptest.Authority(true)})
+	require.NoError(t, err)
+	parsed, err := cms.Parse(message)
+	require.NoError(t, err)
+	imprint, err := tsp.ImprintOf(signature.StandardAlgorithms(), pki.Identifier{OID: pki.OIDSHA256}, parsed.Signers[0].Signature)
+	require.NoError(t, err)
+	token, err := tsptest.Sign(tsptest.Token{Imprint: imprint, Time: at, Certificates: []*x509.Certificate{authority.Certificate}}, crltest.By(authority))
+	require.NoError(t, err)
+	return token
 }

@@ -21,13 +21,17 @@ func (p *Policy) CheckCertificate(der []byte, at time.Time) (Status, []Reason) {
 	if algorithms == nil {
 		algorithms = StandardAlgorithms()
 	}
-	check := signerCheck{verification: &verification{policy: p, at: at}, certificate: certificate}
-	check.dates()
-	path := pki.Builder{Roots: p.Roots, Intermediates: p.Intermediates, Algorithms: algorithms, At: at}.Build(certificate)
-	for _, problem := range path.Problems {
+	check := signerCheck{verification: &verification{policy: p, at: at, algorithms: algorithms}, certificate: certificate}
+	if at.Before(certificate.NotBefore) {
+		check.add(CertificateNotYetValid, "valid from %s", certificate.NotBefore.UTC().Format(time.RFC3339))
+	}
+	if at.After(certificate.NotAfter) {
+		check.add(CertificateExpired, "valid until %s", certificate.NotAfter.UTC().Format(time.RFC3339))
+	}
+	for _, problem := range check.path(certificate, at).Problems {
 		check.add(string(problem.Code), "%s: %s", place(problem.Depth), problem.Detail)
 	}
-	return worst(check.verdict.Reasons), check.verdict.Reasons
+	return worst(check.reasons), check.reasons
 }
 
 // Certificates returns the DER of every certificate that a verdict on a CMS
@@ -37,7 +41,7 @@ func (p *Policy) Certificates(message []byte) [][]byte {
 	if parsed, err := cms.Parse(message); err == nil {
 		all = append(all, parsed.Certificates...)
 	}
-	for _, set := range [][]*x509.Certificate{p.Intermediates, p.Roots} {
+	for _, set := range [][]*x509.Certificate{p.Offered, p.Intermediates, p.Roots} {
 		for _, certificate := range set {
 			all = append(all, certificate.Raw)
 		}

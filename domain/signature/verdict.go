@@ -3,7 +3,10 @@ package signature
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
+
+	"dalel/internal/pki"
 )
 
 // Status is the answer of a verification. There are three, and the third is
@@ -53,8 +56,61 @@ type SignerVerdict struct {
 	// Chain has the SHA-256 of each certificate from the signer's to the
 	// anchor, as far as it could be built.
 	Chain []string `json:"chain,omitempty"`
+	// At is the moment that a trusted time token proves, UTC, where the signer
+	// was judged for that and not for the verdict's moment.
+	At *time.Time `json:"at,omitempty"`
+	// RestsOn names the OCSP answers, CRLs and time tokens (with their
+	// authority's certificates) that were decisive.
+	RestsOn []Support `json:"restsOn,omitempty"`
 	// Reasons say what was found, and never name a person.
 	Reasons []Reason `json:"reasons"`
+}
+
+// Support names a piece of evidence.
+type Support struct {
+	Kind EvidenceKind `json:"kind"`
+	// SHA256 is of its bytes, lower-case hex.
+	SHA256 string `json:"sha256"`
+}
+
+// Assessment is all that can be said of a signature (R-C3).
+type Assessment struct {
+	// Receipt is the verdict for the moment that was asked about.
+	Receipt Verdict
+	// Signing is the verdict for the moment of signing: each signer is judged
+	// at the time that a trusted token proves, else at the moment of receipt.
+	// It is the one that decides whether a signature counts.
+	Signing Verdict
+	// Trusted says that every signer has a trusted time; Signing.At is then the
+	// latest of them, else the moment of receipt.
+	Trusted bool
+	// Evidence is what both rest on, each piece once: the certificates of the
+	// chains, OCSP answers, CRLs, time tokens and their authorities'
+	// certificates. Handed in again with the same signature, content, moment and
+	// anchors it leads to the same verdicts.
+	Evidence []Evidence
+	// Wanted is what could not be told for want of evidence, Untimed the sound
+	// signatures that no trusted token is over.
+	Wanted  []Wanted
+	Untimed []Untimed
+}
+
+// Untimed is a signature that could be given a time token.
+type Untimed struct {
+	// Digest is the signer's own digest algorithm, which a token may use too.
+	Digest    pki.Identifier
+	Signature []byte
+}
+
+func (a *Assessment) add(one assessed) {
+	if one.signing.At == nil {
+		a.Trusted = false
+	}
+	for _, e := range one.evidence {
+		if !slices.ContainsFunc(a.Evidence, func(known Evidence) bool { return known.Name() == e.Name() }) {
+			a.Evidence = append(a.Evidence, e)
+		}
+	}
 }
 
 // Content opens the signed content for reading from its start; it is called
@@ -72,6 +128,8 @@ type Request struct {
 	Content Content
 	// At is the moment the verdict is for.
 	At time.Time
+	// Evidence is at hand beside what the CMS carries.
+	Evidence []Evidence
 }
 
 // Verifier is implemented by [Policy] and asked for by the ledger.
@@ -80,4 +138,7 @@ type Verifier interface {
 	// (or the context): whatever is wrong with the signature is in the
 	// verdict.
 	Verify(ctx context.Context, request Request) (Verdict, error)
+	// Assess states the verdicts for the moment of signing and for that of
+	// receipt, and what they rest on. The error is as for Verify.
+	Assess(ctx context.Context, request Request) (Assessment, error)
 }

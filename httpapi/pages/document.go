@@ -360,11 +360,12 @@ func (p *Pages) signatures(ctx context.Context, w words, n names, s document.Sta
 		}
 		overall := signature.Valid
 		for _, fs := range sig.Signatures {
-			file := signedFileView{Name: w.fileName(s, fs.File), Verdict: w.verdict(fs.Verdict.Status)}
-			for _, r := range fs.Verdict.Reasons {
+			verdict := fs.AtSigning()
+			file := signedFileView{Name: w.fileName(s, fs.File), Verdict: w.verdict(verdict.Status)}
+			for _, r := range verdict.Reasons {
 				file.Reasons = append(file.Reasons, w.reason(r.Code, r.Detail))
 			}
-			for _, signer := range fs.Verdict.Signers {
+			for _, signer := range verdict.Signers {
 				for _, r := range signer.Reasons {
 					if text := w.reason(r.Code, r.Detail); !slices.Contains(file.Reasons, text) {
 						file.Reasons = append(file.Reasons, text)
@@ -374,8 +375,8 @@ func (p *Pages) signatures(ctx context.Context, w words, n names, s document.Sta
 					view.Algorithm, view.Claimed = signer.Algorithm, w.Lang.momentOf(signer.ClaimedAt)
 				}
 			}
-			if fs.Verdict.Status == signature.Invalid || overall == signature.Valid {
-				overall = fs.Verdict.Status
+			if verdict.Status == signature.Invalid || overall == signature.Valid {
+				overall = verdict.Status
 			}
 			view.Files = append(view.Files, file)
 		}
@@ -470,6 +471,9 @@ func (n names) event(row projections.TimelineRow, f projections.Facts) eventView
 	}
 	if f.Verdict != "" {
 		fact("fact.verdict", n.verdict(signature.Status(f.Verdict)).Text)
+	}
+	if f.Again {
+		view.Facts = append(view.Facts, factView{Label: n.T("fact.again"), Text: n.T("fact.again.how")})
 	}
 	if f.Signatures > 0 {
 		fact("fact.files", strconv.Itoa(f.Signatures))

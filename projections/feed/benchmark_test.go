@@ -206,6 +206,9 @@ func read(b *testing.B, store eventstore.Store, end eventstore.Position) {
 // nothingToDo answers all commands of process managers.
 type nothingToDo struct{}
 
+func (nothingToDo) RecheckSignatures(context.Context, string) (bool, error) {
+	return false, nil
+}
 func (nothingToDo) DeliverDue(context.Context, string) error              { return nil }
 func (nothingToDo) MarkCompromised(context.Context, string, string) error { return nil }
 func (nothingToDo) Expire(context.Context, string) error                  { return nil }

@@ -20,7 +20,7 @@ import (
 // applicationID ("DlPM" in ASCII) and schemaVersion mark the file.
 const (
 	applicationID = 0x446c504d
-	schemaVersion = 2
+	schemaVersion = 3
 )
 
 // memory is the process managers' file. It has ids and fingerprints alone: no
@@ -42,6 +42,9 @@ var tables = []string{
 	// Orders to destroy that are not done yet: a document, or a participant's
 	// data.
 	`CREATE TABLE orders (tag TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (tag, id)) STRICT, WITHOUT ROWID`,
+	// Documents with a signature that is to be checked again, and the position
+	// of the last such attempt.
+	`CREATE TABLE undecided (document TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT, WITHOUT ROWID`,
 	fmt.Sprintf(`PRAGMA application_id = %d`, applicationID),
 	fmt.Sprintf(`PRAGMA user_version = %d`, schemaVersion),
 }
@@ -200,6 +203,40 @@ func (m *memory) signedWith(ctx context.Context, certificate string) (documents 
 		return nil, failed(err)
 	}
 	return documents, nil
+}
+
+// undecided is a document with an undecided signature.
+type undecided struct {
+	document string
+	position int64
+}
+
+// undecided returns such documents in order, going on after one.
+func (m *memory) undecided(ctx context.Context, after string, limit int) (list []undecided, err error) {
+	rows, err := m.db.QueryContext(ctx, "SELECT document, position FROM undecided WHERE document > ? ORDER BY document LIMIT ?", after, limit)
+	if err != nil {
+		return nil, failed(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var u undecided
+		if err := rows.Scan(&u.document, &u.position); err != nil {
+			return nil, failed(err)
+		}
+		list = append(list, u)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, failed(err)
+	}
+	return list, nil
+}
+
+// decided forgets a document, unless another attempt has come meanwhile.
+func (m *memory) decided(ctx context.Context, u undecided) error {
+	if _, err := m.db.ExecContext(ctx, "DELETE FROM undecided WHERE document = ? AND position = ?", u.document, u.position); err != nil {
+		return failed(err)
+	}
+	return nil
 }
 
 // order is an order to destroy.

@@ -48,6 +48,9 @@ type Commands interface {
 	MarkCompromised(ctx context.Context, document, certificate string) error
 	// Expire ends a document if somebody has missed a deadline (R-D4).
 	Expire(ctx context.Context, document string) error
+	// RecheckSignatures checks again what could not be told of signatures when
+	// they came, and says whether something is still undecided (R-C4).
+	RecheckSignatures(ctx context.Context, document string) (undecided bool, err error)
 	// RetainDocument locks a document's content for as long as the rules say
 	// now, and puts it on hold or lifts that, as the document's holds say
 	// (R-G3, R-G4).
@@ -77,6 +80,9 @@ type Options struct {
 	Clock func() time.Time
 	// Tick is how often deadlines are looked at; 0 means DefaultTick.
 	Tick time.Duration
+	// Recheck is how often signatures are checked again whose validity could
+	// not be told; 0 means DefaultRecheck.
+	Recheck time.Duration
 	// Sweep is how often documents whose retention may have ended are looked
 	// for, by Clock; 0 means DefaultSweep. The first time is the first Tick
 	// after Run began.
@@ -100,6 +106,7 @@ type Options struct {
 // Defaults of [Options].
 const (
 	DefaultTick     = 15 * time.Second
+	DefaultRecheck  = 2 * time.Minute
 	DefaultSweep    = 24 * time.Hour
 	DefaultAttempts = 8
 )
@@ -113,9 +120,10 @@ const (
 	Compromise  = "compromise"
 	Retention   = "retention"
 	Destruction = "destruction"
+	Recheck     = "recheck"
 )
 
-func names() []string { return []string{Delivery, Compromise, Retention, Destruction} }
+func names() []string { return []string{Delivery, Compromise, Retention, Destruction, Recheck} }
 
 // Status says how a process manager is.
 type Status struct {
@@ -155,6 +163,9 @@ func Open(ctx context.Context, path string, codec *event.Codec, store eventstore
 	}
 	if options.Clock == nil {
 		options.Clock = time.Now
+	}
+	if options.Recheck <= 0 {
+		options.Recheck = DefaultRecheck
 	}
 	if options.Tick <= 0 {
 		options.Tick = DefaultTick
@@ -217,12 +228,13 @@ func (p *Processes) Run(ctx context.Context) error {
 	}
 	defer p.running.Unlock()
 	group, inner := errgroup.WithContext(ctx)
-	for name, react := range map[string]reaction{Delivery: p.deliver, Compromise: p.compromise, Retention: p.retain, Destruction: p.destroy} {
+	for name, react := range map[string]reaction{Delivery: p.deliver, Compromise: p.compromise, Retention: p.retain, Destruction: p.destroy, Recheck: p.noteUndecided} {
 		p.note(name, func(s *Status) { s.Err = nil })
 		group.Go(func() error { return p.follow(inner, name, react) })
 	}
 	group.Go(func() error { return p.watchDeadlines(inner) })
 	group.Go(func() error { return p.watchRetention(inner) })
+	group.Go(func() error { return p.watchUndecided(inner) })
 	err := group.Wait()
 	if ctx.Err() != nil && !fault.Is(err, fault.ProjectionStopped) {
 		return nil

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,10 +31,12 @@ import (
 // whether there is anything to do, so that what it has recorded is told from
 // what it was asked.
 type ledger struct {
-	mu       sync.Mutex
-	asked    map[string]int
-	recorded []string
-	done     map[string]bool
+	// undecided is the answer of RecheckSignatures.
+	undecided atomic.Bool
+	mu        sync.Mutex
+	asked     map[string]int
+	recorded  []string
+	done      map[string]bool
 	// fail says how a call ends, nil for well; it may be called after the
 	// command was carried out (lost answers).
 	fail func(call string, asked int) (before, after error)
@@ -69,6 +72,11 @@ func (l *ledger) MarkCompromised(_ context.Context, document, certificate string
 
 func (l *ledger) Expire(_ context.Context, document string) error {
 	return l.call("expire "+document, true)
+}
+
+func (l *ledger) RecheckSignatures(_ context.Context, document string) (bool, error) {
+	err := l.call("recheck "+document, false)
+	return l.undecided.Load(), err
 }
 
 func (l *ledger) RetainDocument(_ context.Context, document string) error {

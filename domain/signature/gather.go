@@ -1,0 +1,146 @@
+package signature
+
+import (
+	"context"
+	"crypto/x509"
+	"sync"
+	"time"
+
+	"dalel/internal/ocsp"
+	"dalel/internal/pki"
+)
+
+// Sources fetch evidence that is not at hand. What they bring is verified like
+// all evidence; an error means that there is none for now, and is theirs to
+// log.
+type Sources interface {
+	// OCSP asks about a certificate; the answer is an OCSPResponse.
+	OCSP(ctx context.Context, certificate, issuer *x509.Certificate) ([]byte, error)
+	// CRLs returns the issuer's lists that a certificate names: the full one,
+	// and a delta if there is one.
+	CRLs(ctx context.Context, certificate, issuer *x509.Certificate) ([][]byte, error)
+	// TimeToken has a message stamped (RFC 3161), by this digest if the
+	// authority takes it.
+	TimeToken(ctx context.Context, digest pki.Identifier, message []byte) ([]byte, error)
+}
+
+// Online is a [Policy] that has missing evidence fetched. It implements
+// [Verifier]; what it returns is the policy's verdict from the evidence that
+// was found, so that the policy alone repeats it.
+//
+// Only certificates in a path to a configured root are asked about: nobody can
+// have this program call an address by putting it into a certificate.
+type Online struct {
+	*Policy
+	// Sources may be nil: then nothing is fetched.
+	Sources Sources
+	// Limit bounds the fetching for one signature; 0 means DefaultLimit.
+	Limit time.Duration
+}
+
+// DefaultLimit is how long fetching for one signature may take. The signer
+// waits for it; what is late is asked for again when the signature is checked
+// again.
+const DefaultLimit = 25 * time.Second
+
+// rounds is how often the verdict may ask for more: a token that was fetched
+// brings certificates of its own.
+const rounds = 3
+
+// Assess implements [Verifier].
+func (o *Online) Assess(ctx context.Context, request Request) (Assessment, error) {
+	result, err := o.Policy.Assess(ctx, request)
+	if o.Sources == nil {
+		return result, err
+	}
+	limit := o.Limit
+	if limit <= 0 {
+		limit = DefaultLimit
+	}
+	fetching, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	asked := map[string]bool{}
+	for range rounds {
+		if err != nil || result.Signing.Status == Invalid || result.Receipt.Status == Invalid && !result.Trusted && len(result.Untimed) == 0 {
+			break
+		}
+		found := o.gather(fetching, result, asked)
+		if len(found) == 0 {
+			break
+		}
+		request.Evidence = append(request.Evidence[:len(request.Evidence):len(request.Evidence)], found...)
+		result, err = o.Policy.Assess(ctx, request)
+	}
+	return result, err
+}
+
+// Verify implements [Verifier].
+func (o *Online) Verify(ctx context.Context, request Request) (Verdict, error) {
+	result, err := o.Assess(ctx, request)
+	return result.Receipt, err
+}
+
+// gather fetches, all at once, what a result asks for and what was not asked
+// for before.
+func (o *Online) gather(ctx context.Context, result Assessment, asked map[string]bool) []Evidence {
+	var (
+		mu    sync.Mutex
+		found []Evidence
+		group sync.WaitGroup
+	)
+	add := func(kind EvidenceKind, der []byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		found = append(found, Evidence{kind, der})
+	}
+	for _, w := range result.Wanted {
+		if name := "revocation " + fingerprint(w.Certificate); !asked[name] {
+			asked[name] = true
+			group.Go(func() {
+				if response, err := o.Sources.OCSP(ctx, w.Certificate, w.Issuer); err == nil {
+					add(EvidenceOCSP, response)
+					if o.answers(response, w) {
+						return
+					}
+				}
+				lists, err := o.Sources.CRLs(ctx, w.Certificate, w.Issuer)
+				if err != nil {
+					return
+				}
+				for _, list := range lists {
+					add(EvidenceCRL, list)
+				}
+			})
+		}
+	}
+	for _, u := range result.Untimed {
+		if name := "token " + (Evidence{DER: u.Signature}).Name(); !asked[name] {
+			asked[name] = true
+			group.Go(func() {
+				if token, err := o.Sources.TimeToken(ctx, u.Digest, u.Signature); err == nil {
+					add(EvidenceTimeToken, token)
+				}
+			})
+		}
+	}
+	group.Wait()
+	return found
+}
+
+// answers says whether an OCSP answer settles the question, so that no list is
+// needed, which may have megabytes.
+func (o *Online) answers(response []byte, w Wanted) bool {
+	algorithms := o.Algorithms
+	if algorithms == nil {
+		algorithms = StandardAlgorithms()
+	}
+	question := ocsp.About(w.Certificate, w.Issuer)
+	question.NonceOptional, question.Tolerance, question.MaxAge, question.Responders = true, Tolerance, MaxAge, o.Responders
+	parsed, err := ocsp.Parse(response)
+	if err != nil || parsed.Basic == nil {
+		return false
+	}
+	question.At = parsed.Basic.ProducedAt
+	answer := parsed.Check(algorithms, question)
+	return answer.Status == ocsp.Good || answer.Status == ocsp.Revoked
+}

@@ -1,0 +1,200 @@
+package signature
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"time"
+
+	"dalel/internal/cms"
+	"dalel/internal/pki"
+	"dalel/internal/tsp"
+)
+
+// judgement is what is found of one signer for one moment.
+type judgement struct {
+	*signerCheck
+	at      time.Time
+	reasons []Reason
+	chain   []*x509.Certificate
+	rests   []Evidence
+}
+
+func (j *judgement) add(code, format string, args ...any) {
+	r := Reason{code, fmt.Sprintf(format, args...)}
+	if !slices.Contains(j.reasons, r) {
+		j.reasons = append(j.reasons, r)
+	}
+}
+
+func (j *judgement) rest(evidence ...Evidence) {
+	for _, e := range evidence {
+		if !slices.ContainsFunc(j.rests, func(known Evidence) bool { return known.Name() == e.Name() }) {
+			j.rests = append(j.rests, e)
+		}
+	}
+}
+
+// moment judges the signer's certificate for a moment.
+func (s *signerCheck) moment(at time.Time) *judgement {
+	j := &judgement{signerCheck: s, at: at, reasons: slices.Clone(s.reasons)}
+	if s.certificate == nil {
+		return j
+	}
+	// Both ends of the period belong to it (RFC 5280, 4.1.2.5).
+	if at.Before(s.certificate.NotBefore) {
+		j.add(CertificateNotYetValid, "valid from %s", s.certificate.NotBefore.UTC().Format(time.RFC3339))
+	}
+	if at.After(s.certificate.NotAfter) {
+		j.add(CertificateExpired, "valid until %s", s.certificate.NotAfter.UTC().Format(time.RFC3339))
+	}
+	if code, detail := purposeOf(s.certificate); code != "" {
+		j.add(code, "%s", detail)
+	}
+	path := s.path(s.certificate, at)
+	j.chain = path.Certificates
+	for _, problem := range path.Problems {
+		j.add(string(problem.Code), "%s: %s", place(problem.Depth), problem.Detail)
+	}
+	if !path.Anchored {
+		return j
+	}
+	for depth := range len(path.Certificates) - 1 { // a root is trusted as it stands
+		found := s.revocation(path.Certificates[depth], path.Certificates[depth+1], depth, at)
+		j.add(found.code, "%s: %s", place(depth), found.detail)
+		j.rest(found.rests...)
+	}
+	return j
+}
+
+func (v *verification) path(certificate *x509.Certificate, at time.Time) pki.Path {
+	return pki.Builder{
+		Roots: v.policy.Roots, Intermediates: v.policy.Intermediates,
+		Offered: slices.Concat(v.policy.Offered, v.offered), Algorithms: v.algorithms, At: at,
+	}.Build(certificate)
+}
+
+// revocation says whether a certificate in an anchored path was revoked, and
+// notes what should be asked for where that cannot be told.
+func (v *verification) revocation(certificate, issuer *x509.Certificate, depth int, at time.Time) standing {
+	found := v.evidenceOn(certificate, issuer, at).settle(at)
+	if depth > 0 && found.compromised && found.code == RevocationCompromisedLater {
+		// Who had an authority's key could make certificates of any date.
+		found.code = RevocationIssuerCompromised
+	}
+	switch found.code {
+	case RevocationNoEvidence, RevocationUnusable, RevocationUnknown:
+	default:
+		return found
+	}
+	if publishes(certificate) {
+		v.wanted = append(v.wanted, Wanted{certificate, issuer})
+	}
+	switch {
+	case depth > 0 && contains(v.policy.Intermediates, certificate) && found.code != RevocationUnknown:
+		return standing{code: RevocationConfigured, detail: "it is among the configured anchors, and no usable evidence says otherwise"}
+	case found.code != RevocationNoEvidence:
+	case publishes(certificate):
+		found.detail = "it names where revocations are published, and no answer from there is at hand"
+	default:
+		return standing{code: RevocationNotPublished, detail: "it names no OCSP responder and no CRL"}
+	}
+	return found
+}
+
+// Wanted is a certificate whose revocation could not be told for want of
+// evidence, and its issuer; both belong to a path to a configured root.
+type Wanted struct{ Certificate, Issuer *x509.Certificate }
+
+// place names a certificate by its place in the chain: names are personal.
+func place(depth int) string {
+	if depth == 0 {
+		return "the signer's certificate"
+	}
+	return fmt.Sprintf("issuer %d", depth)
+}
+
+// trustedTime finds the earliest moment that a token over the signature
+// proves (RFC 3161), and says of each token that proves nothing why. A token
+// is nobody's word before it is verified: a bad one takes nothing from the
+// signature.
+func (s *signerCheck) trustedTime(ctx context.Context) (trusted time.Time, rests []Evidence, reasons []Reason) {
+	type candidate struct {
+		token    []byte
+		attached bool
+	}
+	var candidates []candidate
+	for _, attribute := range s.signer.UnsignedAttributes {
+		if attribute.OID == cms.OIDSignatureTimeToken {
+			for _, value := range attribute.Values {
+				candidates = append(candidates, candidate{value, true})
+			}
+		}
+	}
+	for _, piece := range s.pool.pieces[EvidenceTimeToken] {
+		candidates = append(candidates, candidate{piece.DER, false})
+	}
+	tokens := 0
+	for _, c := range candidates {
+		if ctx.Err() != nil || tokens == maxTokens {
+			break
+		}
+		token, err := tsp.Parse(c.token)
+		if err != nil {
+			if c.attached {
+				reasons = append(reasons, Reason{TimeUnproven, "an attached token cannot be read"})
+			}
+			continue
+		}
+		tokens++
+		answer := token.Check(s.algorithms, tsp.Question{
+			Message: s.signer.Signature, At: s.at, Tolerance: Tolerance,
+			Roots: s.policy.Roots, Intermediates: slices.Concat(s.policy.Intermediates, s.policy.Offered),
+		})
+		if answer.Code == tsp.ImprintMismatch && !c.attached {
+			continue // over the signature of another signer
+		}
+		if answer.Status != tsp.Good {
+			reasons = append(reasons, Reason{TimeUnproven, fmt.Sprintf("a token of %s proves nothing: %s", token.Time.UTC().Format(time.RFC3339), answer.Code)})
+			continue
+		}
+		if parsed, err := cms.Parse(c.token); err == nil {
+			s.pool.addMessage(parsed)
+			for _, signer := range parsed.Signers {
+				s.pool.addAttributes(signer.UnsignedAttributes)
+			}
+		}
+		used := []Evidence{{EvidenceTimeToken, c.token}}
+		refused := ""
+		for depth := range len(answer.Path) - 1 {
+			found := s.revocation(answer.Path[depth], answer.Path[depth+1], depth, answer.Time)
+			if found.compromised || StatusOf(found.code) != Valid {
+				refused = fmt.Sprintf("a token of %s proves nothing: %s of the time-stamping authority: %s", answer.Time.UTC().Format(time.RFC3339), placeOfAuthority(depth), found.code)
+				break
+			}
+			used = append(used, found.rests...)
+		}
+		if refused != "" {
+			reasons = append(reasons, Reason{TimeUnproven, refused})
+			continue
+		}
+		for _, certificate := range answer.Path {
+			used = append(used, Evidence{EvidenceCertificate, certificate.Raw})
+		}
+		if at := answer.Latest().UTC(); trusted.IsZero() || at.Before(trusted) {
+			trusted, rests = at, used
+		}
+	}
+	if !trusted.IsZero() {
+		reasons = append(reasons, Reason{TimeTrusted, "a time token proves that the signature was there at " + trusted.Format(time.RFC3339)})
+	}
+	return trusted, rests, reasons
+}
+
+func placeOfAuthority(depth int) string {
+	if depth == 0 {
+		return "the certificate"
+	}
+	return fmt.Sprintf("issuer %d", depth)
+}

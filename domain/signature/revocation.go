@@ -1,0 +1,254 @@
+package signature
+
+import (
+	"bytes"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"dalel/internal/crl"
+	"dalel/internal/ocsp"
+	"dalel/internal/pki"
+)
+
+// How evidence about revocation is read.
+const (
+	// Tolerance is how far the clocks of those who state a time may differ.
+	Tolerance = 5 * time.Minute
+	// MaxAge is how long an OCSP answer that names no next one speaks of the
+	// time after it. The national responder answers from its data of the
+	// moment and names none.
+	MaxAge = time.Hour
+)
+
+// finding is what one piece of evidence, or a list with its delta, says.
+type finding struct {
+	revoked    bool
+	at         time.Time
+	reason     crl.Reason
+	invalidity time.Time
+	never      bool
+	from       time.Time // from when on it speaks
+	rests      []Evidence
+	name       string // "OCSP of 2026-05-08T12:00:00Z"
+}
+
+// revocations collects what the evidence says of a certificate at a moment.
+type revocations struct {
+	found     []finding
+	unknown   string   // the responder's word that it does not know
+	unusable  []string // codes of what cannot be relied on
+	responder []Evidence
+}
+
+// evidenceOn asks all evidence about a certificate.
+//
+// Evidence that was made after the moment speaks of it too: what was not
+// revoked later was not revoked then. So each piece is asked at the moment, or
+// at the time it was made if that is later.
+func (v *verification) evidenceOn(certificate, issuer *x509.Certificate, at time.Time) revocations {
+	var r revocations
+	lists := v.lists(issuer)
+	for _, piece := range v.pool.pieces[EvidenceOCSP] {
+		response, err := ocsp.Parse(piece.DER)
+		if err != nil || response.Basic == nil {
+			continue
+		}
+		question := ocsp.About(certificate, issuer)
+		question.NonceOptional, question.Tolerance, question.MaxAge = true, Tolerance, MaxAge
+		question.Responders = v.policy.Responders
+		about := false
+		question.At = later(at, response.Basic.ProducedAt)
+		for _, single := range response.Basic.Singles {
+			if single.ID.Serial != nil && single.ID.Serial.Cmp(certificate.SerialNumber) == 0 {
+				about, question.At = true, later(question.At, single.ThisUpdate)
+			}
+		}
+		if !about {
+			continue
+		}
+		question.ResponderGood = func(responder *x509.Certificate) bool {
+			// The responder's own certificate can be vouched for by a list alone:
+			// its own answer would be its own word.
+			by := revocations{}
+			by.ask(lists, responder, question.At)
+			return len(by.found) > 0 && !by.found[0].revoked && len(by.found) == by.good()
+		}
+		answer := response.Check(v.algorithms, question)
+		switch answer.Status {
+		case ocsp.Good, ocsp.Revoked:
+			r.found = append(r.found, finding{
+				revoked: answer.Status == ocsp.Revoked, at: answer.RevokedAt, reason: answer.Reason, never: answer.NeverIssued,
+				from: answer.From, rests: []Evidence{piece}, name: "OCSP answer of " + answer.ProducedAt.UTC().Format(time.RFC3339),
+			})
+		case ocsp.Unknown:
+			r.unknown = "OCSP answer of " + answer.ProducedAt.UTC().Format(time.RFC3339)
+			r.responder = append(r.responder, piece)
+		default:
+			if answer.Code != ocsp.OtherCertificate { // of another issuer with the same serial number
+				r.unusable = append(r.unusable, answer.Code)
+			}
+		}
+	}
+	r.ask(lists, certificate, at)
+	return r
+}
+
+func (r *revocations) good() int {
+	n := 0
+	for _, f := range r.found {
+		if !f.revoked {
+			n++
+		}
+	}
+	return n
+}
+
+// list is a full list, alone or with a delta.
+type list struct {
+	verified *crl.Verified
+	rests    []Evidence
+}
+
+// lists are the revocation lists of an issuer that verify, those with a delta
+// besides those without.
+func (v *verification) lists(issuer *x509.Certificate) []list {
+	key := fingerprint(issuer)
+	if known, ok := v.listsOf[key]; ok {
+		return known
+	}
+	var full, deltas, all []list
+	for _, piece := range v.pool.pieces[EvidenceCRL] {
+		parsed, err := crl.Parse(piece.DER)
+		if err != nil || !bytes.Equal(parsed.Issuer, issuer.RawSubject) {
+			continue
+		}
+		verified, err := crl.Verify(parsed, issuer, v.algorithms)
+		if err != nil {
+			continue
+		}
+		one := list{verified, []Evidence{piece}}
+		if parsed.Base != nil {
+			deltas = append(deltas, one)
+		} else {
+			full = append(full, one)
+		}
+	}
+	all = append(all, full...)
+	for _, f := range full {
+		for _, d := range deltas {
+			if both, err := f.verified.WithDelta(d.verified); err == nil {
+				all = append(all, list{both, []Evidence{f.rests[0], d.rests[0]}})
+			}
+		}
+	}
+	v.listsOf[key] = all
+	return all
+}
+
+func (r *revocations) ask(lists []list, certificate *x509.Certificate, at time.Time) {
+	for _, l := range lists {
+		made := l.verified.List().ThisUpdate
+		if delta := l.verified.Delta(); delta != nil {
+			made = later(made, delta.ThisUpdate)
+		}
+		answer := l.verified.Check(crl.Question{Subject: crl.SubjectOf(certificate), At: later(at, made), Tolerance: Tolerance})
+		switch answer.Status {
+		case crl.Good, crl.Revoked:
+			r.found = append(r.found, finding{
+				revoked: answer.Status == crl.Revoked, at: answer.RevokedAt, reason: answer.Reason, invalidity: answer.Invalidity,
+				from: made, rests: l.rests, name: "CRL of " + made.UTC().Format(time.RFC3339),
+			})
+		default:
+			r.unusable = append(r.unusable, answer.Code)
+		}
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// standing is what the evidence adds up to for a certificate at a moment.
+type standing struct {
+	code, detail string
+	rests        []Evidence
+	// compromised says that the key was reported compromised, whenever.
+	compromised bool
+}
+
+// settle weighs the findings. Revoked at the moment or before is stronger than
+// any "good", since an answer of the same moment may not know yet; only a hold
+// may be lifted by a later answer.
+func (r revocations) settle(at time.Time) standing {
+	var good, benign *finding
+	for i := range r.found {
+		f := &r.found[i]
+		if !f.revoked {
+			if good == nil || f.from.After(good.from) {
+				good = f
+			}
+		}
+	}
+	for i := range r.found {
+		f := &r.found[i]
+		if !f.revoked {
+			continue
+		}
+		what := fmt.Sprintf("%s: revoked %s (%s)", f.name, f.at.UTC().Format(time.RFC3339), f.reason)
+		switch {
+		case f.never:
+			return standing{RevocationNeverIssued, f.name + ": the authority does not know to have issued it", f.rests, true}
+		case f.reason == crl.CertificateHold && good != nil && good.from.After(f.from):
+			continue // lifted since
+		case !f.at.After(at):
+			return standing{RevocationRevoked, what, f.rests, f.reason.Compromised()}
+		case !f.invalidity.IsZero() && !f.invalidity.After(at):
+			return standing{RevocationRevoked, fmt.Sprintf("%s, and the key not to be trusted since %s", what, f.invalidity.UTC().Format(time.RFC3339)), f.rests, true}
+		case benign == nil || f.reason.Compromised():
+			benign = f
+		}
+	}
+	switch {
+	case benign != nil:
+		what := fmt.Sprintf("%s: revoked %s (%s), after the moment", benign.name, benign.at.UTC().Format(time.RFC3339), benign.reason)
+		if benign.reason.Compromised() {
+			return standing{RevocationCompromisedLater, what, benign.rests, true}
+		}
+		return standing{RevocationLater, what, benign.rests, false}
+	case good != nil:
+		return standing{RevocationGood, good.name, good.rests, false}
+	case r.unknown != "":
+		return standing{RevocationUnknown, r.unknown + ": the responder does not know it", r.responder, false}
+	case len(r.unusable) > 0:
+		return standing{code: RevocationUnusable, detail: fmt.Sprintf("what is at hand cannot be relied on: %s", joinCodes(r.unusable))}
+	}
+	return standing{code: RevocationNoEvidence}
+}
+
+func joinCodes(codes []string) string {
+	var b bytes.Buffer
+	seen := map[string]bool{}
+	for _, code := range codes {
+		if seen[code] {
+			continue
+		}
+		seen[code] = true
+		if b.Len() > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(code)
+	}
+	return b.String()
+}
+
+// publishes says whether a certificate names where its issuer would publish
+// its revocation.
+func publishes(certificate *x509.Certificate) bool {
+	return pki.HasExtension(certificate, "2.5.29.31") || // CRL distribution points
+		pki.HasExtension(certificate, "2.5.29.46") || // freshest CRL
+		len(certificate.OCSPServer) > 0
+}

@@ -327,14 +327,19 @@ func (v *verification) signer(ctx context.Context, signer cms.Signer) assessed {
 		s.add(ContentDiffers, "the content given beside the CMS is not the one that it carries")
 	}
 	s.mathematics()
+	return s.assess(ctx)
+}
+
+// assess goes on from what the mathematics left behind.
+func (s *signerCheck) assess(ctx context.Context) assessed {
 	if s.certificate != nil {
 		s.verdict.Certificate = fingerprint(s.certificate)
 	}
 	sound := worst(s.reasons) == Valid
 	trusted, tokenRests, timeReasons := s.trustedTime(ctx)
-	receipt := s.moment(v.at)
+	receipt := s.moment(s.at)
 	signing := receipt
-	if !trusted.IsZero() && !trusted.Equal(v.at) {
+	if !trusted.IsZero() && !trusted.Equal(s.at) {
 		signing = s.moment(trusted)
 	}
 	result := assessed{wantsTime: trusted.IsZero() && sound}

@@ -274,6 +274,9 @@ func TestAPartThatACrashSpoiledIsFetchedFromTheStart(t *testing.T) {
 	require.Len(t, parts, 1)
 	content, err := os.ReadFile(parts[0])
 	require.NoError(t, err)
+	if len(content) == 0 { // the end came between two files
+		content = make([]byte, 1)
+	}
 	clear(content[len(content)/2:])
 	require.NoError(t, os.WriteFile(parts[0], content, 0o600))
 	_, err = s.fetch(t, dir)

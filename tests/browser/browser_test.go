@@ -162,11 +162,12 @@ func (b *tab) text(expression string) string {
 	return value
 }
 
-// wait returns when the expression is true; a navigation may come between.
+// wait returns when the expression is true of a page that is there as a whole; a
+// navigation may come between.
 func (b *tab) wait(expression string) {
 	b.t.Helper()
 	require.Eventually(b.t, func() bool {
-		value, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](expression))
+		value, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](`document.readyState === "complete" && (`+expression+`)`))
 		return err == nil && value
 	}, patience, 50*time.Millisecond, "%s", expression)
 }

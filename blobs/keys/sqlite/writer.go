@@ -343,9 +343,19 @@ func changed(result sql.Result, err error) (bool, error) {
 // so that no earlier state of a page is left.
 func (w *writer) scrub() error {
 	var busy, log, carried int
-	err := w.db.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &carried)
-	if err == nil && busy != 0 {
-		err = errors.New("somebody reads it")
+	var err error
+	// SQLite waits for readers, but not for another process that carries the
+	// log over at the same moment: that one is refused at once.
+	const pause = 10 * time.Millisecond
+	for began := time.Now(); ; time.Sleep(pause) {
+		err = w.db.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &carried)
+		if err != nil || busy == 0 {
+			break
+		}
+		if time.Since(began) >= patience {
+			err = errors.New("somebody reads it")
+			break
+		}
 	}
 	if err != nil {
 		return fault.Wrap(fault.KeyFailed, err, "the key is destroyed, but its old bytes may still be in the write-ahead log of %s: destroy it again", w.path)

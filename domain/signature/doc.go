@@ -13,6 +13,9 @@
 //	code                            alone makes it   meaning
 //	cms.unreadable                  invalid          the bytes are no CMS signature
 //	cms.too-large                   unknown          the CMS is larger than is read here
+//	xml.unreadable                  invalid          the bytes are no XML document with signatures
+//	xml.too-large                   unknown          the XML document is larger than is read here, or in another encoding
+//	xml.partial                     unknown          not all of the XML document is covered by the signature
 //	signers.none                    invalid          nobody signed
 //	content.missing                 unknown          the signed content was not given
 //	content.differs                 invalid          the given content is not what the CMS carries

@@ -130,10 +130,6 @@ func (o *Online) gather(ctx context.Context, result Assessment, asked map[string
 // answers says whether an OCSP answer settles the question, so that no list is
 // needed, which may have megabytes.
 func (o *Online) answers(response []byte, w Wanted) bool {
-	algorithms := o.Algorithms
-	if algorithms == nil {
-		algorithms = StandardAlgorithms()
-	}
 	question := ocsp.About(w.Certificate, w.Issuer)
 	question.NonceOptional, question.Tolerance, question.MaxAge, question.Responders = true, Tolerance, MaxAge, o.Responders
 	parsed, err := ocsp.Parse(response)
@@ -141,6 +137,6 @@ func (o *Online) answers(response []byte, w Wanted) bool {
 		return false
 	}
 	question.At = parsed.Basic.ProducedAt
-	answer := parsed.Check(algorithms, question)
+	answer := parsed.Check(o.Known(), question)
 	return answer.Status == ocsp.Good || answer.Status == ocsp.Revoked
 }

@@ -92,13 +92,12 @@ func (v *verification) revocation(certificate, issuer *x509.Certificate, depth i
 		v.wanted = append(v.wanted, Wanted{certificate, issuer})
 	}
 	switch {
+	case found.code == RevocationNoEvidence && !publishes(certificate):
+		return standing{code: RevocationNotPublished, detail: "it names no OCSP responder and no CRL"}
 	case depth > 0 && contains(v.policy.Intermediates, certificate) && found.code != RevocationUnknown:
 		return standing{code: RevocationConfigured, detail: "it is among the configured anchors, and no usable evidence says otherwise"}
-	case found.code != RevocationNoEvidence:
-	case publishes(certificate):
+	case found.code == RevocationNoEvidence:
 		found.detail = "it names where revocations are published, and no answer from there is at hand"
-	default:
-		return standing{code: RevocationNotPublished, detail: "it names no OCSP responder and no CRL"}
 	}
 	return found
 }

@@ -75,48 +75,70 @@ func (p *Policy) Assess(ctx context.Context, request Request) (Assessment, error
 	}
 	v := verification{
 		policy: p, message: message, at: verdict.At,
-		algorithms: p.Algorithms, listsOf: map[string][]list{},
-	}
-	if v.algorithms == nil {
-		v.algorithms = StandardAlgorithms()
+		algorithms: p.Known(), listsOf: map[string][]list{},
 	}
 	v.readEvidence(request.Evidence)
 	v.readCertificates()
 	if err := v.readContent(ctx, request.Content); err != nil {
 		return Assessment{}, err
 	}
-	verdict.Status = Valid
+	c := combination{result: Assessment{Trusted: true}, receipt: verdict, signing: verdict}
 	if v.content.differs {
-		verdict.Reasons = append(verdict.Reasons, Reason{ContentDiffers, "the content given beside the CMS is not the one that it carries"})
+		differs := []Reason{{ContentDiffers, "the content given beside the CMS is not the one that it carries"}}
+		c.receipt.Reasons, c.signing.Reasons = differs, differs
 	}
-	signing := verdict
-	signing.Signers = []SignerVerdict{}
-	result := Assessment{Trusted: true}
 	for _, signer := range message.Signers {
 		if err := ctx.Err(); err != nil {
 			return Assessment{}, fmt.Errorf("verify a signature: %w", err)
 		}
 		one := v.signer(ctx, signer)
-		verdict.Signers = append(verdict.Signers, one.receipt)
-		verdict.Status = worse(verdict.Status, one.receipt.Status)
-		signing.Signers = append(signing.Signers, one.signing)
-		signing.Status = worse(signing.Status, one.signing.Status)
-		result.add(one)
+		c.add(one)
 		if one.wantsTime {
-			result.Untimed = append(result.Untimed, Untimed{Digest: signer.DigestAlgorithm, Signature: signer.Signature})
+			c.result.Untimed = append(c.result.Untimed, Untimed{Digest: signer.DigestAlgorithm, Signature: signer.Signature})
 		}
 	}
 	if err := ctx.Err(); err != nil {
 		return Assessment{}, fmt.Errorf("verify a signature: %w", err)
 	}
-	if result.Trusted {
-		signing.At = time.Time{}
-		for _, one := range signing.Signers {
-			signing.At = later(signing.At, *one.At)
+	c.result.Wanted = v.wanted
+	return c.finish(), nil
+}
+
+// Known are the algorithms of the policy.
+func (p *Policy) Known() *Algorithms {
+	if p.Algorithms == nil {
+		return StandardAlgorithms()
+	}
+	return p.Algorithms
+}
+
+// combination puts signers together.
+type combination struct {
+	result           Assessment
+	receipt, signing Verdict
+}
+
+func (c *combination) add(one assessed) {
+	c.receipt.Signers = append(c.receipt.Signers, one.receipt)
+	c.signing.Signers = append(c.signing.Signers, one.signing)
+	c.result.add(one)
+}
+
+func (c *combination) finish() Assessment {
+	if c.result.Trusted && len(c.signing.Signers) > 0 {
+		c.signing.At = time.Time{}
+		for _, one := range c.signing.Signers {
+			c.signing.At = later(c.signing.At, *one.At)
 		}
 	}
-	result.Receipt, result.Signing, result.Wanted = verdict, signing, v.wanted
-	return result, nil
+	for _, verdict := range []*Verdict{&c.receipt, &c.signing} {
+		verdict.Status = worst(verdict.Reasons)
+		for _, one := range verdict.Signers {
+			verdict.Status = worse(verdict.Status, one.Status)
+		}
+	}
+	c.result.Receipt, c.result.Signing = c.receipt, c.signing
+	return c.result
 }
 
 func whole(verdict Verdict, code, detail string) Verdict {

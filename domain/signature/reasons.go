@@ -8,6 +8,10 @@ const (
 	CMSTooLarge   = "cms.too-large"
 	SignersNone   = "signers.none"
 
+	XMLUnreadable = "xml.unreadable"
+	XMLTooLarge   = "xml.too-large"
+	XMLPartial    = "xml.partial"
+
 	ContentMissing  = "content.missing"
 	ContentDiffers  = "content.differs"
 	ContentTooLarge = "content.too-large"
@@ -77,6 +81,9 @@ func Definitions() []Definition {
 	return []Definition{
 		{CMSUnreadable, Invalid, "the bytes are no CMS signature"},
 		{CMSTooLarge, Unknown, "the CMS is larger than is read here"},
+		{XMLUnreadable, Invalid, "the bytes are no XML document with signatures"},
+		{XMLTooLarge, Unknown, "the XML document is larger than is read here, or in another encoding"},
+		{XMLPartial, Unknown, "not all of the XML document is covered by the signature"},
 		{SignersNone, Invalid, "nobody signed"},
 		{ContentMissing, Unknown, "the signed content was not given"},
 		{ContentDiffers, Invalid, "the given content is not what the CMS carries"},

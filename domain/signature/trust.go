@@ -17,10 +17,7 @@ func (p *Policy) CheckCertificate(der []byte, at time.Time) (Status, []Reason) {
 	if err != nil {
 		return StatusOf(CertificateUnreadable), []Reason{{CertificateUnreadable, "it cannot be parsed"}}
 	}
-	algorithms := p.Algorithms
-	if algorithms == nil {
-		algorithms = StandardAlgorithms()
-	}
+	algorithms := p.Known()
 	check := signerCheck{verification: &verification{policy: p, at: at, algorithms: algorithms}, certificate: certificate}
 	if at.Before(certificate.NotBefore) {
 		check.add(CertificateNotYetValid, "valid from %s", certificate.NotBefore.UTC().Format(time.RFC3339))

@@ -1,0 +1,119 @@
+package signature
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"dalel/internal/cms"
+	"dalel/internal/pki"
+)
+
+// Prepared is one signer of a form that another package takes apart (see
+// package xmlform), ready to be judged.
+type Prepared struct {
+	// Certificates came with the signature, unverified; one of them may be the
+	// signer's.
+	Certificates [][]byte
+	// Evidence came with the signature, unverified.
+	Evidence []Evidence
+	// Check says whether a certificate's key made the signature: nil, or an
+	// error that wraps one of package pki.
+	Check func(key pki.PublicKey) error
+	// Name is the algorithm's for people with a key, once the check was good;
+	// Algorithm its OID or URI.
+	Name      func(key pki.PublicKey) string
+	Algorithm string
+	// Named says whether a certificate is the one that the signer named by a
+	// signed digest; nil if none was named.
+	Named func(certificate *x509.Certificate) error
+	// ClaimedAt is the signer's word.
+	ClaimedAt *time.Time
+	// Stamped are the bytes that tokens are over, Tokens those that came with
+	// the signature.
+	Stamped []byte
+	Tokens  [][]byte
+	// Reasons are what the form's own checks found.
+	Reasons []Reason
+}
+
+// AssessPrepared judges signers for a moment, like [Policy.Assess]. No signers
+// at all is invalid. The error is the context's.
+func (p *Policy) AssessPrepared(ctx context.Context, at time.Time, given []Evidence, signers []Prepared) (Assessment, error) {
+	verdict := Verdict{At: at.UTC(), Signers: []SignerVerdict{}}
+	if len(signers) == 0 {
+		return Whole(at, SignersNone, "there are no signatures"), nil
+	}
+	c := combination{result: Assessment{Trusted: true}, receipt: verdict, signing: verdict}
+	for _, prepared := range signers {
+		v := verification{
+			policy: p, message: &cms.SignedData{Certificates: prepared.Certificates}, at: verdict.At,
+			algorithms: p.Known(), listsOf: map[string][]list{},
+		}
+		v.readEvidence(given)
+		for _, e := range prepared.Evidence {
+			v.pool.add(e.Kind, e.DER)
+		}
+		v.readCertificates()
+		s := signerCheck{
+			verification: &v, reasons: prepared.Reasons,
+			verdict: SignerVerdict{Algorithm: prepared.Algorithm, ClaimedAt: prepared.ClaimedAt},
+			signer:  cms.Signer{Signature: prepared.Stamped},
+		}
+		if len(prepared.Tokens) > 0 {
+			s.signer.UnsignedAttributes = []cms.Attribute{{OID: cms.OIDSignatureTimeToken, Values: prepared.Tokens}}
+		}
+		s.prepared(prepared)
+		c.add(s.assess(ctx))
+		c.result.Wanted = append(c.result.Wanted, v.wanted...)
+		if err := ctx.Err(); err != nil {
+			return Assessment{}, fmt.Errorf("verify a signature: %w", err)
+		}
+	}
+	return c.finish(), nil
+}
+
+// Whole is the assessment of a signature that cannot be taken apart, by a code
+// of the table.
+func Whole(at time.Time, code, detail string) Assessment {
+	verdict := whole(Verdict{At: at.UTC(), Signers: []SignerVerdict{}}, code, detail)
+	return Assessment{Receipt: verdict, Signing: verdict}
+}
+
+// prepared finds the certificate whose key made the signature.
+func (s *signerCheck) prepared(prepared Prepared) {
+	candidates := s.offered[:min(len(s.offered), maxCandidates)]
+	if len(candidates) == 0 {
+		if s.unreadable {
+			s.add(CertificateUnreadable, "no certificate of the signature can be read")
+		} else {
+			s.add(CertificateMissing, "the signature carries no certificate")
+		}
+		return
+	}
+	s.certificate = candidates[0]
+	var first error
+	for _, candidate := range candidates {
+		key, err := pki.ReadPublicKey(candidate.RawSubjectPublicKeyInfo)
+		if err != nil {
+			err = fmt.Errorf("%w: %w", pki.ErrUnsupported, err)
+		} else {
+			err = prepared.Check(key)
+		}
+		if err == nil {
+			s.certificate = candidate
+			s.verdict.Algorithm = prepared.Name(key)
+			if prepared.Named != nil {
+				if err := prepared.Named(candidate); err != nil {
+					s.add(AttributesCertificate, "%v", err)
+				}
+			}
+			return
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	s.addFailed(first)
+}

@@ -1,0 +1,147 @@
+// Package xmlform states verdicts on XML documents with signatures inside
+// (R-C2): package xmldsig takes the document apart, package signature judges.
+//
+//	found, err := xmlform.Assess(ctx, policy, document, at, evidence)
+//
+// What an XML signature covers is what its references name. Here it counts for
+// the document only if a reference that holds covers all of it, and no
+// signature element has content of its own: else the verdict is "cannot tell"
+// (xml.partial). A signed XML document says nothing of any other file.
+//
+// It is a package of its own so that who verifies a packet, which has CMS
+// alone, need not link an XML library.
+package xmlform
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"dalel/domain/signature"
+	"dalel/internal/pki"
+	"dalel/internal/xmldsig"
+)
+
+// Assess states the verdicts on an XML document, as [signature.Policy.Assess]
+// does on a CMS. The error is the context's.
+func Assess(ctx context.Context, policy *signature.Policy, data []byte, at time.Time, evidence []signature.Evidence) (signature.Assessment, error) {
+	document, err := xmldsig.Parse(data)
+	switch {
+	case errors.Is(err, xmldsig.ErrTooLarge), errors.Is(err, xmldsig.ErrUnsupported):
+		return signature.Whole(at, signature.XMLTooLarge, err.Error()), nil
+	case err != nil:
+		return signature.Whole(at, signature.XMLUnreadable, err.Error()), nil
+	}
+	signatures := document.Signatures()
+	foreign := false
+	for _, sig := range signatures {
+		foreign = foreign || sig.ForeignContent
+	}
+	var signers []signature.Prepared
+	for _, sig := range signatures {
+		results, err := document.Digests(ctx, policy.Known(), sig)
+		if err != nil {
+			return signature.Assessment{}, fmt.Errorf("verify an XML signature: %w", err)
+		}
+		signers = append(signers, prepare(policy.Known(), sig, results, foreign))
+	}
+	return policy.AssessPrepared(ctx, at, evidence, signers)
+}
+
+func prepare(known *signature.Algorithms, sig xmldsig.Signature, results []xmldsig.ReferenceResult, foreign bool) signature.Prepared {
+	p := signature.Prepared{
+		Certificates: sig.Certificates, Algorithm: sig.Algorithm.OID,
+		Check: func(key pki.PublicKey) error { return sig.Check(known, key) },
+		Name:  func(key pki.PublicKey) string { return name(known, sig, key) },
+	}
+	if p.Algorithm == "" {
+		p.Algorithm = sig.SignatureMethod
+	}
+	for kind, pieces := range map[signature.EvidenceKind][][]byte{
+		signature.EvidenceOCSP: sig.EmbeddedOCSP, signature.EvidenceCRL: sig.EmbeddedCRLs, signature.EvidenceCertificate: sig.EmbeddedCertificates,
+	} {
+		for _, der := range pieces {
+			p.Evidence = append(p.Evidence, signature.Evidence{Kind: kind, DER: der})
+		}
+	}
+	// A token is over the canonical SignatureValue element, as XAdES has it.
+	for _, token := range sig.TimeTokens {
+		if token.Over != nil && (p.Stamped == nil || bytes.Equal(p.Stamped, token.Over)) {
+			p.Stamped, p.Tokens = token.Over, append(p.Tokens, token.Token)
+		}
+	}
+	p.Reasons = reasons(results, foreign)
+	// The signed properties count only if the reference to them holds.
+	for _, r := range results {
+		if r.Covers == xmldsig.Properties && r.Outcome == xmldsig.Match {
+			p.ClaimedAt = sig.SigningTime
+			if len(sig.SigningCertificateDigests) > 0 {
+				p.Named = func(certificate *x509.Certificate) error {
+					return named(known, sig.SigningCertificateDigests[0], certificate)
+				}
+			}
+		}
+	}
+	return p
+}
+
+// reasons says what the references come to.
+func reasons(results []xmldsig.ReferenceResult, foreign bool) []signature.Reason {
+	var list []signature.Reason
+	add := func(code, format string, args ...any) {
+		list = append(list, signature.Reason{Code: code, Detail: fmt.Sprintf(format, args...)})
+	}
+	covered := false
+	for i, r := range results {
+		switch {
+		case r.Outcome == xmldsig.Differ:
+			add(signature.DigestMismatch, "reference %d: the digest of what it names is not the signed one", i+1)
+		case r.Outcome != xmldsig.Match && errors.Is(r.Err, pki.ErrWeak):
+			add(signature.AlgorithmWeak, "reference %d: %v", i+1, r.Err)
+		case r.Outcome != xmldsig.Match:
+			add(signature.AlgorithmUnsupported, "reference %d: %v", i+1, r.Err)
+		case r.Covers == xmldsig.WholeDocument, r.Covers == xmldsig.Element && r.Root:
+			covered = true
+		}
+	}
+	switch {
+	case !covered:
+		add(signature.XMLPartial, "no reference that holds covers the whole document")
+	case foreign:
+		add(signature.XMLPartial, "there is content inside a signature element, which a reference to the document does not cover")
+	}
+	return list
+}
+
+// errOther says that the signer named another certificate.
+var errOther = errors.New("the signed hash of the signer's certificate is of another one")
+
+// named checks XAdES: the first of the signed digests is of the signer's
+// certificate. A digest that is not known here says nothing either way.
+func named(known *signature.Algorithms, want xmldsig.CertificateDigest, certificate *x509.Certificate) error {
+	digest, err := known.Digest(want.Digest)
+	if err != nil {
+		return nil
+	}
+	h := digest.New()
+	h.Write(certificate.Raw)
+	if !bytes.Equal(h.Sum(nil), want.Value) {
+		return errOther
+	}
+	return nil
+}
+
+func name(known *signature.Algorithms, sig xmldsig.Signature, key pki.PublicKey) string {
+	scheme, err := known.Scheme(sig.Algorithm)
+	if err != nil {
+		return sig.Algorithm.OID
+	}
+	digest, err := known.Digest(sig.Digest)
+	if err != nil {
+		return sig.Algorithm.OID
+	}
+	return scheme.Name(key, digest)
+}

@@ -1,0 +1,152 @@
+package xmlform_test
+
+import (
+	"bytes"
+	"crypto/x509"
+	"testing"
+	"time"
+
+	"dalel/domain/signature"
+	"dalel/domain/signature/xmlform"
+	"dalel/internal/crl/crltest"
+	"dalel/internal/ocsp"
+	"dalel/internal/ocsp/ocsptest"
+	"dalel/internal/pki"
+	"dalel/internal/testca"
+	"dalel/internal/xmldsig"
+	"dalel/internal/xmldsig/xmldsigtest"
+
+	"github.com/stretchr/testify/require"
+)
+
+// moment is the one that tests ask about.
+var moment = time.Now().UTC().Truncate(time.Second)
+
+type party struct{ root, issuing, person *testca.Identity }
+
+func newParty(t testing.TB, kind testca.KeyKind) party {
+	t.Helper()
+	root, err := testca.NewRoot(testca.CA{Name: "Test root"})
+	require.NoError(t, err)
+	issuing, err := root.NewIntermediate(testca.CA{Name: "Test issuing CA", Key: kind})
+	require.NoError(t, err)
+	person, err := issuing.Issue(testca.Leaf{Key: kind})
+	require.NoError(t, err)
+	return party{root, issuing, person}
+}
+
+func (p party) policy() *signature.Policy {
+	return &signature.Policy{Roots: []*x509.Certificate{p.root.Certificate}}
+}
+
+func codes(verdict signature.Verdict) []string {
+	var list []string
+	for _, r := range verdict.Reasons {
+		list = append(list, r.Code)
+	}
+	for _, signer := range verdict.Signers {
+		for _, r := range signer.Reasons {
+			list = append(list, r.Code)
+		}
+	}
+	return list
+}
+
+const act = `<act number="7"><total currency="KZT">100</total></act>`
+
+func chainOf(who *testca.Identity) [][]byte {
+	var chain [][]byte
+	for _, certificate := range who.Chain {
+		chain = append(chain, certificate.Raw)
+	}
+	return chain
+}
+
+func signXML(t testing.TB, document []byte, who *testca.Identity, change func(*xmldsigtest.Signature)) []byte {
+	t.Helper()
+	s := xmldsigtest.Signature{Signer: crltest.By(who), More: chainOf(who), Properties: &xmldsigtest.Properties{SigningTime: moment}}
+	if change != nil {
+		change(&s)
+	}
+	signed, err := xmldsigtest.Sign(document, s)
+	require.NoError(t, err)
+	return signed
+}
+
+func assessXML(t testing.TB, policy *signature.Policy, document []byte) signature.Assessment {
+	t.Helper()
+	found, err := xmlform.Assess(t.Context(), policy, document, moment, nil)
+	require.NoError(t, err)
+	return found
+}
+
+func TestR_C2_AnXMLDocumentWithTwoSignersIsVerified(t *testing.T) {
+	p := newParty(t, testca.P256)
+	second, err := p.issuing.Issue(testca.Leaf{Key: testca.RSA2048})
+	require.NoError(t, err)
+	signed := signXML(t, signXML(t, []byte(act), p.person, nil), second, nil)
+	found := assessXML(t, p.policy(), signed)
+	require.Equal(t, signature.Valid, found.Signing.Status, "%+v", found.Signing)
+	require.Len(t, found.Signing.Signers, 2)
+	require.Equal(t, "RSA-SHA256", found.Signing.Signers[1].Algorithm)
+	require.NotNil(t, found.Receipt.Signers[0].ClaimedAt)
+	require.NotEmpty(t, found.Evidence)
+
+	t.Run("changed", func(t *testing.T) {
+		found := assessXML(t, p.policy(), bytes.Replace(signed, []byte(">100<"), []byte(">900<"), 1))
+		require.Equal(t, signature.Invalid, found.Signing.Status)
+		require.Contains(t, codes(found.Signing), signature.DigestMismatch)
+	})
+	t.Run("without the root", func(t *testing.T) {
+		found := assessXML(t, &signature.Policy{}, signed)
+		require.Equal(t, signature.Unknown, found.Signing.Status)
+	})
+	t.Run("nobody signed", func(t *testing.T) {
+		found := assessXML(t, p.policy(), []byte(act))
+		require.Equal(t, signature.Invalid, found.Signing.Status)
+		require.Equal(t, []string{signature.SignersNone}, codes(found.Signing))
+	})
+	t.Run("by an authentication key", func(t *testing.T) {
+		who, err := p.issuing.Issue(testca.Leaf{Authentication: true})
+		require.NoError(t, err)
+		found := assessXML(t, p.policy(), signXML(t, []byte(act), who, nil))
+		require.Equal(t, signature.Invalid, found.Signing.Status)
+		require.Contains(t, codes(found.Signing), signature.PurposeWrong)
+	})
+	t.Run("no XML, and XML in another encoding", func(t *testing.T) {
+		found := assessXML(t, p.policy(), []byte("<a><b></a>"))
+		require.Equal(t, signature.Invalid, found.Signing.Status)
+		require.Equal(t, []string{signature.XMLUnreadable}, codes(found.Signing))
+		found = assessXML(t, p.policy(), []byte(`<?xml version="1.0" encoding="windows-1251"?><a/>`))
+		require.Equal(t, signature.Unknown, found.Signing.Status)
+		require.Equal(t, []string{signature.XMLTooLarge}, codes(found.Signing))
+	})
+	t.Run("of which a part is signed", func(t *testing.T) {
+		signed := signXML(t, []byte(`<act><item Id="one">1</item><item>2</item></act>`), p.person, func(s *xmldsigtest.Signature) {
+			s.References = []xmldsigtest.Reference{{URI: "#one", Transforms: []string{xmldsig.URIC14N10}}}
+		})
+		found := assessXML(t, p.policy(), signed)
+		require.Equal(t, signature.Unknown, found.Signing.Status)
+		require.Contains(t, codes(found.Signing), signature.XMLPartial)
+	})
+	t.Run("with content that no reference covers", func(t *testing.T) {
+		found := assessXML(t, p.policy(), signXML(t, []byte(act), p.person, func(s *xmldsigtest.Signature) { s.Object = "<total>900</total>" }))
+		require.Equal(t, signature.Unknown, found.Signing.Status)
+		require.Contains(t, codes(found.Signing), signature.XMLPartial)
+	})
+}
+
+func TestR_C3_EvidenceInsideXMLCounts(t *testing.T) {
+	p := newParty(t, testca.P256)
+	who, err := p.issuing.Issue(testca.Leaf{OCSP: "http://ocsp.example/"})
+	require.NoError(t, err)
+	id, err := ocsp.NewCertID(signature.StandardAlgorithms(), pki.Identifier{OID: pki.OIDSHA256}, who.Certificate.SerialNumber, p.issuing.Certificate)
+	require.NoError(t, err)
+	good, err := ocsptest.Sign(ocsptest.Response{ProducedAt: moment, Singles: []ocsptest.Single{{ID: id, Status: ocsp.Good, ThisUpdate: moment}}}, crltest.By(p.issuing))
+	require.NoError(t, err)
+	found := assessXML(t, p.policy(), signXML(t, []byte(act), who, nil))
+	require.Equal(t, signature.Unknown, found.Signing.Status)
+	require.Len(t, found.Wanted, 1)
+	found = assessXML(t, p.policy(), signXML(t, []byte(act), who, func(s *xmldsigtest.Signature) { s.Properties.OCSP = [][]byte{good} }))
+	require.Equal(t, signature.Valid, found.Signing.Status, "%+v", found.Signing)
+}

@@ -130,10 +130,46 @@ type signed struct {
 	files     []documentFile
 	// chain has the fingerprints of the certificates in chain/, in order.
 	chain []string
+	// evidence are the other pieces that the verdicts rest on, with the names
+	// that they have in the packet.
+	evidence []namedEvidence
 	// fallenBy is the compromise notice by which it fell.
 	fallenBy string
 	// replaced says that the party signed again after that.
 	replaced bool
+}
+
+// namedEvidence is a piece of evidence and where it is in the packet.
+type namedEvidence struct {
+	document.Evidence
+	name, mediaType string
+}
+
+// nameEvidence names what is neither the signer's certificate nor of its chain.
+func (s signed) nameEvidence() []namedEvidence {
+	var list []namedEvidence
+	count := map[string]int{}
+	for _, piece := range s.signature.Evidence {
+		n := namedEvidence{Evidence: piece}
+		folder, suffix := "", ""
+		switch piece.Kind {
+		case signature.EvidenceCertificate:
+			if piece.SHA256 == s.by.Certificate || slices.Contains(s.chain, piece.SHA256) {
+				continue
+			}
+			folder, suffix, n.mediaType = "tsa/", ".cer", typeCertificate
+		case signature.EvidenceOCSP:
+			folder, suffix, n.mediaType = "ocsp/", ".der", "application/ocsp-response"
+		case signature.EvidenceCRL:
+			folder, suffix, n.mediaType = "crl/", ".crl", "application/pkix-crl"
+		default:
+			folder, suffix, n.mediaType = "timestamp/", ".tst", typeCMS
+		}
+		count[folder]++
+		n.name = fmt.Sprintf("%s%s%02d%s", s.folder, folder, count[folder], suffix)
+		list = append(list, n)
+	}
+	return list
 }
 
 // storedAt is the address of a certificate among the evidence.
@@ -276,13 +312,14 @@ func (c *composition) addSignatures() error {
 					s.files = append(s.files, f)
 				}
 			}
-			for _, signer := range one.Verdict.Signers {
+			for _, signer := range slices.Concat(one.Verdict.Signers, one.AtSigning().Signers) {
 				for _, fingerprint := range append([]string{signer.Certificate}, signer.Chain...) {
 					if fingerprint != "" && fingerprint != by.Certificate && !slices.Contains(s.chain, fingerprint) {
 						s.chain = append(s.chain, fingerprint)
 					}
 				}
 			}
+			s.evidence = s.nameEvidence()
 			// The state has the signatures in the order of their events.
 			if nth < len(c.state.Signatures) {
 				s.fallenBy = c.state.Signatures[nth].FallenBy
@@ -314,6 +351,11 @@ func (c *composition) addSignature(s signed) error {
 			return err
 		}
 	}
+	for _, e := range s.evidence {
+		if err := c.addStored(e.name, e.mediaType, s.claim, e.SHA256, e.Stored, -1); err != nil {
+			return err
+		}
+	}
 	files := []string{}
 	for _, f := range s.files {
 		files = append(files, f.entry)
@@ -327,7 +369,7 @@ func (c *composition) addSignature(s signed) error {
 	if err != nil {
 		return err
 	}
-	verdict, err := encode(verdictFile{Receipt: s.signature.Verdict, Signing: s.signature.Verdict})
+	verdict, err := encode(verdictFile{Receipt: s.signature.Verdict, Signing: s.signature.AtSigning()})
 	if err != nil {
 		return err
 	}

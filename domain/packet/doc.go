@@ -15,6 +15,9 @@
 //	signatures/01/signature.p7s       a party's CMS over one file, as it came
 //	signatures/01/certificate.cer     that party's certificate, DER
 //	signatures/01/chain/01.cer …      the other certificates of the verdict
+//	signatures/01/ocsp/01.der …       OCSP answers, crl/01.crl revocation lists,
+//	                                  timestamp/01.tst time tokens and tsa/01.cer
+//	                                  their authorities, as far as it rests on them
 //	signatures/01/signature.json      who signed which file when
 //	signatures/01/verdict.json        the verdict as the events record it
 //	events/0001-DocumentCreated.json  every event, in order of position

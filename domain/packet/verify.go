@@ -509,8 +509,8 @@ func (v *verification) checkSignature(ctx context.Context, s signed) error {
 	if away := recorded.At.Sub(s.event.metadata.RecordedAt).Abs(); away > clockSlack {
 		claim.no(s.folder+"verdict.json", "its verdict is for a moment %s away from when it was recorded", away)
 	}
-	if recorded.Status != signature.Valid {
-		claim.no(s.folder+"verdict.json", "it counts as a signature though its verdict is %q", recorded.Status)
+	if atSigning := s.signature.AtSigning(); atSigning.Status != signature.Valid {
+		claim.no(s.folder+"verdict.json", "it counts as a signature though its verdict is %q", atSigning.Status)
 	}
 	if !slices.ContainsFunc(recorded.Signers, func(o signature.SignerVerdict) bool { return o.Certificate == s.by.Certificate }) {
 		claim.no(s.folder+"verdict.json", "the party's certificate is not among those of the signers")
@@ -534,17 +534,28 @@ func (v *verification) checkSignature(ctx context.Context, s signed) error {
 		}
 		own = append(own, certificate)
 	}
-	ask := func(roots []*x509.Certificate) (signature.Verdict, error) {
-		policy := &signature.Policy{Roots: roots, Intermediates: own, Algorithms: v.algorithms}
-		return policy.Verify(ctx, signature.Request{CMS: message, At: recorded.At, Content: func() (io.ReadCloser, error) {
+	var evidence []signature.Evidence
+	for _, e := range s.evidence {
+		der, ok := v.held[e.name]
+		if !ok {
+			claim.no(e.name, "the evidence is missing")
+			continue
+		}
+		evidence = append(evidence, signature.Evidence{Kind: e.Kind, DER: der})
+	}
+	// What the packet brings is trusted no more than it proves, unless the
+	// question is what it would prove with anchors of its own.
+	ask := func(policy *signature.Policy) (signature.Assessment, error) {
+		policy.Offered, policy.Algorithms = own, v.algorithms
+		return policy.Assess(ctx, signature.Request{CMS: message, At: recorded.At, Evidence: evidence, Content: func() (io.ReadCloser, error) {
 			return cancellable{ctx, io.NopCloser(file.Open())}, nil
 		}})
 	}
-	found, err := ask(v.trust.Roots)
+	assessed, err := ask(&signature.Policy{Roots: v.trust.Roots})
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	if found.Status == signature.Unknown {
+	if assessed.Signing.Status == signature.Unknown {
 		// Is it only the anchor that is missing? Then the packet's own, where
 		// the recorded verdict ended, make it valid.
 		var ends []*x509.Certificate
@@ -555,32 +566,59 @@ func (v *verification) checkSignature(ctx context.Context, s signed) error {
 				}
 			}
 		}
-		alone, err := ask(ends)
+		alone, err := ask(&signature.Policy{Roots: ends, Intermediates: own})
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if alone.Status == signature.Valid {
-			if !sameVerdict(alone, recorded) {
+		if alone.Signing.Status == signature.Valid {
+			if !s.sameVerdicts(alone) {
 				claim.no(s.folder+"verdict.json", "the recorded verdict is not the one that is found now")
 			}
-			claim.unanchored("valid at %s, but its chain ends in a root that is not among your anchors", recorded.At.UTC().Format("2006-01-02 15:04:05 UTC"))
+			at := s.signature.AtSigning().At.UTC().Format("2006-01-02 15:04:05 UTC")
+			if onlyRevocation(assessed.Signing) {
+				claim.unanchored("valid at %s if the issuing authority's certificate was not revoked, for which it needs to be among your anchors", at)
+			} else {
+				claim.unanchored("valid at %s, but its chain ends in a root that is not among your anchors", at)
+			}
 			return nil
 		}
-		found = alone
+		assessed = alone
 	}
+	found := assessed.Signing
 	switch {
 	case found.Status == signature.Unknown:
 		claim.unknown("it cannot be told whether it is valid: %s", codes(found))
 	case found.Status != signature.Valid:
 		claim.no(name, "it is %s: %s", found.Status, codes(found))
-	case !sameVerdict(found, recorded):
+	case !s.sameVerdicts(assessed):
 		claim.no(s.folder+"verdict.json", "the recorded verdict is not the one that is found now")
 	}
-	claim.says("valid at %s, which the operator's clock says", recorded.At.UTC().Format("2006-01-02 15:04:05 UTC"))
+	whose := "which the operator's clock says"
+	if assessed.Trusted {
+		whose = "which a time token proves"
+	}
+	claim.says("valid at %s, %s", found.At.UTC().Format("2006-01-02 15:04:05 UTC"), whose)
 	if s.replaced {
-		claim.says("valid at %s; the key was found compromised later and the party signed again", recorded.At.UTC().Format("2006-01-02 15:04:05 UTC"))
+		claim.says("valid at %s; the key was found compromised later and the party signed again", found.At.UTC().Format("2006-01-02 15:04:05 UTC"))
 	}
 	return nil
+}
+
+// sameVerdicts compares both recorded verdicts with those that were found.
+func (s signed) sameVerdicts(found signature.Assessment) bool {
+	return sameVerdict(found.Receipt, s.signature.Verdict) && sameVerdict(found.Signing, s.signature.AtSigning())
+}
+
+// onlyRevocation says that nothing but evidence about revocation is missing.
+func onlyRevocation(verdict signature.Verdict) bool {
+	for _, signer := range verdict.Signers {
+		for _, r := range signer.Reasons {
+			if signature.StatusOf(r.Code) != signature.Valid && !signature.Passing(r.Code) {
+				return false
+			}
+		}
+	}
+	return len(verdict.Reasons) == 0
 }
 
 // sameVerdict compares what two verdicts decide. The wording of details is not

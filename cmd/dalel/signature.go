@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"dalel/domain/signature"
+	"dalel/domain/signature/xmlform"
 	"dalel/internal/cms"
 	"dalel/internal/pki"
 )
@@ -27,11 +28,15 @@ const (
 
 // signatureVerify states a verdict on one CMS signature:
 //
-//	dalel signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE] SIGNATURE
+//	dalel signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE]
+//		[--ocsp FILE] [--crl FILE] [--tst FILE] SIGNATURE
 //
-// The exit status is the answer: 0 valid, 1 invalid, 3 cannot tell; 2 when the
-// signature or something named on the command line cannot be read. SIGNATURE
-// is DER, PEM or base64. Of the certificates in DIR (*.pem, *.cer, *.crt,
+// The exit status is the answer for the moment of signing (of a trusted time
+// token, else the moment asked about): 0 valid, 1 invalid, 3 cannot tell; 2
+// when the signature or something named on the command line cannot be read.
+// SIGNATURE is a CMS in DER, PEM or base64, or an XML document with signatures
+// inside. OCSP answers, CRLs and time tokens (bare, or as the authority's
+// response) may be given several times, in the same forms. Of the certificates in DIR (*.pem, *.cer, *.crt,
 // *.der) those that signed themselves are the roots, the others help to build
 // the chain. Without --at the moment is now.
 func signatureVerify(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -42,8 +47,10 @@ func signatureVerify(ctx context.Context, args []string, stdout, stderr io.Write
 	roots := flags.String("roots", "", "`folder` of trusted certificates, PEM or DER")
 	moment := flags.String("at", "", "the `moment` of the verdict, RFC 3339; now if not given")
 	contentPath := flags.String("content", "", "the signed `file`, for a detached signature")
+	var evidence evidenceFlags
+	evidence.register(flags)
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: dalel signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE] SIGNATURE")
+		fmt.Fprintln(stderr, "usage: dalel signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE] [--ocsp FILE] [--crl FILE] [--tst FILE] SIGNATURE")
 		flags.PrintDefaults()
 	}
 	fail := func(err error) int {
@@ -78,8 +85,18 @@ func signatureVerify(ctx context.Context, args []string, stdout, stderr io.Write
 	if err != nil {
 		return fail(err)
 	}
-	if request.CMS, err = cms.Decode(data); err != nil {
-		return fail(fmt.Errorf("%s: %w", files[0], err))
+	if request.Evidence, err = evidence.read(); err != nil {
+		return fail(err)
+	}
+	switch {
+	case isXML(data):
+		if *contentPath != "" {
+			return fail(errors.New("an XML document carries what it signs: --content is for a detached CMS"))
+		}
+	default:
+		if request.CMS, err = cms.Decode(data); err != nil {
+			return fail(fmt.Errorf("%s: %w", files[0], err))
+		}
 	}
 	if *contentPath != "" {
 		info, err := os.Stat(*contentPath)
@@ -92,27 +109,37 @@ func signatureVerify(ctx context.Context, args []string, stdout, stderr io.Write
 		request.Content = func() (io.ReadCloser, error) { return os.Open(*contentPath) }
 	}
 
-	verdict, err := policy.Verify(ctx, request)
+	var found signature.Assessment
+	if request.CMS != nil {
+		found, err = policy.Assess(ctx, request)
+	} else {
+		found, err = xmlform.Assess(ctx, policy, data, request.At, request.Evidence)
+	}
 	if err != nil {
 		return fail(err)
 	}
 	if *asJSON {
 		err = json.NewEncoder(stdout).Encode(struct {
 			File string `json:"file"`
+			// The verdict for the moment asked about.
 			signature.Verdict
-		}{files[0], verdict})
+			// Signing is the one for the moment of signing.
+			Signing     signature.Verdict `json:"signing"`
+			TrustedTime bool              `json:"trustedTime"`
+		}{files[0], found.Receipt, found.Signing, found.Trusted})
 	} else {
-		err = printVerdict(stdout, files[0], verdict)
+		err = printAssessment(stdout, files[0], found)
 	}
 	if err != nil {
 		return fail(fmt.Errorf("write the verdict: %w", err))
 	}
-	for _, r := range verdict.Reasons {
-		if r.Code == signature.CMSUnreadable || r.Code == signature.CMSTooLarge {
+	for _, r := range found.Receipt.Reasons {
+		switch r.Code {
+		case signature.CMSUnreadable, signature.CMSTooLarge, signature.XMLUnreadable, signature.XMLTooLarge:
 			return cannotRead
 		}
 	}
-	switch verdict.Status {
+	switch found.Signing.Status {
 	case signature.Valid:
 		return 0
 	case signature.Invalid:
@@ -240,8 +267,24 @@ func isSelfSigned(certificate *x509.Certificate) bool {
 			string(certificate.AuthorityKeyId) == string(certificate.SubjectKeyId))
 }
 
-// printVerdict prints one line with the answer, one for each signer, and one
-// for each reason.
+// printAssessment prints the verdict for the moment of signing and, where that
+// is another, the one for the moment asked about.
+func printAssessment(w io.Writer, file string, found signature.Assessment) error {
+	separate := false
+	for _, one := range found.Signing.Signers {
+		separate = separate || one.At != nil
+	}
+	if !separate {
+		return printVerdict(w, file, found.Receipt)
+	}
+	if err := printVerdict(w, file+", when it was signed", found.Signing); err != nil {
+		return err
+	}
+	return printVerdict(w, file+", when it was asked about", found.Receipt)
+}
+
+// printVerdict prints one line with the answer, one for each signer, one for
+// each reason and one for each piece of evidence.
 func printVerdict(w io.Writer, file string, verdict signature.Verdict) error {
 	var b strings.Builder
 	word := map[signature.Status]string{
@@ -262,6 +305,9 @@ func printVerdict(w io.Writer, file string, verdict signature.Verdict) error {
 		b.WriteByte('\n')
 		for _, r := range s.Reasons {
 			fmt.Fprintf(&b, "    %s: %s\n", r.Code, r.Detail)
+		}
+		for _, e := range s.RestsOn {
+			fmt.Fprintf(&b, "    rests on %s %s\n", e.Kind, e.SHA256)
 		}
 	}
 	_, err := io.WriteString(w, b.String())

@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"dalel/domain/signature"
+	"dalel/domain/signature/pdfform"
 	"dalel/domain/signature/xmlform"
 	"dalel/internal/cms"
+	"dalel/internal/pdfsig"
 	"dalel/internal/pki"
 )
 
@@ -34,8 +36,8 @@ const (
 // The exit status is the answer for the moment of signing (of a trusted time
 // token, else the moment asked about): 0 valid, 1 invalid, 3 cannot tell; 2
 // when the signature or something named on the command line cannot be read.
-// SIGNATURE is a CMS in DER, PEM or base64, or an XML document with signatures
-// inside. OCSP answers, CRLs and time tokens (bare, or as the authority's
+// SIGNATURE is a CMS in DER, PEM or base64, or an XML or PDF document with
+// signatures inside. OCSP answers, CRLs and time tokens (bare, or as the authority's
 // response) may be given several times, in the same forms. Of the certificates in DIR (*.pem, *.cer, *.crt,
 // *.der) those that signed themselves are the roots, the others help to build
 // the chain. Without --at the moment is now.
@@ -81,17 +83,24 @@ func signatureVerify(ctx context.Context, args []string, stdout, stderr io.Write
 			return fail(err)
 		}
 	}
-	data, err := readBounded(files[0], cms.MaxSize/3*4+cms.MaxSize/16)
+	data, err := readBounded(files[0], max(pdfsig.MaxSize, cms.MaxSize/3*4+cms.MaxSize/16))
 	if err != nil {
 		return fail(err)
 	}
 	if request.Evidence, err = evidence.read(); err != nil {
 		return fail(err)
 	}
+	var document func(context.Context, *signature.Policy, []byte, time.Time, []signature.Evidence) (signature.Assessment, error)
 	switch {
 	case isXML(data):
+		document = xmlform.Assess
+	case pdfform.Is(data):
+		document = pdfform.Assess
+	}
+	switch {
+	case document != nil:
 		if *contentPath != "" {
-			return fail(errors.New("an XML document carries what it signs: --content is for a detached CMS"))
+			return fail(errors.New("an XML or PDF document carries what it signs: --content is for a detached CMS"))
 		}
 	default:
 		if request.CMS, err = cms.Decode(data); err != nil {
@@ -110,10 +119,10 @@ func signatureVerify(ctx context.Context, args []string, stdout, stderr io.Write
 	}
 
 	var found signature.Assessment
-	if request.CMS != nil {
-		found, err = policy.Assess(ctx, request)
+	if document != nil {
+		found, err = document(ctx, policy, data, request.At, request.Evidence)
 	} else {
-		found, err = xmlform.Assess(ctx, policy, data, request.At, request.Evidence)
+		found, err = policy.Assess(ctx, request)
 	}
 	if err != nil {
 		return fail(err)
@@ -135,7 +144,8 @@ func signatureVerify(ctx context.Context, args []string, stdout, stderr io.Write
 	}
 	for _, r := range found.Receipt.Reasons {
 		switch r.Code {
-		case signature.CMSUnreadable, signature.CMSTooLarge, signature.XMLUnreadable, signature.XMLTooLarge:
+		case signature.CMSUnreadable, signature.CMSTooLarge, signature.XMLUnreadable, signature.XMLTooLarge,
+			signature.PDFUnreadable, signature.PDFTooLarge, signature.PDFUnsupported:
 			return cannotRead
 		}
 	}

@@ -16,6 +16,12 @@
 //	xml.unreadable                  invalid          the bytes are no XML document with signatures
 //	xml.too-large                   unknown          the XML document is larger than is read here, or in another encoding
 //	xml.partial                     unknown          not all of the XML document is covered by the signature
+//	pdf.unreadable                  invalid          the bytes are no PDF document
+//	pdf.too-large                   unknown          the PDF document is larger than is read here
+//	pdf.unsupported                 unknown          the PDF document or a signature in it is encrypted, damaged or built in a way that is not read here
+//	pdf.range                       invalid          the signature in the PDF document is not over the file but for itself
+//	pdf.partial                     unknown          not only signatures and their evidence were appended to the PDF document after the signature
+//	pdf.extended                    valid            signatures, time stamps or evidence alone were appended to the PDF document after the signature
 //	signers.none                    invalid          nobody signed
 //	content.missing                 unknown          the signed content was not given
 //	content.differs                 invalid          the given content is not what the CMS carries

@@ -122,17 +122,21 @@ func (s *signerCheck) trustedTime(ctx context.Context) (trusted time.Time, rests
 	type candidate struct {
 		token    []byte
 		attached bool
+		imprint  *tsp.Imprint // of what it is over, if not the signature
 	}
 	var candidates []candidate
 	for _, attribute := range s.signer.UnsignedAttributes {
 		if attribute.OID == cms.OIDSignatureTimeToken {
 			for _, value := range attribute.Values {
-				candidates = append(candidates, candidate{value, true})
+				candidates = append(candidates, candidate{token: value, attached: true})
 			}
 		}
 	}
+	for _, stamp := range s.stamps {
+		candidates = append(candidates, candidate{token: stamp.Token, attached: true, imprint: &stamp.Imprint})
+	}
 	for _, piece := range s.pool.pieces[EvidenceTimeToken] {
-		candidates = append(candidates, candidate{piece.DER, false})
+		candidates = append(candidates, candidate{token: piece.DER})
 	}
 	tokens := 0
 	for _, c := range candidates {
@@ -147,10 +151,14 @@ func (s *signerCheck) trustedTime(ctx context.Context) (trusted time.Time, rests
 			continue
 		}
 		tokens++
-		answer := token.Check(s.algorithms, tsp.Question{
+		question := tsp.Question{
 			Message: s.signer.Signature, At: s.at, Tolerance: Tolerance,
 			Roots: s.policy.Roots, Intermediates: slices.Concat(s.policy.Intermediates, s.policy.Offered),
-		})
+		}
+		if c.imprint != nil {
+			question.Message, question.Imprint = nil, c.imprint
+		}
+		answer := token.Check(s.algorithms, question)
 		if answer.Code == tsp.ImprintMismatch && !c.attached {
 			continue // over the signature of another signer
 		}

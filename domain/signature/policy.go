@@ -76,6 +76,7 @@ func (p *Policy) Assess(ctx context.Context, request Request) (Assessment, error
 	v := verification{
 		policy: p, message: message, at: verdict.At,
 		algorithms: p.Known(), listsOf: map[string][]list{},
+		reasons: request.Reasons, stamps: request.Stamps,
 	}
 	v.readEvidence(request.Evidence)
 	v.readCertificates()
@@ -159,6 +160,8 @@ type verification struct {
 	pool       pool
 	listsOf    map[string][]list // by the issuer's fingerprint
 	wanted     []Wanted
+	reasons    []Reason // of the form that the CMS was in
+	stamps     []Stamp
 }
 
 // content is what one pass over the signed content left behind.
@@ -342,7 +345,7 @@ type assessed struct {
 // signer makes the verdicts on one signer. It goes on after a reason is found:
 // a court wants all of them.
 func (v *verification) signer(ctx context.Context, signer cms.Signer) assessed {
-	s := signerCheck{verification: v, signer: signer, verdict: SignerVerdict{
+	s := signerCheck{verification: v, signer: signer, reasons: slices.Clone(v.reasons), verdict: SignerVerdict{
 		Algorithm: signer.SignatureAlgorithm.OID,
 	}}
 	if v.content.differs {

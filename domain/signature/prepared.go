@@ -74,6 +74,30 @@ func (p *Policy) AssessPrepared(ctx context.Context, at time.Time, given []Evide
 	return c.finish(), nil
 }
 
+// Joined puts the assessments of several signatures of one document together,
+// in their order. A part that has no signers, because it cannot be taken apart,
+// becomes a signer with its reasons. No parts at all is invalid.
+func Joined(at time.Time, parts ...Assessment) Assessment {
+	if len(parts) == 0 {
+		return Whole(at, SignersNone, "there are no signatures")
+	}
+	verdict := Verdict{At: at.UTC(), Signers: []SignerVerdict{}}
+	c := combination{result: Assessment{Trusted: true}, receipt: verdict, signing: verdict}
+	for _, part := range parts {
+		for _, side := range []struct{ into, from *Verdict }{{&c.receipt, &part.Receipt}, {&c.signing, &part.Signing}} {
+			if len(side.from.Signers) == 0 {
+				side.into.Signers = append(side.into.Signers, SignerVerdict{Status: side.from.Status, Reasons: side.from.Reasons})
+			}
+			side.into.Signers = append(side.into.Signers, side.from.Signers...)
+		}
+		c.result.Trusted = c.result.Trusted && part.Trusted
+		c.result.keep(part.Evidence)
+		c.result.Wanted = append(c.result.Wanted, part.Wanted...)
+		c.result.Untimed = append(c.result.Untimed, part.Untimed...)
+	}
+	return c.finish()
+}
+
 // Whole is the assessment of a signature that cannot be taken apart, by a code
 // of the table.
 func Whole(at time.Time, code, detail string) Assessment {

@@ -12,6 +12,13 @@ const (
 	XMLTooLarge   = "xml.too-large"
 	XMLPartial    = "xml.partial"
 
+	PDFUnreadable  = "pdf.unreadable"
+	PDFTooLarge    = "pdf.too-large"
+	PDFUnsupported = "pdf.unsupported"
+	PDFRange       = "pdf.range"
+	PDFPartial     = "pdf.partial"
+	PDFExtended    = "pdf.extended"
+
 	ContentMissing  = "content.missing"
 	ContentDiffers  = "content.differs"
 	ContentTooLarge = "content.too-large"
@@ -84,6 +91,12 @@ func Definitions() []Definition {
 		{XMLUnreadable, Invalid, "the bytes are no XML document with signatures"},
 		{XMLTooLarge, Unknown, "the XML document is larger than is read here, or in another encoding"},
 		{XMLPartial, Unknown, "not all of the XML document is covered by the signature"},
+		{PDFUnreadable, Invalid, "the bytes are no PDF document"},
+		{PDFTooLarge, Unknown, "the PDF document is larger than is read here"},
+		{PDFUnsupported, Unknown, "the PDF document or a signature in it is encrypted, damaged or built in a way that is not read here"},
+		{PDFRange, Invalid, "the signature in the PDF document is not over the file but for itself"},
+		{PDFPartial, Unknown, "not only signatures and their evidence were appended to the PDF document after the signature"},
+		{PDFExtended, Valid, "signatures, time stamps or evidence alone were appended to the PDF document after the signature"},
 		{SignersNone, Invalid, "nobody signed"},
 		{ContentMissing, Unknown, "the signed content was not given"},
 		{ContentDiffers, Invalid, "the given content is not what the CMS carries"},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dalel/internal/pki"
+	"dalel/internal/tsp"
 )
 
 // Status is the answer of a verification. There are three, and the third is
@@ -106,7 +107,12 @@ func (a *Assessment) add(one assessed) {
 	if one.signing.At == nil {
 		a.Trusted = false
 	}
-	for _, e := range one.evidence {
+	a.keep(one.evidence)
+}
+
+// keep adds evidence, each piece once.
+func (a *Assessment) keep(evidence []Evidence) {
+	for _, e := range evidence {
 		if !slices.ContainsFunc(a.Evidence, func(known Evidence) bool { return known.Name() == e.Name() }) {
 			a.Evidence = append(a.Evidence, e)
 		}
@@ -130,6 +136,20 @@ type Request struct {
 	At time.Time
 	// Evidence is at hand beside what the CMS carries.
 	Evidence []Evidence
+	// Reasons are what the form that the CMS was in has found (see package
+	// pdfform); they count for each signer.
+	Reasons []Reason
+	// Stamps are time tokens over something that has all of the CMS in it.
+	Stamps []Stamp
+}
+
+// Stamp is a time token that is not over the signature alone, but over
+// something that has it inside, as a document time stamp in a PDF is.
+type Stamp struct {
+	Token []byte
+	// Imprint is of what the token must be over, by the token's own algorithm;
+	// whoever makes it must be sure that the whole CMS is in it.
+	Imprint tsp.Imprint
 }
 
 // Verifier is implemented by [Policy] and asked for by the ledger.

@@ -12,6 +12,8 @@ import (
 
 	"dalel/domain/signature"
 	"dalel/internal/cms"
+	"dalel/internal/crl/crltest"
+	"dalel/internal/pdfsig/pdfsigtest"
 	"dalel/internal/testca"
 
 	"github.com/stretchr/testify/require"
@@ -120,4 +122,53 @@ func TestSignatureVerifyPrintsTheVerdictAsJSON(t *testing.T) {
 	require.Equal(t, "ECDSA-P256-SHA256", got.Signers[0].Algorithm)
 	require.NotNil(t, got.Signers[0].ClaimedAt)
 	require.Len(t, got.Signers[0].Chain, 3)
+}
+
+func TestR_C2_SignatureVerifyTakesAPDF(t *testing.T) {
+	f := newSignedFolder(t)
+	root, err := testca.NewRoot(testca.CA{Name: "Test root of a PDF"})
+	require.NoError(t, err)
+	person, err := root.Issue(testca.Leaf{Key: testca.RSA2048})
+	require.NoError(t, err)
+	d := pdfsigtest.New("The price is 100", true)
+	plain := bytes.Clone(d.Bytes)
+	require.NoError(t, d.Sign(pdfsigtest.Signature{Signer: crltest.By(person), Time: time.Now()}))
+	one := bytes.Clone(d.Bytes)
+	require.NoError(t, d.Sign(pdfsigtest.Signature{Signer: crltest.By(person)}))
+	two := bytes.Clone(d.Bytes)
+	d.Update(pdfsigtest.Object{Number: 4, Body: pdfsigtest.Stream("", []byte("BT (The price is 900) Tj ET"))})
+	for name, data := range map[string][]byte{
+		"plain.pdf":          plain,
+		"one.pdf":            one,
+		"two":                two, // it is not the name that says what it is
+		"added.pdf":          d.Bytes,
+		"changed.pdf":        bytes.Replace(one, []byte("price is 100"), []byte("price is 900"), 1),
+		"cut.pdf":            one[:len(one)/2],
+		"roots/pdf-root.pem": root.CertificatePEM(),
+	} {
+		require.NoError(t, os.WriteFile(f.path(name), data, 0o600))
+	}
+	for _, c := range []struct {
+		name   string
+		args   []string
+		status int
+		says   string
+	}{
+		{"one signature", []string{"--roots", f.path("roots"), f.path("one.pdf")}, 0, "VALID"},
+		{"two signatures", []string{"--roots", f.path("roots"), f.path("two")}, 0, "signer 2: VALID, RSA-SHA256"},
+		{"no roots", []string{f.path("one.pdf")}, 3, signature.ChainUntrusted},
+		{"changed", []string{"--roots", f.path("roots"), f.path("changed.pdf")}, 1, signature.DigestMismatch},
+		{"added to", []string{"--roots", f.path("roots"), f.path("added.pdf")}, 3, signature.PDFPartial},
+		{"not signed", []string{"--roots", f.path("roots"), f.path("plain.pdf")}, 1, signature.SignersNone},
+		{"cut off", []string{"--roots", f.path("roots"), f.path("cut.pdf")}, 2, signature.PDFUnreadable},
+		{"with a content", []string{"--content", f.path("contract.txt"), f.path("one.pdf")}, 2, "carries what it signs"},
+		{"long after", []string{"--at", "2090-01-01T00:00:00Z", "--roots", f.path("roots"), f.path("one.pdf")}, 1, signature.CertificateExpired},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			status := signatureVerify(t.Context(), c.args, &stdout, &stderr)
+			require.Equal(t, c.status, status, stdout.String()+stderr.String())
+			require.Contains(t, stdout.String()+stderr.String(), c.says)
+		})
+	}
 }

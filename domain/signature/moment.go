@@ -153,7 +153,7 @@ func (s *signerCheck) trustedTime(ctx context.Context) (trusted time.Time, rests
 		tokens++
 		question := tsp.Question{
 			Message: s.signer.Signature, At: s.at, Tolerance: Tolerance,
-			Roots: s.policy.Roots, Intermediates: slices.Concat(s.policy.Intermediates, s.policy.Offered),
+			Roots: s.policy.Roots, Intermediates: slices.Concat(s.policy.Intermediates, s.policy.Offered, s.offered),
 		}
 		if c.imprint != nil {
 			question.Message, question.Imprint = nil, c.imprint

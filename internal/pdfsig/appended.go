@@ -375,7 +375,8 @@ func (a *appendix) catalog(root ref) error {
 
 // store checks the store of evidence.
 func (a *appendix) store(old, now any) error {
-	// Its own containers may be changed, if nothing else refers to them.
+	// Its own containers may be changed: those that only it leads to, so that what
+	// something else shares with it is not gone into.
 	var todo []any
 	todo = append(todo, old)
 	seen := map[int]bool{}
@@ -388,6 +389,9 @@ func (a *appendix) store(old, now any) error {
 				return
 			}
 			seen[r.number] = true
+			if a.shared(r.number) {
+				return // if it was changed, it has no place for being evidence
+			}
 			o, found, err := a.find(a.before, r)
 			if failed = err; err != nil || !found || o.stream {
 				return
@@ -400,7 +404,7 @@ func (a *appendix) store(old, now any) error {
 			if failed = err; err != nil {
 				return
 			}
-			if !found || changed.stream || a.shared(r.number) {
+			if !found || changed.stream {
 				failed = refuse("an object beside the evidence was changed")
 				return
 			}

@@ -267,6 +267,24 @@ func TestR_C3_EvidenceAndTimeInsideAPDFCount(t *testing.T) {
 		require.False(t, found.Trusted)
 		require.NotContains(t, codes(found.Signing), signature.TimeTrusted)
 	}
+	t.Run("an authority whose issuer is in the store", func(t *testing.T) {
+		below := party{p.issuing, p.issuing, p.person}
+		d := pdfsigtest.New("The price is 100", true)
+		s := by(p.person)
+		s.More = nil
+		require.NoError(t, d.Sign(s))
+		require.NoError(t, d.Sign(stamp(t, below, then)))
+		found := assess(t, p, d.Bytes)
+		require.Equal(t, signature.Unknown, found.Signing.Status)
+		require.False(t, found.Trusted)
+		d.Evidence([][]byte{p.issuing.Certificate.Raw}, nil, nil)
+		found = assess(t, p, d.Bytes)
+		require.Equal(t, signature.Valid, found.Signing.Status, "%+v", found.Signing)
+		require.True(t, found.Trusted)
+		again, err := pdfform.Assess(t.Context(), p.policy(), d.Bytes, moment, found.Evidence)
+		require.NoError(t, err)
+		require.Equal(t, found.Signing, again.Signing)
+	})
 	t.Run("a token over something else", func(t *testing.T) {
 		d := signed(t, p, false)
 		s := stamp(t, p, then)
@@ -485,6 +503,22 @@ func TestR_C2_NoAttackOnASignedPDFIsValid(t *testing.T) {
 			d.Update(object(store, "<< /Type /DSS >>"), object(d.Root, d.CatalogBody()))
 			require.NoError(t, d.Sign(by(p.person)))
 			d.Update(object(store, "<< /S /JavaScript /JS (1) >>"))
+			return d.Bytes
+		}, signature.PDFPartial},
+		{"shadow: a store of evidence that leads to a page's annotations", func(t *testing.T, modern bool) []byte {
+			d := pdfsigtest.New("The price is 100", modern)
+			store, list, note := d.Take(), d.Take(), d.Take()
+			d.Catalog += fmt.Sprintf(" /DSS %d 0 R", store)
+			d.PageBody += fmt.Sprintf(" /Annots %d 0 R", list)
+			d.Update(object(store, fmt.Sprintf("<< /Type /DSS /Certs %d 0 R >>", list)), object(list, fmt.Sprintf("[%d 0 R]", note)),
+				object(note, "<< /Type /Annot /Subtype /FreeText /Rect [0 0 0 0] >>"), object(d.Root, d.CatalogBody()), object(d.Page, d.PageNow()))
+			s := by(p.person)
+			s.Field = d.Take() // on no page, whose annotations are a list of their own
+			d.Fields = []int{s.Field}
+			s.Objects = []pdfsigtest.Object{object(d.Root, d.CatalogBody())}
+			require.NoError(t, d.Sign(s))
+			require.Equal(t, signature.Valid, assess(t, p, d.Bytes).Signing.Status)
+			d.Update(object(note, "<< /Type /Annot /Subtype /FreeText /Rect [0 0 595 842] /Contents (900) >>"))
 			return d.Bytes
 		}, signature.PDFPartial},
 		{"shadow: an entry that leads beyond the signed part", func(t *testing.T, modern bool) []byte {

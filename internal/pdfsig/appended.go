@@ -84,7 +84,7 @@ func (f *file) appended(i, end int, none bool) (Coverage, string, error) {
 	case none && a.signatures > 0:
 		return Partial, "the signature forbids any change, and signatures were added", nil
 	}
-	return Extended, fmt.Sprintf("appended after it: signatures %d, document time stamps %d, evidence or nothing else", a.signatures, a.stamps), nil
+	return Extended, fmt.Sprintf("appended after it: signatures: %d, document time stamps: %d; evidence is not counted", a.signatures, a.stamps), nil
 }
 
 func (a *appendix) check() error {
@@ -117,9 +117,6 @@ func (a *appendix) check() error {
 	}
 	size, _ := a.before[0].trailer.get("Size").(int)
 	for _, s := range a.newer {
-		if s.trailer.get("Root") != root {
-			return refuse("another catalog was appended")
-		}
 		if now, ok := s.trailer.get("Size").(int); !ok || now < size {
 			return refuse("objects were cut off") // some readers take those beyond it for absent
 		}
@@ -144,7 +141,11 @@ func (a *appendix) check() error {
 	if err := a.structure(); err != nil {
 		return err
 	}
-	if err := a.catalog(root); err != nil {
+	present, ok := a.sections[0].trailer.get("Root").(ref)
+	if !ok {
+		return refuse("the catalog was removed")
+	}
+	if err := a.catalog(root, present); err != nil {
 		return err
 	}
 	if err := a.info(); err != nil {
@@ -212,7 +213,7 @@ func (a *appendix) bytes() error {
 			l := &lexer{data: a.data, pos: at + len("startxref")}
 			v, _ := l.value(0)
 			to, ok := v.(int)
-			if _, known := tables[to]; !ok || !known {
+			if _, known := tables[a.begin(to)]; !ok || !known {
 				return refuse("an appended end leads somewhere else")
 			}
 			at = l.pos
@@ -344,18 +345,31 @@ func (a *appendix) private(value any) error {
 	return nil
 }
 
-func (a *appendix) catalog(root ref) error {
+// catalog compares the catalog with what it was; some programs write a new one.
+func (a *appendix) catalog(root, present ref) error {
 	old, err := a.resolveDict(a.before, root)
 	if err != nil {
 		return err
 	}
-	now, err := a.resolveDict(a.sections, root)
+	now, err := a.resolveDict(a.sections, present)
 	if err != nil {
 		return err
+	}
+	if present != root {
+		if !a.isNew(present.number) {
+			return refuse("another catalog was put in the place of the signed one")
+		}
+		if err := a.allow(present.number); err != nil {
+			return err
+		}
 	}
 	for key := range differing(old, now) {
 		switch key {
 		case "AcroForm", "DSS":
+		case "Version":
+			if _, ok := now.get(key).(name); !ok {
+				return refuse("the catalog was changed: %s", key)
+			}
 		case "Extensions":
 			simple := true
 			references(now.get(key), func(ref) { simple = false })
@@ -366,7 +380,9 @@ func (a *appendix) catalog(root ref) error {
 			return refuse("the catalog was changed")
 		}
 	}
-	a.allowed[root.number] = true
+	if present == root {
+		a.allowed[root.number] = true
+	}
 	if err := a.store(old.get("DSS"), now.get("DSS")); err != nil {
 		return err
 	}

@@ -678,6 +678,15 @@ func paeth(left, above, corner byte) byte {
 	return corner
 }
 
+// begin is where the next thing at or after an offset begins: offsets may be of
+// the white space before it.
+func (f *file) begin(at int) int {
+	for at >= 0 && at < len(f.data) && isSpace(f.data[at]) {
+		at++
+	}
+	return at
+}
+
 // endOf reads the end of a revision, "startxref", a number and "%%EOF", and
 // returns the number.
 func endOf(data []byte) (int, bool) {

@@ -23,7 +23,7 @@ type (
 		start, end int
 	}
 	// dict is a dictionary. Of a key that is there twice readers see one or the
-	// other.
+	// other; twice says that it matters which.
 	dict struct {
 		values map[string]any
 		twice  bool
@@ -170,8 +170,9 @@ func (l *lexer) dict(depth int) (any, error) {
 		if !ok {
 			return nil, errObject
 		}
-		if _, ok := d.values[string(key)]; ok {
-			d.twice = true
+		if known, ok := d.values[string(key)]; ok {
+			_, placed := known.(*text) // of which the place counts, too
+			d.twice = d.twice || placed || !equal(known, values[i+1])
 		}
 		d.values[string(key)] = values[i+1]
 	}

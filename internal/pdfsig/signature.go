@@ -311,6 +311,7 @@ func (f *file) coverage(s *Signature, d *dict) (Coverage, string, error) {
 	if !ok {
 		return Partial, "the signed ranges do not end where a document does", nil
 	}
+	last = f.begin(last)
 	for i, section := range f.sections {
 		if section.at != last {
 			continue

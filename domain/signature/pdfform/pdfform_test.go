@@ -204,6 +204,25 @@ func TestR_C2_AFieldSetAsideMayBeSignedVisibly(t *testing.T) {
 	}
 }
 
+// Programs differ in how they append: a new catalog, offsets of the white space
+// before a section, a key that stands twice with the same value.
+func TestR_C2_WhatOtherProgramsAppendIsTaken(t *testing.T) {
+	p := newParty(t, testca.P256)
+	for _, modern := range []bool{false, true} {
+		d := signed(t, p, modern)
+		d.Catalog += " /Version /1.7 /Version /1.7"
+		n := d.Take()
+		d.UpdateAs(fmt.Sprintf("/Root %d 0 R", n), pdfsigtest.Object{Number: n, Body: d.CatalogBody()})
+		d.Root = n
+		end := bytes.LastIndex(d.Bytes, fmt.Appendf(nil, "\n%d\n%%%%EOF", d.Prev))
+		d.Bytes = append(d.Bytes[:end], fmt.Sprintf("\n%d\n%%%%EOF\n", d.Prev-1)...)
+		require.NoError(t, d.Sign(by(p.person)))
+		found := assess(t, p, d.Bytes)
+		require.Equal(t, signature.Valid, found.Signing.Status, "%+v", found.Signing)
+		require.Len(t, found.Signing.Signers, 2)
+	}
+}
+
 func TestR_C2_ManyFieldsSetAsideDoNotMakeAPage(t *testing.T) {
 	p := newParty(t, testca.P256)
 	d := pdfsigtest.New("The price is 100", false)
@@ -391,9 +410,19 @@ func TestR_C2_NoAttackOnASignedPDFIsValid(t *testing.T) {
 			d.Update(object(n, stream("900")), object(2, "<< /Type /Pages /Kids [3 0 R 3 0 R] /Count 2 >>"))
 		}), signature.PDFPartial},
 		{"ISA: another catalog", update(func(d *pdfsigtest.Document) {
-			n := d.Take()
-			d.UpdateAs(fmt.Sprintf("/Root %d 0 R", n), object(n, d.CatalogBody()))
+			n, pages := d.Take(), d.Take()
+			d.Catalog = strings.Replace(d.Catalog, "/Pages 2 0 R", fmt.Sprintf("/Pages %d 0 R", pages), 1)
+			d.UpdateAs(fmt.Sprintf("/Root %d 0 R", n), object(n, d.CatalogBody()), object(pages, "<< /Type /Pages /Kids [] /Count 0 >>"))
 		}), signature.PDFPartial},
+		{"ISA: a catalog that was hidden", func(t *testing.T, modern bool) []byte {
+			d := pdfsigtest.New("The price is 100", modern)
+			n := d.Take()
+			d.Update(object(n, "<< /Type /Catalog /Pages 2 0 R /Lang (kk) >>"))
+			require.NoError(t, d.Sign(by(p.person)))
+			body := d.CatalogBody()
+			d.UpdateAs(fmt.Sprintf("/Root %d 0 R", n), object(n, body))
+			return d.Bytes
+		}, signature.PDFPartial},
 		{"ISA: the catalog gains an action", update(func(d *pdfsigtest.Document) {
 			d.Catalog += " /OpenAction << /S /JavaScript /JS (app.alert(1)) >>"
 			d.Update(object(d.Root, d.CatalogBody()))

@@ -30,7 +30,7 @@ func (j *judgement) add(code, format string, args ...any) {
 
 func (j *judgement) rest(evidence ...Evidence) {
 	for _, e := range evidence {
-		if !slices.ContainsFunc(j.rests, func(known Evidence) bool { return known.Name() == e.Name() }) {
+		if !slices.ContainsFunc(j.rests, e.same) {
 			j.rests = append(j.rests, e)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"dalel/internal/cms"
@@ -49,6 +50,9 @@ type Policy struct {
 	Responders []*x509.Certificate
 	// Algorithms are those of [StandardAlgorithms] if nil.
 	Algorithms *Algorithms
+
+	// standard is what stands in for Algorithms, once it was asked for.
+	standard atomic.Pointer[Algorithms]
 }
 
 // Verify implements [Verifier].
@@ -106,10 +110,14 @@ func (p *Policy) Assess(ctx context.Context, request Request) (Assessment, error
 
 // Known are the algorithms of the policy.
 func (p *Policy) Known() *Algorithms {
-	if p.Algorithms == nil {
-		return StandardAlgorithms()
+	if p.Algorithms != nil {
+		return p.Algorithms
 	}
-	return p.Algorithms
+	if known := p.standard.Load(); known != nil {
+		return known
+	}
+	p.standard.CompareAndSwap(nil, StandardAlgorithms())
+	return p.standard.Load()
 }
 
 // combination puts signers together.
@@ -281,7 +289,7 @@ func stream(ctx context.Context, open Content, to io.Writer) (err error) {
 			err = fmt.Errorf("verify a signature: close the signed content: %w", closing)
 		}
 	}()
-	buffer := make([]byte, 128<<10)
+	buffer := make([]byte, 32<<10)
 	for {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("verify a signature: %w", err)
@@ -380,7 +388,13 @@ func (s *signerCheck) assess(ctx context.Context) assessed {
 		result.evidence = append(result.evidence, j.rests...)
 		return one
 	}
-	result.receipt, result.signing = finish(receipt), finish(signing)
+	result.receipt = finish(receipt)
+	result.signing = result.receipt
+	if signing != receipt {
+		result.signing = finish(signing)
+	}
+	// What is added to the one must not show in the other.
+	result.signing.RestsOn = slices.Clip(result.signing.RestsOn)
 	if !trusted.IsZero() {
 		result.signing.At = &trusted
 		for _, e := range tokenRests {

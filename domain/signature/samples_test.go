@@ -27,7 +27,7 @@ import (
 // nuc is what the samples of the national authority come to: authorities to
 // trust, evidence, and signatures.
 type nuc struct {
-	policy     signature.Policy
+	policy     *signature.Policy
 	evidence   []signature.Evidence
 	cms        map[string][]byte
 	cmsAsFound map[string][]byte // before PEM or base64 was taken off
@@ -37,7 +37,7 @@ type nuc struct {
 
 func readSamples(t *testing.T) nuc {
 	t.Helper()
-	n := nuc{cms: map[string][]byte{}, cmsAsFound: map[string][]byte{}, xml: map[string][]byte{}}
+	n := nuc{policy: &signature.Policy{}, cms: map[string][]byte{}, cmsAsFound: map[string][]byte{}, xml: map[string][]byte{}}
 	var authorities []*x509.Certificate
 	for _, file := range nucsamples.All(t) {
 		n.contents = append(n.contents, file.Data, bytes.TrimSpace(file.Data))
@@ -208,7 +208,7 @@ func TestR_C2_EverySampleSignatureHoldsAndIsJudgedByTheEvidence(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			signers := xmlSigners(t, data)
 			for i, at := range moments(t, nil, signers) {
-				found, err := xmlform.Assess(t.Context(), &n.policy, data, at, n.evidence)
+				found, err := xmlform.Assess(t.Context(), n.policy, data, at, n.evidence)
 				require.NoError(t, err)
 				check(t, found, len(signers), i)
 			}

@@ -107,7 +107,7 @@ func (a *Assessment) add(one assessed) {
 		a.Trusted = false
 	}
 	for _, e := range one.evidence {
-		if !slices.ContainsFunc(a.Evidence, func(known Evidence) bool { return known.Name() == e.Name() }) {
+		if !slices.ContainsFunc(a.Evidence, e.same) {
 			a.Evidence = append(a.Evidence, e)
 		}
 	}

@@ -79,7 +79,7 @@ func (p *Policy) Assess(ctx context.Context, request Request) (Assessment, error
 	}
 	v := verification{
 		policy: p, message: message, at: verdict.At,
-		algorithms: p.Known(), listsOf: map[string][]list{},
+		algorithms: p.Known(),
 	}
 	v.readEvidence(request.Evidence)
 	v.readCertificates()
@@ -189,6 +189,33 @@ func (v *verification) readEvidence(given []Evidence) {
 	for _, signer := range v.message.Signers {
 		v.pool.addAttributes(signer.UnsignedAttributes)
 		v.pool.addAttributes(signer.SignedAttributes)
+	}
+	// Tokens may carry evidence on their authority, and anything else. It is all
+	// at hand before the first question, so that the order of signers and tokens
+	// changes no answer.
+	tokens := 0
+	inside := func(token []byte) {
+		if tokens++; tokens > maxTokens*cms.MaxSigners {
+			return
+		}
+		if parsed, err := cms.Parse(token); err == nil {
+			v.pool.addMessage(parsed)
+			for _, signer := range parsed.Signers {
+				v.pool.addAttributes(signer.UnsignedAttributes)
+			}
+		}
+	}
+	for _, piece := range v.pool.pieces[EvidenceTimeToken] {
+		inside(piece.DER)
+	}
+	for _, signer := range v.message.Signers {
+		for _, attribute := range signer.UnsignedAttributes {
+			if attribute.OID == cms.OIDSignatureTimeToken {
+				for _, token := range attribute.Values[:min(len(attribute.Values), maxTokens)] {
+					inside(token)
+				}
+			}
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ func TestR_C2_ASampleOfARevocationMakesTheVerdictRevoked(t *testing.T) {
 			for _, issuer := range authorities {
 				subject := &x509.Certificate{SerialNumber: single.ID.Serial, RawIssuer: issuer.RawSubject, NotAfter: response.Basic.ProducedAt.AddDate(1, 0, 0)}
 				settle := func(der []byte, at time.Time) standing {
-					v := verification{policy: &Policy{}, algorithms: StandardAlgorithms(), listsOf: map[string][]list{}}
+					v := verification{policy: &Policy{}, algorithms: StandardAlgorithms()}
 					v.pool.add(EvidenceOCSP, der)
 					return v.evidenceOn(subject, issuer, at).settle(at)
 				}

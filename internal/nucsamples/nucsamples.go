@@ -62,29 +62,40 @@ func Read(tb testing.TB, path string) []byte {
 	return nil
 }
 
-// Seed adds every sample of at most limit bytes to a fuzz target: as it is, and
-// out of PEM or base64. Without samples it adds nothing.
+// Seed adds every sample of at most limit bytes to a fuzz target that takes one
+// value: as it is, and out of PEM or base64. Without samples it adds nothing.
 func Seed(f *testing.F, limit int) {
+	f.Helper()
+	for _, data := range Small(f, limit) {
+		f.Add(data)
+	}
+}
+
+// Small returns every sample of at most limit bytes: as it is, and out of PEM or
+// base64. Without samples there are none.
+func Small(f *testing.F, limit int) [][]byte {
 	f.Helper()
 	folder, err := find()
 	if err != nil {
 		f.Fatal(err)
 	}
 	if folder == "" {
-		return
+		return nil
 	}
 	files, err := read(folder)
 	if err != nil {
 		f.Fatal(err)
 	}
+	var small [][]byte
 	for _, file := range files {
 		if len(file.DER) <= limit {
-			f.Add(file.DER)
+			small = append(small, file.DER)
 		}
 		if len(file.Data) <= limit && !bytes.Equal(file.Data, file.DER) {
-			f.Add(file.Data)
+			small = append(small, file.Data)
 		}
 	}
+	return small
 }
 
 // find returns the folder, "" if there is none.

@@ -23,8 +23,9 @@ import (
 type places struct {
 	w               *world
 	document, token string
-	// number is the document's; hold one that stands on it.
-	number, hold string
+	// number is the document's; hold one that stands on it, evidence the hash of
+	// what a verdict on it rests on.
+	number, hold, evidence string
 }
 
 // examples has for every route of the table, by name, where to send a
@@ -62,6 +63,7 @@ var examples = map[string]func(p places) string{
 	"viewDocument":        func(p places) string { return p.of("/views") },
 	"acknowledgeDocument": func(p places) string { return p.of("/acknowledgement") },
 	"signDocument":        func(p places) string { return p.of("/signatures") },
+	"getEvidence":         func(p places) string { return p.of("/evidence/" + p.evidence) },
 	"getSignature":        func(p places) string { return p.of("/signatures/1/cms") },
 	"approveDocument":     func(p places) string { return p.of("/approval") },
 	"rejectDocument":      func(p places) string { return p.of("/rejection") },
@@ -149,7 +151,8 @@ func TestR_O2_EveryRouteWithEveryKindOfCaller(t *testing.T) {
 	p := places{w: w, document: w.sent()}
 	w.ok("POST", p.of("/signatures"), w.party.token, w.signatures(w.party, letter))
 	w.ok("POST", p.of("/copies"), w.party.token, map[string]any{"language": "ru"})
-	p.number = w.get(p.of(""), w.sender.token).text("number")
+	signed := w.get(p.of(""), w.sender.token)
+	p.number, p.evidence = signed.text("number"), evidenceOf(t, signed)
 	p.hold = w.ok("POST", p.of("/holds"), w.operator, map[string]any{"ground": "a claim"}).text("id")
 	require.Equal(t, 200, w.official(p.of("/destruction-request"), w.sender.token, "why", letterOfRequest).status)
 	require.Equal(t, 200, w.official("/api/v1/participants/"+w.pending.id+"/erasure-request", w.operator, "why", letterOfRequest).status)

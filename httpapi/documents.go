@@ -76,22 +76,33 @@ type partyView struct {
 }
 
 type fileSignatureView struct {
-	// N is the place at which the CMS is found: …/signatures/N/cms.
-	N       int               `json:"n"`
+	// N is the place at which the CMS is found: …/signatures/N/cms; that of an
+	// undecided attempt has none.
+	N       int               `json:"n,omitempty"`
 	File    string            `json:"file"`
 	CMS     string            `json:"cms"`
 	Verdict signature.Verdict `json:"verdict"`
 	// Signing decides; it is absent where the moment of signing is that of
 	// receipt.
-	Signing  *signature.Verdict  `json:"signing,omitempty"`
+	Signing *signature.Verdict `json:"signing,omitempty"`
+	// Evidence is what both rest on: …/evidence/SHA256.
 	Evidence []signature.Support `json:"evidence,omitempty"`
+}
+
+func viewOf(f document.FileSignature, n int) fileSignatureView {
+	view := fileSignatureView{N: n, File: f.File, CMS: f.CMS, Verdict: f.Verdict, Signing: f.Signing}
+	for _, e := range f.Evidence {
+		view.Evidence = append(view.Evidence, signature.Support{Kind: e.Kind, SHA256: e.SHA256})
+	}
+	return view
 }
 
 // undecidedView is an attempt that is checked again.
 type undecidedView struct {
-	Party       string    `json:"party"`
-	Attempt     int       `json:"attempt"`
-	AttemptedAt time.Time `json:"attemptedAt"`
+	Party       string              `json:"party"`
+	Attempt     int                 `json:"attempt"`
+	AttemptedAt time.Time           `json:"attemptedAt"`
+	Files       []fileSignatureView `json:"files"`
 }
 
 type signatureView struct {
@@ -205,16 +216,16 @@ func (s *Server) document(c echo.Context, caller route.Caller) error {
 		}
 		for _, f := range sig.Signatures {
 			n++
-			one := fileSignatureView{N: n, File: f.File, CMS: f.CMS, Verdict: f.Verdict, Signing: f.Signing}
-			for _, e := range f.Evidence {
-				one.Evidence = append(one.Evidence, signature.Support{Kind: e.Kind, SHA256: e.SHA256})
-			}
-			v.Files = append(v.Files, one)
+			v.Files = append(v.Files, viewOf(f, n))
 		}
 		view.Signatures = append(view.Signatures, v)
 	}
 	for _, u := range state.Undecided {
-		view.Undecided = append(view.Undecided, undecidedView{Party: u.Party, Attempt: u.Attempt, AttemptedAt: u.AttemptedAt})
+		v := undecidedView{Party: u.Party, Attempt: u.Attempt, AttemptedAt: u.AttemptedAt, Files: []fileSignatureView{}}
+		for _, f := range u.Signatures {
+			v.Files = append(v.Files, viewOf(f, 0))
+		}
+		view.Undecided = append(view.Undecided, v)
 	}
 	if p := state.Proposal; p != nil {
 		view.Revocation = &proposalView{Party: p.Party, Reason: p.Reason, Consents: append([]string{}, p.Consents...)}
@@ -257,11 +268,14 @@ func (s *Server) getFile(c echo.Context, caller route.Caller) error {
 }
 
 // describeContent sets the headers of content that is saved, never shown: a
-// participant's file must not run in the ledger's own name.
+// participant's file must not run in the ledger's own name. A size below 0 is not
+// known.
 func describeContent(c echo.Context, hash, mediaType, name string, size int64) {
 	header := c.Response().Header()
 	header.Set("Content-Type", mediaType)
-	header.Set("Content-Length", strconv.FormatInt(size, 10))
+	if size >= 0 {
+		header.Set("Content-Length", strconv.FormatInt(size, 10))
+	}
 	header.Set("Content-Disposition", disposition(name))
 	header.Set("Content-Security-Policy", "default-src 'none'; sandbox; frame-ancestors 'none'")
 	if hash == "" {
@@ -377,6 +391,29 @@ func (s *Server) signatureFile(c echo.Context, caller route.Caller) error {
 		}
 	}
 	return fault.New(fault.FileUnknown, "the document has no signature of that number")
+}
+
+// evidence sends a piece of what verdicts rest on, which may be a list of many
+// megabytes: its size is told at its end alone.
+func (s *Server) evidence(c echo.Context, caller route.Caller) error {
+	content, piece, err := s.Ledger.OpenEvidence(c.Request().Context(), documentOf(c).State, param(c, "sha256"))
+	if err != nil {
+		return err
+	}
+	defer content.Close() // it was only read
+	mediaType, ending := "application/octet-stream", "bin"
+	switch piece.Kind {
+	case signature.EvidenceCertificate:
+		mediaType, ending = "application/pkix-cert", "cer"
+	case signature.EvidenceOCSP:
+		mediaType, ending = "application/ocsp-response", "ors"
+	case signature.EvidenceCRL:
+		mediaType, ending = "application/pkix-crl", "crl"
+	case signature.EvidenceTimeToken:
+		mediaType, ending = "application/vnd.etsi.timestamp-token", "tst"
+	}
+	describeContent(c, piece.SHA256, mediaType, string(piece.Kind)+"-"+piece.SHA256[:12]+"."+ending, -1)
+	return copyChecked(c, http.StatusOK, content)
 }
 
 // packet builds a document's proof packet in a file of its own, so that what

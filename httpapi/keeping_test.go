@@ -175,7 +175,7 @@ func TestR_B4_G5_FromTheRequestToTheDestructionAndNothingIsShownAndPacketsStillE
 			if stage == "destroyed" {
 				require.NotEmpty(t, destruction["destroyedAt"])
 			}
-			for _, path := range []string{"/files/letter.txt", "/files/", "/signatures/1/cms", "/copies/1"} {
+			for _, path := range []string{"/files/letter.txt", "/files/", "/signatures/1/cms", "/copies/1", "/evidence/" + strings.Repeat("0", 64)} {
 				gone := w.do(request{method: "GET", path: doc + path, token: token})
 				require.GreaterOrEqual(t, gone.status, 400, "%s %s", where, path)
 				require.NotContains(t, gone.body, "содержание")

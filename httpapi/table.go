@@ -75,6 +75,7 @@ func (s *Server) routes() []route.Route {
 		post("/documents/:id/acknowledgement", "acknowledgeDocument", roles{participant}, route.Document, 0, s.plain((*ledger.Ledger).AcknowledgeDocument)),
 		post("/documents/:id/signatures", "signDocument", roles{participant}, route.Document, maxSignatures, s.sign),
 		get("/documents/:id/signatures/:n/cms", "getSignature", readers, route.Document, s.signatureFile),
+		get("/documents/:id/evidence/:sha256", "getEvidence", readers, route.Document, s.evidence),
 		post("/documents/:id/approval", "approveDocument", roles{participant}, route.Document, 0, s.plain((*ledger.Ledger).ApproveDocument)),
 		post("/documents/:id/rejection", "rejectDocument", roles{participant}, route.Document, maxJSON, s.reasoned((*ledger.Ledger).RejectDocument)),
 		post("/documents/:id/revocation", "revokeDocument", roles{participant}, route.Document, maxJSON, s.reasoned((*ledger.Ledger).RevokeDocument)),

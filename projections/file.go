@@ -22,7 +22,7 @@ const ApplicationID = 0x446c524d
 // SchemaVersion is the version of the tables and of what is written in them.
 // A file of another version is thrown away and made anew from the events, so
 // a change of either needs nothing but a new number here.
-const SchemaVersion = 2
+const SchemaVersion = 3
 
 // The tables. A document's number is the position of its first event: it is
 // the same in every rebuild, and documents that are made together lie

@@ -227,9 +227,16 @@ type Facts struct {
 	Verdict     string          `json:"verdict,omitzero"`
 	TrustedTime bool            `json:"trustedTime,omitzero"`
 	// Again says that a refused signature will be checked again by itself.
-	Again      bool `json:"again,omitzero"`
-	Seal       bool `json:"seal,omitzero"`
-	Signatures int  `json:"signatures,omitzero"`
+	Again bool `json:"again,omitzero"`
+	// Attempt numbers the attempt, made at Attempted, that a repeated check
+	// settled: 0 for a signature that was settled at once.
+	Attempt   int        `json:"attempt,omitzero"`
+	Attempted *time.Time `json:"attempted,omitzero"`
+	// Found are the codes of what kept a signature from being valid; see
+	// package signature.
+	Found      []string `json:"found,omitempty"`
+	Seal       bool     `json:"seal,omitzero"`
+	Signatures int      `json:"signatures,omitzero"`
 	// Code is the error that who was refused was given.
 	Code   string `json:"code,omitzero"`
 	Reason string `json:"reason,omitzero"`

@@ -119,10 +119,19 @@ func tell(h *happening) (party string, facts Facts) {
 	case document.Acknowledged:
 		return e.Recipient, Facts{At: at(e.AcknowledgedAt), Person: e.By.Person}
 	case document.Signed:
-		return e.Party, Facts{Method: e.Method, Certificate: e.Certificate, Verdict: string(worst(e.Signatures)), At: at(e.SignedAt),
-			TrustedTime: e.TrustedTime, Seal: e.Seal, Signatures: len(e.Signatures), Person: e.By.Person}
+		facts = Facts{Method: e.Method, Certificate: e.Certificate, Verdict: string(worst(e.Signatures)), At: at(e.SignedAt),
+			TrustedTime: e.TrustedTime, Seal: e.Seal, Signatures: len(e.Signatures), Person: e.By.Person, Attempt: e.Attempt}
+		if e.Attempt > 0 {
+			facts.Attempted = at(e.ReceivedAt)
+		}
+		return e.Party, facts
 	case document.SignatureRefused:
-		return e.Party, Facts{Again: e.Again, Code: string(e.Code), Verdict: string(worst(e.Signatures)), At: at(e.AttemptedAt), Signatures: len(e.Signatures), Person: e.By.Person}
+		facts = Facts{Again: e.Again, Code: string(e.Code), Verdict: string(worst(e.Signatures)), At: at(e.AttemptedAt),
+			Signatures: len(e.Signatures), Person: e.By.Person, Attempt: e.Attempt, Found: against(e.Signatures)}
+		if e.Attempt > 0 {
+			facts.Attempted = at(e.AttemptedAt)
+		}
+		return e.Party, facts
 	case document.Approved:
 		return e.Party, Facts{At: at(e.ApprovedAt), Person: e.By.Person}
 	case document.Rejected:
@@ -164,6 +173,27 @@ func tell(h *happening) (party string, facts Facts) {
 		return "", Facts{At: at(e.DestroyedAt)}
 	}
 	return "", Facts{}
+}
+
+// against are the codes, each once, of what kept signatures from being valid at
+// the moment of signing.
+func against(signatures []document.FileSignature) []string {
+	var codes []string
+	add := func(reasons []signature.Reason) {
+		for _, r := range reasons {
+			if signature.StatusOf(r.Code) != signature.Valid && !slices.Contains(codes, r.Code) {
+				codes = append(codes, r.Code)
+			}
+		}
+	}
+	for _, s := range signatures {
+		verdict := s.AtSigning()
+		add(verdict.Reasons)
+		for _, signer := range verdict.Signers {
+			add(signer.Reasons)
+		}
+	}
+	return codes
 }
 
 // worst is the verdict, for the moment of signing, over all files: one invalid makes it invalid, else one

@@ -726,6 +726,47 @@ func (l *Ledger) SignatureMessage(ctx context.Context, s document.State, sig doc
 	return l.content.ReadAll(ctx, ref, MaxCMSBytes)
 }
 
+// OpenEvidence opens a piece of what the verdicts on a document's signatures rest
+// on, by its SHA-256 (R-C3): of those that count, and of those that are still
+// undecided. The reader's last read says whether the content is whole.
+func (l *Ledger) OpenEvidence(ctx context.Context, s document.State, sha256 string) (io.ReadCloser, document.Evidence, error) {
+	if s.Gone() {
+		return nil, document.Evidence{}, gone()
+	}
+	open := func(signatures []document.FileSignature) (io.ReadCloser, document.Evidence, error) {
+		for _, sig := range signatures {
+			for _, e := range sig.Evidence {
+				if e.SHA256 != sha256 {
+					continue
+				}
+				ref, err := content.ParseRef(documentKey(s.ID), e.SHA256, e.Stored, -1)
+				if err != nil {
+					return nil, e, err
+				}
+				r, err := l.content.Open(ctx, ref)
+				if err != nil {
+					return nil, e, fmt.Errorf("read what a signature rests on: %w", err)
+				}
+				return r, e, nil
+			}
+		}
+		return nil, document.Evidence{}, nil
+	}
+	var lists [][]document.FileSignature
+	for _, sig := range s.Signatures {
+		lists = append(lists, sig.Signatures)
+	}
+	for _, u := range s.Undecided {
+		lists = append(lists, u.Signatures)
+	}
+	for _, list := range lists {
+		if r, e, err := open(list); r != nil || err != nil {
+			return r, e, err
+		}
+	}
+	return nil, document.Evidence{}, fault.New(fault.FileUnknown, "no verdict on the document rests on evidence of that hash")
+}
+
 func unknownDocument() *fault.Error { return fault.New(fault.DocumentUnknown, "no such document") }
 
 // visible loads a document and refuses to tell of one that the act may not

@@ -59,6 +59,7 @@
 //	revocation.revoked-later        valid            the certificate was revoked after the moment, for a reason that leaves what was signed before standing
 //	revocation.compromised-later    valid            the key was reported compromised after the moment; what was signed before stands
 //	revocation.issuer-compromised   unknown          an issuer's key was reported compromised, and certificates of any date could have been made with it
+//	revocation.issuer-unexplained   unknown          an issuer's certificate was revoked after the moment for no stated reason, and its key may have been in wrong hands
 //	revocation.never-issued         invalid          the authority does not know to have issued the certificate
 //	revocation.unknown              unknown          the authority's responder does not know the certificate
 //	revocation.unusable             unknown          the evidence about revocation cannot be relied on

@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -41,6 +42,9 @@ func (e Evidence) Name() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// same says that two pieces have the same bytes: they are named alike.
+func (e Evidence) same(other Evidence) bool { return bytes.Equal(e.DER, other.DER) }
+
 // Bounds of the evidence for one signature. What goes beyond is not looked at:
 // evidence that is missing makes "cannot tell", never more.
 const (
@@ -60,19 +64,20 @@ const (
 // pool is the evidence at hand for one verification.
 type pool struct {
 	pieces map[EvidenceKind][]Evidence
-	seen   map[string]bool
+	seen   map[[32]byte]bool
 }
 
 func (p *pool) add(kind EvidenceKind, der []byte) {
-	e := Evidence{Kind: kind, DER: der}
-	if len(p.seen) >= maxPieces || len(der) == 0 || p.seen[e.Name()] {
+	if len(p.seen) >= maxPieces || len(der) == 0 {
 		return
 	}
-	if p.pieces == nil {
-		p.pieces, p.seen = map[EvidenceKind][]Evidence{}, map[string]bool{}
+	if sum := sha256.Sum256(der); !p.seen[sum] {
+		if p.pieces == nil {
+			p.pieces, p.seen = map[EvidenceKind][]Evidence{}, map[[32]byte]bool{}
+		}
+		p.pieces[kind] = append(p.pieces[kind], Evidence{Kind: kind, DER: der})
+		p.seen[sum] = true
 	}
-	p.pieces[kind] = append(p.pieces[kind], e)
-	p.seen[e.Name()] = true
 }
 
 func (p *pool) addMessage(message *cms.SignedData) {

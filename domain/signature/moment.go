@@ -30,7 +30,7 @@ func (j *judgement) add(code, format string, args ...any) {
 
 func (j *judgement) rest(evidence ...Evidence) {
 	for _, e := range evidence {
-		if !slices.ContainsFunc(j.rests, func(known Evidence) bool { return known.Name() == e.Name() }) {
+		if !slices.ContainsFunc(j.rests, e.same) {
 			j.rests = append(j.rests, e)
 		}
 	}
@@ -61,7 +61,7 @@ func (s *signerCheck) moment(at time.Time) *judgement {
 		return j
 	}
 	for depth := range len(path.Certificates) - 1 { // a root is trusted as it stands
-		found := s.revocation(path.Certificates[depth], path.Certificates[depth+1], depth, at)
+		found := s.revocation(path, depth, at)
 		j.add(found.code, "%s: %s", place(depth), found.detail)
 		j.rest(found.rests...)
 	}
@@ -76,19 +76,25 @@ func (v *verification) path(certificate *x509.Certificate, at time.Time) pki.Pat
 }
 
 // revocation says whether a certificate in an anchored path was revoked, and
-// notes what should be asked for where that cannot be told.
-func (v *verification) revocation(certificate, issuer *x509.Certificate, depth int, at time.Time) standing {
+// notes what should be asked for where that cannot be told. Only a path with no
+// fault is asked about: in one that cannot be decided (a signature by an
+// algorithm not known here) anybody could have written the addresses.
+func (v *verification) revocation(path pki.Path, depth int, at time.Time) standing {
+	certificate, issuer := path.Certificates[depth], path.Certificates[depth+1]
 	found := v.evidenceOn(certificate, issuer, at).settle(at)
-	if depth > 0 && found.compromised && found.code == RevocationCompromisedLater {
+	switch {
+	case depth > 0 && found.code == RevocationCompromisedLater:
 		// Who had an authority's key could make certificates of any date.
 		found.code = RevocationIssuerCompromised
+	case depth > 0 && found.unexplained:
+		found.code = RevocationIssuerUnexplained
 	}
 	switch found.code {
 	case RevocationNoEvidence, RevocationUnusable, RevocationUnknown:
 	default:
 		return found
 	}
-	if publishes(certificate) {
+	if publishes(certificate) && len(path.Problems) == 0 {
 		v.wanted = append(v.wanted, Wanted{certificate, issuer})
 	}
 	switch {
@@ -166,17 +172,17 @@ func (s *signerCheck) trustedTime(ctx context.Context) (trusted time.Time, rests
 			reasons = append(reasons, Reason{TimeUnproven, fmt.Sprintf("a token of %s proves nothing: %s", token.Time.UTC().Format(time.RFC3339), answer.Code)})
 			continue
 		}
-		if parsed, err := cms.Parse(c.token); err == nil {
-			s.pool.addMessage(parsed)
-			for _, signer := range parsed.Signers {
-				s.pool.addAttributes(signer.UnsignedAttributes)
-			}
+		if latest := answer.Latest(); latest.After(s.at.Add(Tolerance)) {
+			reasons = append(reasons, Reason{TimeUnproven, fmt.Sprintf("a token of %s proves nothing: by its accuracy it may be of %s", token.Time.UTC().Format(time.RFC3339), latest.UTC().Format(time.RFC3339))})
+			continue
 		}
 		used := []Evidence{{EvidenceTimeToken, c.token}}
 		refused := ""
 		for depth := range len(answer.Path) - 1 {
-			found := s.revocation(answer.Path[depth], answer.Path[depth+1], depth, answer.Time)
-			if found.compromised || StatusOf(found.code) != Valid {
+			found := s.revocation(pki.Path{Certificates: answer.Path, Anchored: true}, depth, answer.Time)
+			// RFC 3161, 4: a time-stamping authority that was revoked without a
+			// reason is taken for compromised.
+			if found.compromised || found.unexplained || StatusOf(found.code) != Valid {
 				refused = fmt.Sprintf("a token of %s proves nothing: %s of the time-stamping authority: %s", answer.Time.UTC().Format(time.RFC3339), placeOfAuthority(depth), found.code)
 				break
 			}

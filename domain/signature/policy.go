@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"dalel/internal/cms"
@@ -49,6 +50,9 @@ type Policy struct {
 	Responders []*x509.Certificate
 	// Algorithms are those of [StandardAlgorithms] if nil.
 	Algorithms *Algorithms
+
+	// standard is what stands in for Algorithms, once it was asked for.
+	standard atomic.Pointer[Algorithms]
 }
 
 // Verify implements [Verifier].
@@ -75,8 +79,7 @@ func (p *Policy) Assess(ctx context.Context, request Request) (Assessment, error
 	}
 	v := verification{
 		policy: p, message: message, at: verdict.At,
-		algorithms: p.Known(), listsOf: map[string][]list{},
-		reasons: request.Reasons, stamps: request.Stamps,
+		algorithms: p.Known(), reasons: request.Reasons, stamps: request.Stamps,
 	}
 	v.readEvidence(request.Evidence)
 	v.readCertificates()
@@ -107,10 +110,14 @@ func (p *Policy) Assess(ctx context.Context, request Request) (Assessment, error
 
 // Known are the algorithms of the policy.
 func (p *Policy) Known() *Algorithms {
-	if p.Algorithms == nil {
-		return StandardAlgorithms()
+	if p.Algorithms != nil {
+		return p.Algorithms
 	}
-	return p.Algorithms
+	if known := p.standard.Load(); known != nil {
+		return known
+	}
+	p.standard.CompareAndSwap(nil, StandardAlgorithms())
+	return p.standard.Load()
 }
 
 // combination puts signers together.
@@ -184,6 +191,33 @@ func (v *verification) readEvidence(given []Evidence) {
 	for _, signer := range v.message.Signers {
 		v.pool.addAttributes(signer.UnsignedAttributes)
 		v.pool.addAttributes(signer.SignedAttributes)
+	}
+	// Tokens may carry evidence on their authority, and anything else. It is all
+	// at hand before the first question, so that the order of signers and tokens
+	// changes no answer.
+	tokens := 0
+	inside := func(token []byte) {
+		if tokens++; tokens > maxTokens*cms.MaxSigners {
+			return
+		}
+		if parsed, err := cms.Parse(token); err == nil {
+			v.pool.addMessage(parsed)
+			for _, signer := range parsed.Signers {
+				v.pool.addAttributes(signer.UnsignedAttributes)
+			}
+		}
+	}
+	for _, piece := range v.pool.pieces[EvidenceTimeToken] {
+		inside(piece.DER)
+	}
+	for _, signer := range v.message.Signers {
+		for _, attribute := range signer.UnsignedAttributes {
+			if attribute.OID == cms.OIDSignatureTimeToken {
+				for _, token := range attribute.Values[:min(len(attribute.Values), maxTokens)] {
+					inside(token)
+				}
+			}
+		}
 	}
 }
 
@@ -284,7 +318,7 @@ func stream(ctx context.Context, open Content, to io.Writer) (err error) {
 			err = fmt.Errorf("verify a signature: close the signed content: %w", closing)
 		}
 	}()
-	buffer := make([]byte, 128<<10)
+	buffer := make([]byte, 32<<10)
 	for {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("verify a signature: %w", err)
@@ -383,7 +417,13 @@ func (s *signerCheck) assess(ctx context.Context) assessed {
 		result.evidence = append(result.evidence, j.rests...)
 		return one
 	}
-	result.receipt, result.signing = finish(receipt), finish(signing)
+	result.receipt = finish(receipt)
+	result.signing = result.receipt
+	if signing != receipt {
+		result.signing = finish(signing)
+	}
+	// What is added to the one must not show in the other.
+	result.signing.RestsOn = slices.Clip(result.signing.RestsOn)
 	if !trusted.IsZero() {
 		result.signing.At = &trusted
 		for _, e := range tokenRests {

@@ -47,9 +47,13 @@ func (p *Policy) AssessPrepared(ctx context.Context, at time.Time, given []Evide
 	}
 	c := combination{result: Assessment{Trusted: true}, receipt: verdict, signing: verdict}
 	for _, prepared := range signers {
+		signer := cms.Signer{Signature: prepared.Stamped}
+		if len(prepared.Tokens) > 0 {
+			signer.UnsignedAttributes = []cms.Attribute{{OID: cms.OIDSignatureTimeToken, Values: prepared.Tokens}}
+		}
 		v := verification{
-			policy: p, message: &cms.SignedData{Certificates: prepared.Certificates}, at: verdict.At,
-			algorithms: p.Known(), listsOf: map[string][]list{},
+			policy: p, message: &cms.SignedData{Certificates: prepared.Certificates, Signers: []cms.Signer{signer}}, at: verdict.At,
+			algorithms: p.Known(),
 		}
 		v.readEvidence(given)
 		for _, e := range prepared.Evidence {
@@ -59,10 +63,7 @@ func (p *Policy) AssessPrepared(ctx context.Context, at time.Time, given []Evide
 		s := signerCheck{
 			verification: &v, reasons: prepared.Reasons,
 			verdict: SignerVerdict{Algorithm: prepared.Algorithm, ClaimedAt: prepared.ClaimedAt},
-			signer:  cms.Signer{Signature: prepared.Stamped},
-		}
-		if len(prepared.Tokens) > 0 {
-			s.signer.UnsignedAttributes = []cms.Attribute{{OID: cms.OIDSignatureTimeToken, Values: prepared.Tokens}}
+			signer:  signer,
 		}
 		s.prepared(prepared)
 		c.add(s.assess(ctx))

@@ -63,6 +63,7 @@ const (
 	RevocationLater             = "revocation.revoked-later"
 	RevocationCompromisedLater  = "revocation.compromised-later"
 	RevocationIssuerCompromised = "revocation.issuer-compromised"
+	RevocationIssuerUnexplained = "revocation.issuer-unexplained"
 	RevocationNeverIssued       = "revocation.never-issued"
 	RevocationUnknown           = "revocation.unknown"
 	RevocationUnusable          = "revocation.unusable"
@@ -134,6 +135,7 @@ func Definitions() []Definition {
 		{RevocationLater, Valid, "the certificate was revoked after the moment, for a reason that leaves what was signed before standing"},
 		{RevocationCompromisedLater, Valid, "the key was reported compromised after the moment; what was signed before stands"},
 		{RevocationIssuerCompromised, Unknown, "an issuer's key was reported compromised, and certificates of any date could have been made with it"},
+		{RevocationIssuerUnexplained, Unknown, "an issuer's certificate was revoked after the moment for no stated reason, and its key may have been in wrong hands"},
 		{RevocationNeverIssued, Invalid, "the authority does not know to have issued the certificate"},
 		{RevocationUnknown, Unknown, "the authority's responder does not know the certificate"},
 		{RevocationUnusable, Unknown, "the evidence about revocation cannot be relied on"},

@@ -270,6 +270,22 @@ func scenarios() []scenario {
 			}
 			return request
 		}},
+		{name: "an issuer that was revoked later, nobody says why", code: signature.RevocationIssuerUnexplained, build: func(t *testing.T, p party, policy *signature.Policy) signature.Request {
+			request := issuer(testca.CA{CRL: "http://crl.example/root.crl"})(t, p, policy)
+			message, err := cms.Parse(request.CMS)
+			require.NoError(t, err)
+			for _, der := range message.Certificates {
+				certificate, err := pki.ParseCertificate(der)
+				require.NoError(t, err)
+				if certificate.IsCA && string(certificate.RawIssuer) == string(p.root.Certificate.RawSubject) {
+					list, err := crltest.Sign(crltest.List{ThisUpdate: ago(-2 * time.Hour), NextUpdate: ago(-26 * time.Hour), Number: big.NewInt(1),
+						Entries: []crltest.Entry{{Serial: certificate.SerialNumber, At: ago(-time.Hour)}}}, crltest.By(p.root))
+					require.NoError(t, err)
+					request.Evidence = append(request.Evidence, signature.Evidence{Kind: signature.EvidenceCRL, DER: list})
+				}
+			}
+			return request
+		}},
 		{name: "an issuer that the operator configured", code: signature.RevocationConfigured, build: func(t *testing.T, p party, policy *signature.Policy) signature.Request {
 			request := issuer(testca.CA{CRL: "http://crl.example/root.crl"})(t, p, policy)
 			message, err := cms.Parse(request.CMS)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"time"
 
 	"dalel/internal/crl"
@@ -75,10 +76,17 @@ func (v *verification) evidenceOn(certificate, issuer *x509.Certificate, at time
 			return len(by.found) > 0 && !by.found[0].revoked && len(by.found) == by.good()
 		}
 		answer := response.Check(v.algorithms, question)
+		if answer.Code == ocsp.Stale {
+			// That a newer answer was due takes nothing from a revocation for good.
+			question.At = later(answer.From, response.Basic.ProducedAt)
+			if then := response.Check(v.algorithms, question); then.Status == ocsp.Revoked && !then.NeverIssued && then.Reason != crl.CertificateHold {
+				answer = then
+			}
+		}
 		switch answer.Status {
 		case ocsp.Good, ocsp.Revoked:
 			r.found = append(r.found, finding{
-				revoked: answer.Status == ocsp.Revoked, at: answer.RevokedAt, reason: answer.Reason, never: answer.NeverIssued,
+				revoked: answer.Status == ocsp.Revoked, at: answer.RevokedAt, reason: answer.Reason, never: answer.NeverIssued, invalidity: answer.Invalidity,
 				from: answer.From, rests: []Evidence{piece}, name: "OCSP answer of " + answer.ProducedAt.UTC().Format(time.RFC3339),
 			})
 		case ocsp.Unknown:
@@ -110,12 +118,16 @@ type list struct {
 	rests    []Evidence
 }
 
-// lists are the revocation lists of an issuer that verify, those with a delta
-// besides those without.
+// lists are the revocation lists of an issuer that verify: full ones, those with
+// a delta besides, and deltas by themselves, which still say what was revoked
+// for good.
 func (v *verification) lists(issuer *x509.Certificate) []list {
 	key := fingerprint(issuer)
 	if known, ok := v.listsOf[key]; ok {
 		return known
+	}
+	if v.listsOf == nil {
+		v.listsOf = map[string][]list{}
 	}
 	var full, deltas, all []list
 	for _, piece := range v.pool.pieces[EvidenceCRL] {
@@ -142,6 +154,7 @@ func (v *verification) lists(issuer *x509.Certificate) []list {
 			}
 		}
 	}
+	all = append(all, deltas...)
 	v.listsOf[key] = all
 	return all
 }
@@ -160,7 +173,14 @@ func (r *revocations) ask(lists []list, certificate *x509.Certificate, at time.T
 				from: made, rests: l.rests, name: "CRL of " + made.UTC().Format(time.RFC3339),
 			})
 		default:
-			r.unusable = append(r.unusable, answer.Code)
+			if entry, ok := l.verified.Permanent(crl.SubjectOf(certificate)); ok {
+				r.found = append(r.found, finding{
+					revoked: true, at: entry.At, reason: entry.Reason, invalidity: entry.Invalidity,
+					from: made, rests: l.rests, name: "CRL of " + made.UTC().Format(time.RFC3339),
+				})
+			} else if answer.Code != crl.BaseMissing {
+				r.unusable = append(r.unusable, answer.Code)
+			}
 		}
 	}
 }
@@ -176,57 +196,70 @@ func later(a, b time.Time) time.Time {
 type standing struct {
 	code, detail string
 	rests        []Evidence
-	// compromised says that the key was reported compromised, whenever.
-	compromised bool
+	// compromised says that the key was reported compromised, whenever;
+	// unexplained that it was revoked after the moment and nobody says why.
+	compromised, unexplained bool
 }
 
 // settle weighs the findings. Revoked at the moment or before is stronger than
 // any "good", since an answer of the same moment may not know yet; only a hold
-// may be lifted by a later answer.
+// may be lifted, and then the certificate was still on hold in between.
 func (r revocations) settle(at time.Time) standing {
 	var good, benign *finding
 	for i := range r.found {
 		f := &r.found[i]
-		if !f.revoked {
-			if good == nil || f.from.After(good.from) {
-				good = f
-			}
+		if !f.revoked && (good == nil || f.from.After(good.from)) {
+			good = f
 		}
 	}
+	held := ""
 	for i := range r.found {
 		f := &r.found[i]
 		if !f.revoked {
 			continue
 		}
 		what := fmt.Sprintf("%s: revoked %s (%s)", f.name, f.at.UTC().Format(time.RFC3339), f.reason)
+		lifted := f.reason == crl.CertificateHold && !f.never && good != nil && good.from.After(f.from)
 		switch {
 		case f.never:
-			return standing{RevocationNeverIssued, f.name + ": the authority does not know to have issued it", f.rests, true}
-		case f.reason == crl.CertificateHold && good != nil && good.from.After(f.from):
-			continue // lifted since
+			return standing{code: RevocationNeverIssued, detail: f.name + ": the authority does not know to have issued it", rests: f.rests, compromised: true}
+		case lifted && (f.at.After(at) || r.goodBetween(f.from, at.Add(Tolerance))):
+			continue // it was on hold after the moment alone, or before it alone
+		case lifted && f.from.Before(at):
+			held = fmt.Sprintf("%s, and lifted by %s: whether before the moment is not known", what, good.from.UTC().Format(time.RFC3339))
 		case !f.at.After(at):
-			return standing{RevocationRevoked, what, f.rests, f.reason.Compromised()}
+			return standing{code: RevocationRevoked, detail: what, rests: f.rests, compromised: f.reason.Compromised()}
 		case !f.invalidity.IsZero() && !f.invalidity.After(at):
-			return standing{RevocationRevoked, fmt.Sprintf("%s, and the key not to be trusted since %s", what, f.invalidity.UTC().Format(time.RFC3339)), f.rests, true}
-		case benign == nil || f.reason.Compromised():
+			return standing{code: RevocationRevoked, detail: fmt.Sprintf("%s, and the key not to be trusted since %s", what, f.invalidity.UTC().Format(time.RFC3339)), rests: f.rests, compromised: true}
+		case benign == nil || f.reason.Compromised() || benign.reason == crl.Unspecified:
 			benign = f
 		}
 	}
 	switch {
+	case held != "":
+		return standing{code: RevocationUnusable, detail: held}
 	case benign != nil:
 		what := fmt.Sprintf("%s: revoked %s (%s), after the moment", benign.name, benign.at.UTC().Format(time.RFC3339), benign.reason)
 		if benign.reason.Compromised() {
-			return standing{RevocationCompromisedLater, what, benign.rests, true}
+			return standing{code: RevocationCompromisedLater, detail: what, rests: benign.rests, compromised: true}
 		}
-		return standing{RevocationLater, what, benign.rests, false}
+		return standing{code: RevocationLater, detail: what, rests: benign.rests, unexplained: benign.reason == crl.Unspecified}
 	case good != nil:
-		return standing{RevocationGood, good.name, good.rests, false}
+		return standing{code: RevocationGood, detail: good.name, rests: good.rests}
 	case r.unknown != "":
-		return standing{RevocationUnknown, r.unknown + ": the responder does not know it", r.responder, false}
+		return standing{code: RevocationUnknown, detail: r.unknown + ": the responder does not know it", rests: r.responder}
 	case len(r.unusable) > 0:
 		return standing{code: RevocationUnusable, detail: fmt.Sprintf("what is at hand cannot be relied on: %s", joinCodes(r.unusable))}
 	}
 	return standing{code: RevocationNoEvidence}
+}
+
+// goodBetween says whether the certificate was said to be good after one moment
+// and not later than the other.
+func (r revocations) goodBetween(after, until time.Time) bool {
+	return slices.ContainsFunc(r.found, func(f finding) bool {
+		return !f.revoked && f.from.After(after) && !f.from.After(until)
+	})
 }
 
 func joinCodes(codes []string) string {

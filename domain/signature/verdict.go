@@ -113,7 +113,7 @@ func (a *Assessment) add(one assessed) {
 // keep adds evidence, each piece once.
 func (a *Assessment) keep(evidence []Evidence) {
 	for _, e := range evidence {
-		if !slices.ContainsFunc(a.Evidence, func(known Evidence) bool { return known.Name() == e.Name() }) {
+		if !slices.ContainsFunc(a.Evidence, e.same) {
 			a.Evidence = append(a.Evidence, e)
 		}
 	}

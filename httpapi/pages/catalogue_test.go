@@ -33,6 +33,9 @@ func fromCode() map[string]bool {
 	for _, d := range fault.Catalogue() {
 		add("fault.", string(d.Code))
 	}
+	for _, kind := range []signature.EvidenceKind{signature.EvidenceCertificate, signature.EvidenceOCSP, signature.EvidenceCRL, signature.EvidenceTimeToken} {
+		keys["evidence."+string(kind)] = true
+	}
 	for _, d := range signature.Definitions() {
 		add("reason.", d.Code)
 	}
@@ -131,7 +134,7 @@ func TestNoMessageStandsInTheCatalogueInVain(t *testing.T) {
 func TestRussianAndKazakhAreWrittenInCyrillicAndEnglishInLatin(t *testing.T) {
 	c, err := readCatalogue(messages)
 	require.NoError(t, err)
-	letters := regexp.MustCompile(`\{[a-z]+\}|SHA-256|CMS|XML|ZIP|PDF|\.p7s|UTC\+5`)
+	letters := regexp.MustCompile(`\{[a-z]+\}|SHA-256|CMS|XML|OCSP|ZIP|PDF|\.p7s|UTC\+5`)
 	cyrillic, latin := regexp.MustCompile(`\p{Cyrillic}`), regexp.MustCompile(`\p{Latin}`)
 	for key, row := range c {
 		for i, language := range Languages() {

@@ -87,14 +87,33 @@ type signatureView struct {
 	Basis       string
 	Claimed     *moment
 	Compromised *moment
-	Files       []signedFileView
+	// Undecided says when a signature came of which it is not yet known whether
+	// it is valid; then all that is said of standing is empty.
+	Undecided string
+	Files     []signedFileView
 }
 
+// signedFileView is a signature over one file, with both verdicts: they are one
+// where no time token names another moment than that of receipt.
 type signedFileView struct {
-	Name    string
-	Verdict badge
-	Reasons []string
+	Name     string
+	Verdict  badge
+	Verdicts []verdictView
+	Evidence []evidenceView
 }
+
+type verdictView struct {
+	Label   string
+	Moment  moment
+	Verdict badge
+	Reasons []reasonView
+}
+
+// reasonView is a reason in words, with its code.
+type reasonView struct{ Text, Code string }
+
+// evidenceView is what a verdict rests on, or the signature itself.
+type evidenceView struct{ Kind, Hash, Href string }
 
 type eventView struct {
 	Class, Title, Who string
@@ -203,7 +222,7 @@ func (p *Pages) document(c echo.Context, caller route.Caller) error {
 		v.Files = append(v.Files, view)
 	}
 	v.outcomeLinks()
-	if v.Signatures, err = p.signatures(ctx, v.words, n, s); err != nil {
+	if v.Signatures, err = p.signatures(ctx, v.words, n, s, api); err != nil {
 		return err
 	}
 	for i, row := range rows {
@@ -327,8 +346,9 @@ func (w words) verdict(status signature.Status) badge {
 
 // signatures tells of every signature what was found when it came and what is
 // known of its key now.
-func (p *Pages) signatures(ctx context.Context, w words, n names, s document.State) ([]signatureView, error) {
+func (p *Pages) signatures(ctx context.Context, w words, n names, s document.State, api string) ([]signatureView, error) {
 	var list []signatureView
+	number := 0
 	for _, sig := range s.Signatures {
 		view := signatureView{
 			Who: n.of(sig.Party), Method: w.T("method." + string(sig.Method)), Certificate: sig.Certificate, Seal: sig.Seal,
@@ -360,17 +380,13 @@ func (p *Pages) signatures(ctx context.Context, w words, n names, s document.Sta
 		}
 		overall := signature.Valid
 		for _, fs := range sig.Signatures {
+			number++
 			verdict := fs.AtSigning()
-			file := signedFileView{Name: w.fileName(s, fs.File), Verdict: w.verdict(verdict.Status)}
-			for _, r := range verdict.Reasons {
-				file.Reasons = append(file.Reasons, w.reason(r.Code, r.Detail))
+			file := w.signedFile(s, fs, api)
+			if file.Evidence != nil {
+				file.Evidence = append(file.Evidence, evidenceView{Kind: w.T("evidence.cms"), Hash: fs.CMS, Href: api + "/signatures/" + strconv.Itoa(number) + "/cms"})
 			}
 			for _, signer := range verdict.Signers {
-				for _, r := range signer.Reasons {
-					if text := w.reason(r.Code, r.Detail); !slices.Contains(file.Reasons, text) {
-						file.Reasons = append(file.Reasons, text)
-					}
-				}
 				if signer.Certificate == sig.Certificate {
 					view.Algorithm, view.Claimed = signer.Algorithm, w.Lang.momentOf(signer.ClaimedAt)
 				}
@@ -386,7 +402,53 @@ func (p *Pages) signatures(ctx context.Context, w words, n names, s document.Sta
 		view.Verdict = w.verdict(overall)
 		list = append(list, view)
 	}
+	for _, u := range s.Undecided {
+		view := signatureView{
+			Who: n.of(u.Party), Verdict: w.verdict(signature.Unknown), Standing: badge{"unknown", w.T("signature.undecided")},
+			Undecided: w.T("signature.undecided.how", "n", u.Attempt), Moment: w.Lang.moment(u.AttemptedAt), Basis: w.T("signature.received"),
+		}
+		for _, fs := range u.Signatures {
+			view.Files = append(view.Files, w.signedFile(s, fs, api))
+		}
+		list = append(list, view)
+	}
 	return list, nil
+}
+
+// signedFile tells of a signature over one file: both verdicts, and what they
+// rest on, which is gone with the document.
+func (w words) signedFile(s document.State, fs document.FileSignature, api string) signedFileView {
+	file := signedFileView{Name: w.fileName(s, fs.File), Verdict: w.verdict(fs.AtSigning().Status)}
+	tell := func(label string, v signature.Verdict) {
+		view := verdictView{Label: w.T(label), Moment: w.Lang.moment(v.At), Verdict: w.verdict(v.Status)}
+		add := func(reasons []signature.Reason) {
+			for _, r := range reasons {
+				one := reasonView{w.reason(r.Code, r.Detail), r.Code}
+				if !slices.Contains(view.Reasons, one) {
+					view.Reasons = append(view.Reasons, one)
+				}
+			}
+		}
+		add(v.Reasons)
+		for _, signer := range v.Signers {
+			add(signer.Reasons)
+		}
+		file.Verdicts = append(file.Verdicts, view)
+	}
+	if fs.Signing == nil {
+		tell("signature.atboth", fs.Verdict)
+	} else {
+		tell("signature.atsigning", *fs.Signing)
+		tell("signature.atreceipt", fs.Verdict)
+	}
+	if s.Gone() {
+		return file
+	}
+	file.Evidence = []evidenceView{}
+	for _, e := range fs.Evidence {
+		file.Evidence = append(file.Evidence, evidenceView{Kind: w.T("evidence." + string(e.Kind)), Hash: e.SHA256, Href: api + "/evidence/" + e.SHA256})
+	}
+	return file
 }
 
 func (w words) fileName(s document.State, hash string) string {
@@ -471,6 +533,12 @@ func (n names) event(row projections.TimelineRow, f projections.Facts) eventView
 	}
 	if f.Verdict != "" {
 		fact("fact.verdict", n.verdict(signature.Status(f.Verdict)).Text)
+	}
+	for _, code := range f.Found {
+		fact("signature.reasons", n.reason(code, code)+" ("+code+")")
+	}
+	if f.Attempt > 0 && f.Attempted != nil {
+		fact("fact.attempt", n.T("fact.attempt.which", "n", f.Attempt, "at", n.Lang.moment(*f.Attempted).Text))
 	}
 	if f.Again {
 		view.Facts = append(view.Facts, factView{Label: n.T("fact.again"), Text: n.T("fact.again.how")})

@@ -15,6 +15,8 @@ import (
 	"dalel/domain/access"
 	"dalel/domain/document"
 	"dalel/domain/event"
+	"dalel/domain/ledger"
+	"dalel/domain/signature"
 	"dalel/httpapi/pages"
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
@@ -401,4 +403,49 @@ func TestTheRoutesSayWhoMayUseThem(t *testing.T) {
 		require.Equal(t, r.Method == http.MethodPost, r.MaxBody > 0, r.Path)
 		require.Equal(t, r.Method == http.MethodPost && r.Scope != route.Public, r.Command, r.Path)
 	}
+}
+
+func TestR_C3_BothVerdictsAreShownWithReasonsCodesAndWhatTheyRestOn(t *testing.T) {
+	for language, words := range map[string][]string{
+		"ru": {"На момент подписания:", "На момент поступления:", "Ответ OCSP", "Метка времени", "срок действия сертификата"},
+		"kk": {"Қол қойылған сәтке:", "Түскен сәтке:", "OCSP жауабы", "Уақыт белгісі"},
+		"en": {"At the moment of signing:", "At the moment of receipt:", "At the moment of signing and of receipt:", "OCSP answer", "Time stamp", "Signature, CMS file"},
+	} {
+		body := get(t, newStory("x", "y").serve(t), "auditor", "/documents/"+contract, language).Body.String()
+		text := check(t, body)
+		for _, want := range append(words, "certificate.expired", "revocation.good", "time.trusted", evidenceHash) {
+			require.Contains(t, text, want, language)
+		}
+		require.Contains(t, body, `href="/api/v1/documents/`+contract+`/evidence/`+evidenceHash+`"`)
+		require.Contains(t, body, `href="/api/v1/documents/`+contract+`/signatures/2/cms"`)
+	}
+}
+
+func TestR_C4_AnUndecidedAttemptIsShownAndItsOutcomeIsOnTheTimeline(t *testing.T) {
+	s := newStory("x", "y")
+	const undecided = "eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee"
+	by, other := event.By{Participant: astana}, event.By{Participant: almaty}
+	s.tell(undecided, by, document.Created{Document: undecided, Sender: astana, By: by, Details: document.Details{Kind: document.Contract, Title: "x"}})
+	s.tell(undecided, by, document.FileAttached{Document: undecided, Sender: astana, By: by, File: document.File{Name: "a.txt", MediaType: "text/plain", Size: 1, SHA256: fileHash}})
+	s.tell(undecided, by, document.Sent{Document: undecided, Sender: astana, By: by, SentAt: at(2), Recipients: []document.Recipient{
+		{Participant: almaty, Role: document.RoleSign, Method: document.MethodCertificate, Order: 1}}})
+	one := document.FileSignature{File: fileHash, CMS: keyHash, Verdict: signature.Verdict{Status: signature.Unknown, At: at(3), Signers: []signature.SignerVerdict{{
+		Status: signature.Unknown, Certificate: keyHash, Reasons: []signature.Reason{{Code: signature.RevocationNoEvidence, Detail: "in English"}}}}},
+		Evidence: []document.Evidence{{Kind: signature.EvidenceCertificate, SHA256: evidenceHash}}}
+	s.tell(undecided, other, document.SignatureRefused{Document: undecided, Party: almaty, By: other, AttemptedAt: at(3), Code: fault.SignatureUnknown, Detail: "cannot tell", Again: true,
+		Signatures: []document.FileSignature{one}})
+	body := get(t, s.serve(t), "auditor", "/documents/"+undecided, "en").Body.String()
+	text := check(t, body)
+	require.Contains(t, text, "The signature does not count yet: the check is not finished")
+	require.Contains(t, text, "Attempt No. 1. It cannot be told")
+	require.Contains(t, text, "revocation.no-evidence")
+	require.Contains(t, body, "/evidence/"+evidenceHash)
+
+	one.Verdict.Status, one.Verdict.Signers[0].Status, one.Verdict.Signers[0].Reasons = signature.Valid, signature.Valid, nil
+	s.tell(undecided, event.By{Participant: ledger.System}, document.Signed{Document: undecided, Party: almaty, By: other, Method: document.MethodCertificate,
+		ReceivedAt: at(3), SignedAt: at(3), Certificate: keyHash, Attempt: 1, Signatures: []document.FileSignature{one}})
+	text = check(t, get(t, s.serve(t), "auditor", "/documents/"+undecided, "en").Body.String())
+	require.NotContains(t, text, "does not count yet")
+	require.Contains(t, text, "Checked again")
+	require.Contains(t, text, "attempt No. 1 of")
 }

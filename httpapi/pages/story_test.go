@@ -46,6 +46,8 @@ var (
 	noon     = time.Date(2026, 11, 20, 7, 0, 0, 123456000, time.UTC)
 	keyHash  = strings.Repeat("ab12", 16)
 	fileHash = strings.Repeat("0f1e", 16)
+
+	evidenceHash = strings.Repeat("e5d4", 16)
 )
 
 func at(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.Minute) }
@@ -89,6 +91,7 @@ func newStory(title, name string) *story {
 		}
 		return v
 	}
+	onTime := verdict(signature.Valid, keyHash, "revocation.good", "time.trusted")
 	details := document.Details{Kind: document.Contract, Title: title, Number: "17/2026", Date: "2026-11-20", Sum: &document.Sum{Minor: "125000000", Currency: "KZT"}}
 	file := document.File{Name: "Договор поставки № 17.pdf", MediaType: "application/pdf", Size: 284513, SHA256: fileHash}
 	old := strings.Repeat("99aa", 16)
@@ -103,10 +106,12 @@ func newStory(title, name string) *story {
 	system := event.By{Participant: ledger.System}
 	s.tell(contract, system, document.Delivered{Document: contract, Recipient: almaty, DeliveredAt: at(4)})
 	s.tell(contract, other, document.Viewed{Document: contract, Recipient: almaty, By: other, ViewedAt: at(20)})
-	s.tell(contract, other, document.SignatureRefused{Document: contract, Party: almaty, By: other, AttemptedAt: at(38), Code: fault.SignatureUnknown, Detail: "cannot tell",
+	s.tell(contract, other, document.SignatureRefused{Document: contract, Party: almaty, By: other, AttemptedAt: at(38), Code: fault.SignatureUnknown, Detail: "cannot tell", Again: true,
 		Signatures: []document.FileSignature{{File: fileHash, CMS: old, Verdict: verdict(signature.Unknown, keyHash, "revocation.no-evidence")}}})
 	s.tell(contract, other, document.Signed{Document: contract, Party: almaty, By: other, Method: document.MethodCertificate, ReceivedAt: at(40), SignedAt: at(40), Certificate: keyHash,
-		Signatures: []document.FileSignature{{File: fileHash, CMS: old, Verdict: verdict(signature.Valid, keyHash, "revocation.good")}}})
+		Attempt: 1, TrustedTime: true, Signatures: []document.FileSignature{{File: fileHash, CMS: old, Verdict: verdict(signature.Invalid, keyHash, "certificate.expired"),
+			Signing:  &onTime,
+			Evidence: []document.Evidence{{Kind: signature.EvidenceOCSP, SHA256: evidenceHash}, {Kind: signature.EvidenceTimeToken, SHA256: old}}}}})
 	s.tell(contract, other, document.Completed{Document: contract, Number: "48210093471130258864", CompletedAt: at(40)})
 	s.tell(contract, system, document.Delivered{Document: contract, Recipient: shop, DeliveredAt: at(41)})
 	s.tell(contract, system, document.KeyCompromised{Document: contract, Notice: "55555555-5555-4555-8555-555555555555", Certificate: keyHash, CompromisedFrom: at(30), Affected: []string{almaty}, MarkedAt: at(90)})
@@ -175,6 +180,12 @@ func (s *story) tell(id string, by event.By, e event.Event) {
 		}
 	}
 	switch e := e.(type) {
+	case document.Signed:
+		if e.Attempt > 0 {
+			facts["attempt"], facts["attempted"] = e.Attempt, e.ReceivedAt
+		}
+	case document.SignatureRefused:
+		facts["again"], facts["found"] = e.Again, []string{signature.RevocationNoEvidence}
 	case document.FileRefused:
 		facts["file"], facts["mediaType"] = e.Name, e.MediaType
 	case document.PaperCopyIssued:

@@ -6,12 +6,14 @@ import (
 	"testing"
 
 	"dalel/internal/cms"
+	"dalel/internal/nucsamples"
 	"dalel/internal/testca"
 
 	"github.com/stretchr/testify/require"
 )
 
 func FuzzParse(f *testing.F) {
+	nucsamples.Seed(f, 64<<10)
 	for _, kind := range []testca.KeyKind{testca.P256, testca.Ed25519} {
 		for _, attached := range []bool{false, true} {
 			der := sign(f, []byte("the contract"), attached, identity(f, kind))
@@ -52,6 +54,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func FuzzToDER(f *testing.F) {
+	nucsamples.Seed(f, 64<<10)
 	f.Add(indefinite(sign(f, []byte("the contract"), true, identity(f, testca.P256))))
 	for _, text := range []string{"2480040161040262630000", "23800302 00ff030204f00000", "2c80040161 0c01620000", "bf8301800201010000", "0482000161"} {
 		f.Add(unhex(f, text))
@@ -76,6 +79,7 @@ func FuzzToDER(f *testing.F) {
 }
 
 func FuzzDecode(f *testing.F) {
+	nucsamples.Seed(f, 64<<10)
 	f.Add([]byte("-----BEGIN CMS-----\nMIIF\n-----END CMS-----\n"))
 	f.Add([]byte("MIIFjAYJ KoZI\r\n=="))
 	f.Add([]byte{0x30, 0x80, 0, 0})

@@ -254,6 +254,26 @@ func (v *Verified) Check(question Question) Answer {
 	return answer.because(CodeGood, "not on the list issued %s", answer.From.Format(time.RFC3339))
 }
 
+// Permanent returns what the list says of a certificate for good: that it was
+// revoked, and not on hold. A newer list being due, or a delta's base missing,
+// takes nothing from that.
+func (v *Verified) Permanent(subject Subject) (Entry, bool) {
+	if v == nil || v.list == nil || subject.Serial == nil || v.list.scope.indirect ||
+		subject.Issuer != nil && !bytes.Equal(subject.Issuer, v.issuer.RawSubject) {
+		return Entry{}, false
+	}
+	for _, list := range []*List{v.delta, v.list} {
+		if list == nil {
+			continue
+		}
+		entry, found, err := list.find(der.Octets(subject.Serial))
+		if err == nil && found && entry.Reason != CertificateHold && entry.Reason != RemoveFromCRL {
+			return entry, true
+		}
+	}
+	return Entry{}, false
+}
+
 // errRemoved means that a full list takes something away.
 var errRemoved = errors.New("the full list has an entry with the reason removeFromCRL, which only a delta may have")
 

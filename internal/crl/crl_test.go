@@ -10,6 +10,7 @@ import (
 	"dalel/internal/crl"
 	"dalel/internal/crl/crltest"
 	"dalel/internal/gost/gostpki"
+	"dalel/internal/nucsamples"
 	"dalel/internal/pki"
 	"dalel/internal/testca"
 
@@ -382,6 +383,7 @@ func TestEveryCodeIsInTheTableOnce(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
+	nucsamples.Seed(f, 64<<10)
 	ca := authority(f, testca.CA{})
 	by := crltest.By(ca)
 	f.Add(sign(f, list(), by))

@@ -3,14 +3,12 @@ package crl_test
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/pem"
-	"io/fs"
 	"math/big"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"dalel/internal/crl"
+	"dalel/internal/nucsamples"
 	"dalel/internal/pki"
 
 	"github.com/stretchr/testify/require"
@@ -19,33 +17,18 @@ import (
 // TestR_C2_SamplesOfTheNationalAuthority verifies every list among the samples,
 // asks it about all that it names, and adds the deltas to their bases.
 func TestR_C2_SamplesOfTheNationalAuthority(t *testing.T) {
-	folder := os.Getenv("DALEL_NUC_SAMPLES")
-	if folder == "" {
-		t.Skip("DALEL_NUC_SAMPLES names no folder with samples of the national authority")
-	}
 	var issuers []*x509.Certificate
 	lists := map[string]*crl.List{}
-	require.NoError(t, filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		if block, _ := pem.Decode(data); block != nil {
-			data = block.Bytes
-		}
-		if certificate, err := pki.ParseCertificate(data); err == nil && certificate.IsCA {
+	for _, file := range nucsamples.All(t) {
+		if certificate, err := pki.ParseCertificate(file.DER); err == nil && certificate.IsCA {
 			issuers = append(issuers, certificate)
 		}
-		list, err := crl.Parse(data)
-		if filepath.Ext(path) == ".crl" {
-			require.NoError(t, err, path)
-			lists[path] = list
+		if filepath.Ext(file.Path) == ".crl" {
+			list, err := crl.Parse(file.DER)
+			require.NoError(t, err, file.Path)
+			lists[file.Path] = list
 		}
-		return nil
-	}))
+	}
 	require.NotEmpty(t, lists, "there are no revocation lists among the samples")
 	verified := map[string]*crl.Verified{}
 	for path, list := range lists {

@@ -54,9 +54,11 @@ type Answer struct {
 	Status Status
 	// Code is stable, Detail is for people and has no personal data.
 	Code, Detail string
-	// RevokedAt and Reason are there when Status is [Revoked].
-	RevokedAt time.Time
-	Reason    crl.Reason
+	// RevokedAt and Reason are there when Status is [Revoked], and Invalidity if
+	// the responder says since when the key is not to be trusted.
+	RevokedAt  time.Time
+	Reason     crl.Reason
+	Invalidity time.Time
 	// NeverIssued says that the authority does not know to have issued the
 	// certificate; Status is then [Revoked], since 1970-01-01, on hold.
 	NeverIssued bool
@@ -153,7 +155,7 @@ func (r *Response) Check(algorithms *pki.Algorithms, question Question) Answer {
 	}
 	switch single.Status {
 	case Revoked:
-		answer.RevokedAt, answer.Reason = single.RevokedAt, single.Reason
+		answer.RevokedAt, answer.Reason, answer.Invalidity = single.RevokedAt, single.Reason, single.Invalidity
 		answer.NeverIssued = b.ExtendedRevoked && single.RevokedAt.Unix() == 0 && single.Reason == crl.CertificateHold
 		if answer.NeverIssued {
 			return answer.because(CodeRevoked, "the authority has not issued such a certificate")
@@ -200,7 +202,7 @@ func (b *Basic) find(algorithms *pki.Algorithms, question Question) (Single, str
 		a := found[0]
 		same := a.Status == other.Status && a.RevokedAt.Equal(other.RevokedAt) && a.Reason == other.Reason &&
 			a.ThisUpdate.Equal(other.ThisUpdate) && a.NextUpdate.Equal(other.NextUpdate) &&
-			a.ArchiveCutoff.Equal(other.ArchiveCutoff) && a.unknown == other.unknown
+			a.ArchiveCutoff.Equal(other.ArchiveCutoff) && a.Invalidity.Equal(other.Invalidity) && a.unknown == other.unknown
 		if !same {
 			return Single{}, Ambiguous, "there are several answers about the certificate, and they differ"
 		}

@@ -12,6 +12,7 @@ import (
 	"dalel/internal/crl"
 	"dalel/internal/crl/crltest"
 	"dalel/internal/gost/gostpki"
+	"dalel/internal/nucsamples"
 	"dalel/internal/ocsp"
 	"dalel/internal/ocsp/ocsptest"
 	"dalel/internal/pki"
@@ -407,6 +408,7 @@ func TestEveryCodeIsInTheTableOnce(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
+	nucsamples.Seed(f, 64<<10)
 	p := newParty(f, testca.P256)
 	r := p.response(f)
 	f.Add(sign(f, r, p.responder))

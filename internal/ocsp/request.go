@@ -23,6 +23,7 @@ const (
 	OIDCRLReference   = "1.3.6.1.5.5.7.48.1.3"
 	OIDNoCheck        = "1.3.6.1.5.5.7.48.1.5"
 	OIDArchiveCutoff  = "1.3.6.1.5.5.7.48.1.6"
+	OIDInvalidityDate = "2.5.29.24" // of a CRL's entry, allowed here too (RFC 6960, 4.4.5)
 	OIDExtendedRevoke = "1.3.6.1.5.5.7.48.1.9"
 	OIDOCSPSigning    = "1.3.6.1.5.5.7.3.9"
 )

@@ -90,6 +90,9 @@ type Single struct {
 	// ArchiveCutoff: certificates that ended at that moment or later are still
 	// remembered (RFC 6960, 4.4.4); zero if the responder does not say.
 	ArchiveCutoff time.Time
+	// Invalidity is when the key is known or suspected to have been bad already
+	// (RFC 5280, 5.3.2); zero if the responder does not say.
+	Invalidity time.Time
 
 	unknown string
 }
@@ -273,6 +276,11 @@ func (r *Single) read(singles *cryptobyte.String) bool {
 		case OIDArchiveCutoff:
 			value := cryptobyte.String(e.Value)
 			if !der.ReadGeneralizedTime(&value, &r.ArchiveCutoff) || !value.Empty() {
+				return false
+			}
+		case OIDInvalidityDate:
+			value := cryptobyte.String(e.Value)
+			if !der.ReadGeneralizedTime(&value, &r.Invalidity) || !value.Empty() {
 				return false
 			}
 		case OIDCRLReference:

@@ -101,11 +101,13 @@ type Scheme struct {
 }
 
 // Algorithms is what is known here. The zero value knows nothing, and then
-// every signature is "cannot tell". It is not changed after it is made, so it
-// may be shared.
+// every signature is "cannot tell". What it knows is not changed after it is
+// made, so it may be shared; it remembers, within bounds, which signatures on
+// certificates it found good.
 type Algorithms struct {
 	digests map[string]Digest
 	schemes map[string]Scheme
+	checked checked
 }
 
 // With returns a copy that knows these too; an OID known before is replaced.
@@ -172,7 +174,15 @@ func (a *Algorithms) CheckCertificate(child, issuer *x509.Certificate) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
-	return a.CheckMessage(identifier, key, child.RawTBSCertificate, child.Signature)
+	name := nameOf(identifier, key, child.RawTBSCertificate, child.Signature)
+	if a != nil && a.checked.has(name) {
+		return nil
+	}
+	if err := a.CheckMessage(identifier, key, child.RawTBSCertificate, child.Signature); err != nil {
+		return err
+	}
+	a.checked.add(name)
+	return nil
 }
 
 // CheckMessage checks a signature over a message that is at hand as a whole

@@ -324,10 +324,13 @@ func HasExtension(certificate *x509.Certificate, oid string) bool {
 // own Verify handles (name constraints).
 func unknownCritical(certificate *x509.Certificate) (string, bool) {
 	for _, extension := range certificate.Extensions {
-		if !extension.Critical {
+		oid := extension.Id.String()
+		// Name constraints are always meant (RFC 5280, 4.2.1.10: they must be
+		// critical), even where their author forgot to say so.
+		if !extension.Critical && oid != "2.5.29.30" {
 			continue
 		}
-		switch oid := extension.Id.String(); oid {
+		switch oid {
 		case "2.5.29.14", "2.5.29.35", // key identifiers
 			"2.5.29.15",              // key usage
 			"2.5.29.17", "2.5.29.18", // alternative names

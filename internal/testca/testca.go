@@ -38,6 +38,8 @@ const (
 	P384
 	Ed25519
 	RSA2048
+	// RSA4096 is what the national issuing authority has.
+	RSA4096
 	// RSA1024 is too weak to be trusted, for tests of that.
 	RSA1024
 )
@@ -56,6 +58,8 @@ func NewKey(kind KeyKind) (crypto.Signer, error) {
 		_, key, err = ed25519.GenerateKey(rand.Reader)
 	case RSA2048:
 		key, err = rsa.GenerateKey(rand.Reader, 2048)
+	case RSA4096:
+		key, err = rsa.GenerateKey(rand.Reader, 4096)
 	case RSA1024:
 		key, err = rsa.GenerateKey(rand.Reader, 1024)
 	default:

@@ -13,6 +13,7 @@ import (
 	"dalel/internal/crl/crltest"
 	"dalel/internal/gost/gostpki"
 	"dalel/internal/gost/streebog"
+	"dalel/internal/nucsamples"
 	"dalel/internal/pki"
 	"dalel/internal/testca"
 	"dalel/internal/tsp"
@@ -370,6 +371,7 @@ func TestEveryCodeIsInTheTableOnce(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
+	nucsamples.Seed(f, 64<<10)
 	p := newParty(f, testca.P256)
 	token := p.token(f)
 	f.Add(sign(f, token, p.tsa))
@@ -389,6 +391,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func FuzzParseResponse(f *testing.F) {
+	nucsamples.Seed(f, 64<<10)
 	p := newParty(f, testca.P256)
 	granted, err := tsptest.Grant(sign(f, p.token(f), p.tsa))
 	require.NoError(f, err)

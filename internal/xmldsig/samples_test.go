@@ -1,11 +1,11 @@
 package xmldsig_test
 
 import (
-	"os"
-	"path/filepath"
+	"strings"
 	"testing"
 
 	"dalel/internal/gost/gostpki"
+	"dalel/internal/nucsamples"
 	"dalel/internal/pki"
 	"dalel/internal/xmldsig"
 
@@ -16,16 +16,7 @@ func known() *pki.Algorithms { return pki.Standard().With(gostpki.Algorithms()) 
 
 func sample(t *testing.T, path ...string) []byte {
 	t.Helper()
-	folder := os.Getenv("DALEL_NUC_SAMPLES")
-	if folder == "" {
-		folder = filepath.Join("..", "..", "..", "shared", "nuc-samples")
-	}
-	data, err := os.ReadFile(filepath.Join(append([]string{folder}, path...)...))
-	if os.IsNotExist(err) {
-		t.Skip("there are no samples of the national authority (DALEL_NUC_SAMPLES names their folder)")
-	}
-	require.NoError(t, err)
-	return data
+	return nucsamples.Read(t, strings.Join(path, "/"))
 }
 
 // check verifies a signature with the first certificate in it.

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"dalel/internal/nucsamples"
 	"dalel/internal/pki"
 	"dalel/internal/xmldsig"
 	"dalel/internal/xmldsig/xmldsigtest"
@@ -254,6 +255,7 @@ func TestR_C2_SubsetsAreCanonicalizedAsByAnotherProgram(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
+	nucsamples.Seed(f, 64<<10)
 	for _, document := range awkward {
 		f.Add([]byte(document))
 	}

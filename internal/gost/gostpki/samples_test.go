@@ -3,16 +3,13 @@ package gostpki_test
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/base64"
-	"encoding/pem"
 	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"dalel/internal/cms"
+	"dalel/internal/nucsamples"
 	"dalel/internal/pki"
 
 	"github.com/stretchr/testify/require"
@@ -37,23 +34,11 @@ type samples struct {
 // Dates and names do not matter here. Of each signature a changed copy is
 // checked too, and must not pass.
 func TestR_C2_SamplesOfTheNationalAuthority(t *testing.T) {
-	folder := os.Getenv("DALEL_NUC_SAMPLES")
-	if folder == "" {
-		t.Skip("DALEL_NUC_SAMPLES names no folder with samples of the national authority")
-	}
 	s := &samples{t: t, known: algorithms(), files: map[string][]byte{}, checked: map[string]int{}, skipped: map[string]int{}}
-	require.NoError(t, filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		s.texts = append(s.texts, data, bytes.TrimSpace(data))
-		s.files[path] = binary(data)
-		return nil
-	}))
+	for _, file := range nucsamples.All(t) {
+		s.texts = append(s.texts, file.Data, bytes.TrimSpace(file.Data))
+		s.files[file.Path] = file.DER
+	}
 	for _, der := range s.files {
 		s.collect(der)
 	}
@@ -70,18 +55,6 @@ func TestR_C2_SamplesOfTheNationalAuthority(t *testing.T) {
 		t.Logf("left out %3d  %s", count, why)
 	}
 	require.NotEmpty(t, s.checked, "nothing was found to verify")
-}
-
-// binary takes PEM and base64 to bytes.
-func binary(data []byte) []byte {
-	if block, _ := pem.Decode(data); block != nil {
-		return block.Bytes
-	}
-	packed := strings.Join(strings.Fields(string(data)), "")
-	if der, err := base64.StdEncoding.DecodeString(packed); err == nil {
-		return der
-	}
-	return data
 }
 
 // collect finds the certificates in a file, wherever they are in it.

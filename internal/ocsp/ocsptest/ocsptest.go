@@ -30,6 +30,7 @@ type Single struct {
 	Reason                 crl.Reason // none if Unspecified
 	ThisUpdate, NextUpdate time.Time  // no NextUpdate if zero
 	ArchiveCutoff          time.Time  // none if zero
+	Invalidity             time.Time  // none if zero
 	// Critical adds a critical extension that nobody knows.
 	Critical bool
 }
@@ -173,13 +174,16 @@ func (s Single) add(b *cryptobyte.Builder) {
 	if !s.NextUpdate.IsZero() {
 		b.AddASN1(tag(0).Constructed(), func(b *cryptobyte.Builder) { b.AddASN1GeneralizedTime(s.NextUpdate.UTC()) })
 	}
-	if s.ArchiveCutoff.IsZero() && !s.Critical {
+	if s.ArchiveCutoff.IsZero() && s.Invalidity.IsZero() && !s.Critical {
 		return
 	}
 	b.AddASN1(tag(1).Constructed(), func(b *cryptobyte.Builder) {
 		b.AddASN1(tags.SEQUENCE, func(b *cryptobyte.Builder) {
 			if !s.ArchiveCutoff.IsZero() {
 				crltest.AddExtension(b, ocsp.OIDArchiveCutoff, false, func(b *cryptobyte.Builder) { b.AddASN1GeneralizedTime(s.ArchiveCutoff.UTC()) })
+			}
+			if !s.Invalidity.IsZero() {
+				crltest.AddExtension(b, ocsp.OIDInvalidityDate, false, func(b *cryptobyte.Builder) { b.AddASN1GeneralizedTime(s.Invalidity.UTC()) })
 			}
 			if s.Critical {
 				crltest.AddExtension(b, "1.2.3.4.6", true, func(b *cryptobyte.Builder) { b.AddASN1NULL() })

@@ -7,6 +7,7 @@ import (
 	"dalel/domain/access"
 	"dalel/domain/event"
 	"dalel/domain/trust"
+	"dalel/eventstore"
 	"dalel/internal/fault"
 )
 
@@ -88,4 +89,15 @@ func (l *Ledger) TrustAnchor(ctx context.Context, fingerprint string) ([]byte, e
 		}
 	}
 	return nil, fault.New(fault.TrustUnknown, "no anchor has or had this fingerprint")
+}
+
+// ReadTrust is TrustHistory of a ledger that is not open: anchors are read
+// with no keys.
+func ReadTrust(ctx context.Context, store eventstore.Store) ([]event.Event, error) {
+	codec, err := NewCodec()
+	if err != nil {
+		return nil, err
+	}
+	history, err := (&Ledger{store: store, codec: codec}).TrustHistory(ctx)
+	return history.State, err
 }

@@ -17,6 +17,7 @@ import (
 	"dalel/domain/signature"
 	"dalel/domain/trust"
 	"dalel/internal/testca"
+	"dalel/tests/esdbserver"
 )
 
 // anchors are what the tests of trust trust.
@@ -331,6 +332,42 @@ func TestManyNodesThatFindTheSameRecordItOnce(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, history.State, 2)
 	})
+}
+
+// Nodes whose folders differ, which they should not, cannot trust in silence.
+func TestANodeWithAnOlderFolderRecordsWhatItLacks(t *testing.T) {
+	a := newAnchors(t)
+	server := esdbserver.New(t, esdbserver.Options{})
+	one, two := filepath.Join(t.TempDir(), "one"), filepath.Join(t.TempDir(), "two")
+	status, said, stderr := dalel(t, "init", "--settings", one)
+	require.Equal(t, exitGood, status, said+stderr)
+	require.NoError(t, os.CopyFS(two, os.DirFS(one)))
+	secrets, err := filepath.Glob(filepath.Join(two, secretsDir, "*"))
+	require.NoError(t, err)
+	for _, path := range secrets {
+		require.NoError(t, os.Chmod(path, 0o600))
+	}
+	nodes := map[string]string{one: t.TempDir(), two: t.TempDir()}
+	on := func(settings string, args ...string) {
+		t.Helper()
+		status, said, stderr := dalel(t, append(args, "--dir", nodes[settings], "--settings", settings, "--store", server.URL())...)
+		require.Equal(t, exitGood, status, said+stderr)
+	}
+	on(one, "trust", "add", a.file(t, "root.pem", a.root.CertificatePEM()))
+	on(two, "token", "--role", "operator")
+	require.NoError(t, os.CopyFS(filepath.Join(two, trustDir), os.DirFS(a.given)))
+	on(two, "token", "--role", "operator")
+	on(one, "token", "--role", "operator")
+	store, err := storeToRead(t.Context(), server.URL())
+	require.NoError(t, err)
+	defer store.Close()
+	history, err := ledger.ReadTrust(t.Context(), store)
+	require.NoError(t, err)
+	var told []string
+	for _, change := range trust.Changes(history) {
+		told = append(told, map[bool]string{true: "added ", false: "removed "}[change.Added]+string(change.How))
+	}
+	require.Equal(t, []string{"added command", "removed start", "added start"}, told)
 }
 
 func TestTheNationalAuthoritysCertificatesAreKnown(t *testing.T) {

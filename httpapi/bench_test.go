@@ -207,6 +207,8 @@ func newWorld(t *testing.T, changes ...func(*httpapi.Config)) *world {
 		Clock: func() time.Time { return time.Now().Add(time.Duration(w.clock.Load())) },
 	})
 	require.NoError(t, err)
+	_, err = w.ledger.RecordTrust(t.Context(), [][]byte{root.Certificate.Raw})
+	require.NoError(t, err)
 	models, err := projections.Open(t.Context(), filepath.Join(dir, "models.db"), w.ledger.Codec(), w.store, projections.Options{Logger: log})
 	require.NoError(t, err)
 	processes, err := process.Open(t.Context(), filepath.Join(dir, "process.db"), w.ledger.Codec(), w.store, w.ledger, models, process.Options{Logger: log})
@@ -219,6 +221,7 @@ func newWorld(t *testing.T, changes ...func(*httpapi.Config)) *world {
 	config := httpapi.Config{
 		Ledger: w.ledger, Models: models, Packets: packets{w.store, w.ledger, keys, sealer},
 		Log: log, MaxFailures: 1_000_000, Folder: dir,
+		Clock: func() time.Time { return time.Now().Add(time.Duration(w.clock.Load())) },
 	}
 	for _, change := range changes {
 		change(&config)
@@ -297,6 +300,9 @@ func (w *world) register(kind, eleven, name string, active bool) person {
 	}
 	return p
 }
+
+// anchor is the fingerprint of the one trust anchor.
+func (w *world) anchor() string { return blobs.Sum(w.root.Certificate.Raw).String() }
 
 func (p person) fingerprint() string { return blobs.Sum(p.key.Certificate.Raw).String() }
 

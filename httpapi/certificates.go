@@ -14,6 +14,7 @@ import (
 	"dalel/domain/ledger"
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
+	"dalel/projections"
 
 	"github.com/labstack/echo/v4"
 )
@@ -50,6 +51,55 @@ func (s *Server) registerCertificate(c echo.Context, caller route.Caller) error 
 	return created(c, "/certificates/", outcome, err)
 }
 
+// ending is what there is to say of a certificate's end (R-C5).
+type ending struct {
+	// EndsSoon says that it ends within 30 days, and was not annulled.
+	EndsSoon bool `json:"endsSoon"`
+	// DaysLeft are whole days, 0 on the last and after the end.
+	DaysLeft int `json:"daysLeft"`
+	// WarnedAt is when it was warned of the end.
+	WarnedAt *time.Time `json:"warnedAt,omitempty"`
+}
+
+// certificateRow is a certificate in a list.
+type certificateRow struct {
+	projections.Certificate
+	EndsSoon bool `json:"endsSoon"`
+	DaysLeft int  `json:"daysLeft"`
+}
+
+// certificates answers with everybody's certificates, or those that end soon.
+func (s *Server) certificates(c echo.Context, caller route.Caller) error {
+	return s.listCertificates(c, "")
+}
+
+// certificatesOf answers with those of one participant.
+func (s *Server) certificatesOf(c echo.Context, caller route.Caller) error {
+	return s.listCertificates(c, param(c, "id"))
+}
+
+func (s *Server) listCertificates(c echo.Context, participant string) error {
+	p, err := page(c)
+	if err != nil {
+		return err
+	}
+	now := s.Clock()
+	filter := projections.CertificateFilter{Participant: participant}
+	switch c.QueryParam("ending") {
+	case "", "false":
+	case "true":
+		filter.EndingAt = now
+	default:
+		return fault.New(fault.RequestInvalid, "ending is true or false")
+	}
+	found, err := s.Models.Certificates(c.Request().Context(), filter, p)
+	rows := projections.Result[certificateRow]{Next: found.Next}
+	for _, one := range found.Items {
+		rows.Items = append(rows.Items, certificateRow{one, one.EndsSoon(now), certificate.DaysLeft(one.NotAfter, now)})
+	}
+	return answerPage(c, rows, err)
+}
+
 type certificateView struct {
 	Fingerprint     string             `json:"fingerprint"`
 	Participant     string             `json:"participant"`
@@ -67,18 +117,20 @@ type certificateView struct {
 	Notice          string             `json:"notice,omitempty"`
 	CompromisedFrom *time.Time         `json:"compromisedFrom,omitempty"`
 	AnnulledAt      *time.Time         `json:"annulledAt,omitempty"`
-	Revision        uint64             `json:"revision"`
-	Position        uint64             `json:"position"`
+	ending
+	Revision uint64 `json:"revision"`
+	Position uint64 `json:"position"`
 }
 
 func (s *Server) certificate(c echo.Context, caller route.Caller) error {
 	snapshot := certificateOf(c)
-	state := snapshot.State
+	state, now := snapshot.State, s.Clock()
 	view := certificateView{
 		Fingerprint: state.Fingerprint, Participant: state.Participant,
 		OwnerIIN: state.IIN, OwnerBIN: state.BIN, OwnerName: state.Name, Purpose: state.Purpose, Role: state.Role,
 		Algorithm: state.Algorithm, Serial: state.Serial, Issuer: state.Issuer, NotBefore: state.NotBefore, NotAfter: state.NotAfter,
 		Status: state.Status, Notice: state.Notice, CompromisedFrom: state.CompromisedFrom, AnnulledAt: state.AnnulledAt,
+		ending: ending{EndsSoon: state.EndsSoon(now), DaysLeft: certificate.DaysLeft(state.NotAfter, now), WarnedAt: state.WarnedAt},
 	}
 	view.Revision, view.Position = place(c, snapshot)
 	return c.JSON(http.StatusOK, view)

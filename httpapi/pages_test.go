@@ -49,6 +49,10 @@ var pageExamples = map[string]func(p places) string{
 	"page-erasure-request": func(p places) string { return "/operator/participants/" + p.w.sender.id + "/erasure-request" },
 	"page-erasure":         func(p places) string { return "/operator/participants/" + p.w.sender.id + "/erasure" },
 
+	"page-certificates":     func(places) string { return "/certificates" },
+	"page-all-certificates": func(p places) string { return "/operator/certificates?ends=soon&participant=" + p.w.sender.id },
+	"page-trust":            func(places) string { return "/operator/trust" },
+
 	"page-own":         func(places) string { return "/personal-data" },
 	"page-own-erasure": func(places) string { return "/personal-data/erasure-request" },
 

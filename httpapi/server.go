@@ -26,6 +26,7 @@ type Models interface {
 	Documents(ctx context.Context, page projections.Page) (projections.Result[projections.DocumentRow], error)
 	Participants(ctx context.Context, page projections.Page) (projections.Result[projections.Participant], error)
 	Destructions(ctx context.Context, filter projections.DestructionFilter, page projections.Page) (projections.Result[projections.Destruction], error)
+	Certificates(ctx context.Context, filter projections.CertificateFilter, page projections.Page) (projections.Result[projections.Certificate], error)
 	Position(ctx context.Context) (eventstore.Position, error)
 	Timeline(ctx context.Context, document string, after eventstore.Position, limit int) ([]projections.TimelineRow, error)
 	WaitFor(ctx context.Context, position eventstore.Position) error
@@ -68,6 +69,8 @@ type Config struct {
 	// TrustProxy takes the client's address from the last entry of
 	// X-Forwarded-For: right behind a proxy that sets it, and nowhere else.
 	TrustProxy bool
+	// Clock is time.Now unless set; it says which certificates end soon.
+	Clock func() time.Time
 	// Log is slog.Default() unless set.
 	Log *slog.Logger
 
@@ -115,6 +118,9 @@ func New(config Config) (*Server, error) {
 	fill(&config.MaxFailures, DefaultFailures)
 	if config.Heartbeat <= 0 {
 		config.Heartbeat = DefaultHeartbeat
+	}
+	if config.Clock == nil {
+		config.Clock = time.Now
 	}
 	if config.Log == nil {
 		config.Log = slog.Default()

@@ -52,12 +52,18 @@ func (s *Server) routes() []route.Route {
 		command(http.MethodPut, "/participants/:id/employees/:person", "changeEmployee", managers, route.Self, maxJSON, s.changeEmployee),
 		command(http.MethodDelete, "/participants/:id/employees/:person", "removeEmployee", managers, route.Self, 0, s.removeEmployee),
 		post("/participants/:id/certificates", "registerCertificate", managers, route.Self, 2*ledger.MaxCertificateBytes, s.registerCertificate),
+		get("/participants/:id/certificates", "listParticipantCertificates", all, route.Self, s.certificatesOf),
 
+		get("/certificates", "listCertificates", keepers, route.All, s.certificates),
 		get("/certificates/:fingerprint", "getCertificate", all, route.Certificate, s.certificate),
 		get("/certificates/:fingerprint/certificate.cer", "downloadCertificate", all, route.Certificate, s.downloadCertificate),
 		post("/certificates/:fingerprint/compromise", "reportCompromise", managers, route.Certificate, maxJSON, s.compromise),
 		post("/certificates/:fingerprint/resumption", "resumeCertificate", managers, route.Certificate, maxJSON, s.resume),
 		post("/certificates/:fingerprint/annulment", "annulCertificate", managers, route.Certificate, maxJSON, s.annul),
+
+		get("/trust", "getTrust", keepers, route.All, s.trust),
+		get("/trust/history", "getTrustHistory", keepers, route.All, s.trustHistory),
+		get("/trust/:fingerprint/certificate.cer", "downloadTrustAnchor", keepers, route.All, s.trustAnchor),
 
 		post("/tokens", "issueToken", roles{operator}, route.All, maxJSON, s.issueToken),
 		command(http.MethodDelete, "/tokens/:id", "revokeToken", all, route.Token, 0, s.revokeToken),

@@ -22,6 +22,7 @@ const (
 	listDocuments    list = 'd'
 	listParticipants list = 'p'
 	listDestructions list = 'x'
+	listCertificates list = 'c'
 )
 
 // next returns the cursor that goes on after a place.

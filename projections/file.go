@@ -106,6 +106,23 @@ var tables = []string{
 	status TEXT NOT NULL,
 	keep   TEXT NOT NULL
 ) STRICT`,
+	// Moments are microseconds, warned is 0 until it was.
+	`CREATE TABLE certificates (
+	number      INTEGER PRIMARY KEY,
+	fingerprint TEXT NOT NULL UNIQUE,
+	participant TEXT NOT NULL,
+	purpose     TEXT NOT NULL,
+	role        TEXT NOT NULL,
+	algorithm   TEXT NOT NULL,
+	serial      TEXT NOT NULL,
+	issuer      TEXT NOT NULL,
+	begins      INTEGER NOT NULL,
+	ends        INTEGER NOT NULL,
+	status      TEXT NOT NULL,
+	warned      INTEGER NOT NULL
+) STRICT`,
+	`CREATE INDEX certificates_participant ON certificates (participant)`,
+	`CREATE INDEX certificates_ends ON certificates (ends)`,
 	`CREATE TABLE employees (
 	participant TEXT NOT NULL,
 	person      TEXT NOT NULL,

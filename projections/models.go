@@ -1,5 +1,5 @@
 // Package projections computes what people read (inbox, outbox, journal,
-// timeline, directory) from the events, and can throw it away and do so again.
+// timeline, directory, certificates) from the events, and can throw it away and do so again.
 //
 // [Models] keeps the read models of one node in one SQLite file. [Models.Run]
 // follows the event store: it takes what it has missed in large batches and
@@ -344,13 +344,14 @@ func (m *Models) query(ctx context.Context, work func(db *sql.DB) error) error {
 
 // projector projects batches into a file.
 type projector struct {
-	file      *file
-	documents documents
-	directory directory
+	file         *file
+	documents    documents
+	directory    directory
+	certificates certificates
 }
 
 func newProjector(f *file) *projector {
-	return &projector{file: f, documents: documents{file: f, known: map[string]*entry{}}, directory: directory{f}}
+	return &projector{file: f, documents: documents{file: f, known: map[string]*entry{}}, directory: directory{f}, certificates: certificates{f}}
 }
 
 // apply projects a batch, which is not empty, in one transaction. Events that
@@ -373,6 +374,9 @@ func (p *projector) apply(batch []happening) error {
 	}
 	err := p.file.transaction(last, origin, func() error {
 		if err := p.directory.project(batch); err != nil {
+			return err
+		}
+		if err := p.certificates.project(batch); err != nil {
 			return err
 		}
 		if err := p.documents.project(batch); err != nil {

@@ -91,7 +91,11 @@ func (d demonstration) run(ctx context.Context, once bool, listen string) (err e
 		return errors.Join(err, listener.Close())
 	}
 	defer func() { err = errors.Join(err, n.Close(), closing(listener).Close()) }()
+	log := slog.New(slog.NewTextHandler(d.out, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	if !played {
+		if err := n.recordTrust(ctx, log); err != nil {
+			return err
+		}
 		if result, err = story.Play(ctx, n.ledger, authority, func(step string) { d.say("%s", step) }); err != nil {
 			return fmt.Errorf("play the story: %w", err)
 		}
@@ -105,7 +109,7 @@ func (d demonstration) run(ctx context.Context, once bool, listen string) (err e
 	if once {
 		return nil
 	}
-	s, err := start(ctx, n, listener, false, slog.New(slog.NewTextHandler(d.out, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	s, err := start(ctx, n, listener, false, log)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@
 //	dalel sweep     removes uploads that no event names
 //	dalel takeout   fetches everything that a participant has, over HTTP
 //	dalel rebuild   throws the read models away and replays the events
+//	dalel trust     says which authorities are trusted
 //	dalel token     issues a token, for the first sign-in to a new ledger
 //
 // Each command is a function of its arguments and two writers that returns
@@ -64,6 +65,7 @@ func subcommands() []subcommand {
 		{"sweep", "sweep --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--dry-run]", sweep},
 		{"takeout", "takeout --url https://HOST --token-file FILE --out DIR", takeOut},
 		{"rebuild", "rebuild --dir DIR", rebuild},
+		{"trust", trustForm, trustCommands},
 		{"token", "token --dir DIR --role ROLE [--participant ID] [--person ID] [--days N]", issueToken},
 	}
 }

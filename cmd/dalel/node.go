@@ -18,7 +18,6 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"dalel/blobs/keys"
@@ -132,8 +131,11 @@ type node struct {
 	keys     *keys.Ring
 	rules    retention.Rules
 	policy   *signature.Policy
-	ledger   *ledger.Ledger
-	sealer   packet.Sealer
+	// trust is the folder of the anchors, anchors what was read there.
+	trust   string
+	anchors []*x509.Certificate
+	ledger  *ledger.Ledger
+	sealer  packet.Sealer
 }
 
 // openNode opens a ledger. With create it makes what is missing; without, a
@@ -161,6 +163,7 @@ func openNode(ctx context.Context, at location, create bool) (_ *node, err error
 		return nil, err
 	}
 	n.settings, n.sealer, n.policy = kept.settings, kept.sealer, kept.policy
+	n.trust, n.anchors = filepath.Join(at.settings, trustDir), kept.anchors
 	if path, ok := sqlitePath(at.store); ok && !create {
 		if _, err := os.Stat(path); err != nil {
 			return nil, fmt.Errorf("there is no ledger at %s: %w", path, err)
@@ -234,6 +237,7 @@ type kept struct {
 	identifierKey []byte
 	sealer        packet.Sealer
 	policy        *signature.Policy
+	anchors       []*x509.Certificate
 }
 
 // openSettings reads the settings of a ledger, and with create makes those of
@@ -248,9 +252,10 @@ func openSettings(dir string, create bool) (k kept, err error) {
 	if k.sealer, err = openSeal(dir, k.settings.Name, create); err != nil {
 		return k, fmt.Errorf("open the operator's seal: %w", err)
 	}
-	if k.policy, err = openPolicy(filepath.Join(dir, trustDir)); err != nil {
+	if k.anchors, err = readAnchors(filepath.Join(dir, trustDir)); err != nil {
 		return k, fmt.Errorf("read the trust anchors: %w", err)
 	}
+	k.policy = policyOf(k.anchors)
 	return k, nil
 }
 
@@ -277,7 +282,7 @@ func initialise(ctx context.Context, args []string, stdout, stderr io.Writer) in
 	if err != nil {
 		return fail(stderr, "init", fmt.Errorf("make the keys: %w", err))
 	}
-	fmt.Fprintf(stdout, "the settings are in %s; put the CA certificates that you trust into %s\n", *dir, filepath.Join(*dir, trustDir))
+	fmt.Fprintf(stdout, "the settings are in %s; now say with `dalel trust add` which authorities you trust\n", *dir)
 	return exitGood
 }
 
@@ -403,19 +408,4 @@ func makeSeal(keyPath, certificatePath, name string) error {
 		return err
 	}
 	return writeNew(keyPath, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}), 0o600)
-}
-
-// openPolicy reads the CA certificates in trust/: those that sign themselves
-// are roots, the others intermediates. What is no CA (the seal) trusts nobody.
-func openPolicy(dir string) (*signature.Policy, error) {
-	roots, others, err := readRoots(dir)
-	if err != nil {
-		return nil, err
-	}
-	isNoCA := func(certificate *x509.Certificate) bool { return !certificate.IsCA }
-	policy := &signature.Policy{
-		Roots:         slices.DeleteFunc(roots, isNoCA),
-		Intermediates: slices.DeleteFunc(others, isNoCA),
-	}
-	return policy, nil
 }

@@ -35,7 +35,12 @@ type blobStore interface {
 // openBlobs opens a folder, or a bucket by its s3:// URL.
 func openBlobs(ctx context.Context, place string, rules retention.Rules) (blobStore, error) {
 	if !strings.HasPrefix(place, "s3://") {
-		return blobfile.OpenWith(place, blobfile.Options{First: first(rules)})
+		// A nil store in an interface is not nil, and somebody would close it.
+		store, err := blobfile.OpenWith(place, blobfile.Options{First: first(rules)})
+		if err != nil {
+			return nil, err
+		}
+		return store, nil
 	}
 	options, err := blobs3.ParseURL(place)
 	if err != nil {
@@ -44,7 +49,11 @@ func openBlobs(ctx context.Context, place string, rules retention.Rules) (blobSt
 	if options.First == 0 {
 		options.First = first(rules)
 	}
-	return blobs3.Open(ctx, options)
+	store, err := blobs3.Open(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	return store, nil
 }
 
 // openKeyStore opens a key store without its master key: a SQLite file, which

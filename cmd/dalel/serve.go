@@ -62,7 +62,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stdout, "dalel serves %s on %s\n", at.dir, s.url)
 	if len(n.policy.Roots) == 0 {
-		fmt.Fprintf(stdout, "no CA is trusted yet: put root certificates into %s and start again\n", filepath.Join(at.filled().settings, trustDir))
+		fmt.Fprintf(stdout, "no CA is trusted yet: say with `dalel trust add` which ones are, and start again\n")
 	}
 	if err := errors.Join(s.wait(ctx), n.Close()); err != nil {
 		return fail(stderr, "serve", err)
@@ -95,6 +95,9 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 			err = errors.Join(err, closeAll())
 		}
 	}()
+	if err := n.recordTrust(ctx, log); err != nil {
+		return nil, err
+	}
 	models, err := openModels(ctx, n, log)
 	if err != nil {
 		return nil, fmt.Errorf("open the read models: %w", err)
@@ -237,6 +240,9 @@ func issueToken(ctx context.Context, args []string, stdout, stderr io.Writer) in
 	n, err := openNode(ctx, at, at.settings == "")
 	if err != nil {
 		return fail(stderr, "token", err)
+	}
+	if err := n.recordTrust(ctx, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
+		return fail(stderr, "token", errors.Join(err, n.Close()))
 	}
 	act := ledger.Act{By: event.By{Participant: ledger.Operator}, Role: access.RoleOperator, Device: "dalel token"}
 	issued, err := n.ledger.IssueToken(ctx, act, event.By{Participant: *holder, Person: *person}, access.Role(*role), "command line", time.Duration(*days)*24*time.Hour)

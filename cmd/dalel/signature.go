@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -195,6 +196,9 @@ func readBounded(path string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
+// rootExtensions are those of the files in a folder of roots that are read.
+func rootExtensions() []string { return []string{".pem", ".cer", ".crt", ".der"} }
+
 // readRoots reads the certificates in a folder. One that cannot be read is an
 // error: a root that is silently left out makes every answer wrong.
 func readRoots(dir string) (roots, others []*x509.Certificate, err error) {
@@ -204,12 +208,7 @@ func readRoots(dir string) (roots, others []*x509.Certificate, err error) {
 	}
 	files := 0
 	for _, entry := range entries {
-		switch strings.ToLower(filepath.Ext(entry.Name())) {
-		case ".pem", ".cer", ".crt", ".der":
-		default:
-			continue
-		}
-		if entry.IsDir() {
+		if entry.IsDir() || !slices.Contains(rootExtensions(), strings.ToLower(filepath.Ext(entry.Name()))) {
 			continue
 		}
 		if files++; files > maxRootFiles {

@@ -18,12 +18,22 @@ import (
 // A connection string may hold a password; no error repeats it.
 func openStore(ctx context.Context, address string) (eventstore.Store, error) {
 	if path, ok := sqlitePath(address); ok {
-		return sqlite.Open(ctx, path, sqlite.Options{})
+		// Not the two results as they come: a nil store in an interface is not
+		// nil, and somebody would close it.
+		store, err := sqlite.Open(ctx, path, sqlite.Options{})
+		if err != nil {
+			return nil, err
+		}
+		return store, nil
 	}
 	scheme, _, ok := strings.Cut(address, "://")
 	switch {
 	case scheme == "esdb", scheme == "esdb+discover":
-		return esdb.Open(ctx, address, esdb.Options{})
+		store, err := esdb.Open(ctx, address, esdb.Options{})
+		if err != nil {
+			return nil, err
+		}
+		return store, nil
 	case !ok:
 		return nil, errors.New("an event store is named by a URL: sqlite://… or esdb://…")
 	}

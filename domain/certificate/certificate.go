@@ -70,10 +70,29 @@ type State struct {
 	CompromisedFrom *time.Time
 	// AnnulledAt is nil until then.
 	AnnulledAt *time.Time
+	// WarnedAt is when it was warned that the certificate ends; nil until then.
+	WarnedAt *time.Time
 }
 
 // Exists reports whether the certificate was registered.
 func (s State) Exists() bool { return s.Status != "" }
+
+// EndsSoon reports whether a certificate that is good until notAfter, that
+// moment included, ends within ExpiryWarning of now, and has not ended.
+func EndsSoon(notAfter, now time.Time) bool {
+	return !now.Before(notAfter.Add(-ExpiryWarning)) && !now.After(notAfter)
+}
+
+// DaysLeft is how many whole days are left, 0 on the last and after the end.
+func DaysLeft(notAfter, now time.Time) int {
+	return max(int(notAfter.Sub(now)/(24*time.Hour)), 0)
+}
+
+// EndsSoon reports whether there is something to be warned of: a certificate
+// that ends soon, and was not annulled before.
+func (s State) EndsSoon(now time.Time) bool {
+	return s.Exists() && s.Status != StatusAnnulled && EndsSoon(s.NotAfter, now)
+}
 
 // CheckSigning says whether a signature of participant with this certificate
 // counts, if it comes now and was made at the given moment.
@@ -178,6 +197,16 @@ type Annul struct {
 	Now        time.Time
 }
 
+// WarnOfExpiry warns that the certificate ends, if it is time to and nobody has
+// (R-C5). It is harmless to repeat.
+type WarnOfExpiry struct {
+	// OwnerErased is a fact of the participant's stream: the destruction of
+	// its data is ordered or done, and there is nobody to warn.
+	OwnerErased bool
+	Now         time.Time
+}
+
+func (WarnOfExpiry) command()     {}
 func (Register) command()         {}
 func (ReportCompromise) command() {}
 func (Resume) command()           {}
@@ -201,6 +230,8 @@ func Decide(state State, command Command) ([]event.Event, error) {
 		return resume(state, c)
 	case Annul:
 		return annul(state, c)
+	case WarnOfExpiry:
+		return warnOfExpiry(state, c)
 	}
 	return nil, fault.New(fault.Internal, "certificates have no command %T", command)
 }
@@ -372,6 +403,18 @@ func annul(state State, c Annul) ([]event.Event, error) {
 	}}, nil
 }
 
+func warnOfExpiry(state State, c WarnOfExpiry) ([]event.Event, error) {
+	if !recordable(c.Now) {
+		return nil, fault.New(fault.Internal, "a command without the time of now")
+	}
+	if state.WarnedAt != nil || c.OwnerErased || !state.EndsSoon(c.Now) {
+		return nil, nil
+	}
+	return []event.Event{ExpiryWarned{
+		Certificate: state.Fingerprint, Participant: state.Participant, NotAfter: state.NotAfter, WarnedAt: recorded(c.Now),
+	}}, nil
+}
+
 func checkReason(reason string, now time.Time) error {
 	if reason == "" {
 		return fault.New(fault.ReasonMissing, "say why")
@@ -430,6 +473,8 @@ func Evolve(state State, e event.Event) State {
 		state.Status, state.Notice, state.CompromisedFrom = StatusRegistered, "", nil
 	case Annulled:
 		state.Status, state.AnnulledAt = StatusAnnulled, &e.AnnulledAt
+	case ExpiryWarned:
+		state.WarnedAt = &e.WarnedAt
 	default:
 		// The codec stops at every type that it does not know: nothing else
 		// comes here.

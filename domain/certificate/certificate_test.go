@@ -126,6 +126,8 @@ func TestEveryCommandInEveryStateIsAsDocumented(t *testing.T) {
 			{Name: "Annul by the owner", Command: annul()},
 			{Name: "Annul by the operator", Command: byOperator},
 			{Name: "Annul by a stranger", Command: stopByStranger},
+			{Name: "WarnOfExpiry, 31 days before", Command: certificate.WarnOfExpiry{Now: at(334 * 24)}, MayBeIdle: true},
+			{Name: "WarnOfExpiry, 30 days before", Command: certificate.WarnOfExpiry{Now: at(335 * 24)}, MayBeIdle: true},
 		},
 	}
 	eventtest.Document(t, "doc.go", "Decisions", matrix.Run(t), *update)
@@ -358,7 +360,7 @@ func TestWhateverHappensTheRulesHold(t *testing.T) {
 		draw := func() certificate.Command {
 			hour++
 			requester := rapid.SampledFrom([]string{owner, stranger, ""}).Draw(t, "requester")
-			switch rapid.IntRange(0, 4).Draw(t, "command") {
+			switch rapid.IntRange(0, 5).Draw(t, "command") {
 			case 0:
 				command := register()
 				command.Owner.Purpose = rapid.SampledFrom([]string{certificate.Signing, certificate.Authentication}).Draw(t, "purpose")
@@ -373,6 +375,8 @@ func TestWhateverHappensTheRulesHold(t *testing.T) {
 				command := resume()
 				command.Requester, command.Now = requester, at(hour)
 				return command
+			case 4:
+				return certificate.WarnOfExpiry{OwnerErased: rapid.Bool().Draw(t, "erased"), Now: at(hour + 24*rapid.IntRange(300, 400).Draw(t, "day"))}
 			}
 			command := annul()
 			command.Requester, command.Now = requester, at(hour)
@@ -381,8 +385,11 @@ func TestWhateverHappensTheRulesHold(t *testing.T) {
 		var state, replayed certificate.State
 		for range rapid.IntRange(0, 30).Draw(t, "length") {
 			before := state
-			events, err := certificate.Decide(state, draw())
-			require.Equal(t, err != nil, len(events) == 0)
+			command := draw()
+			events, err := certificate.Decide(state, command)
+			if _, ok := command.(certificate.WarnOfExpiry); !ok {
+				require.Equal(t, err != nil, len(events) == 0)
+			}
 			for _, e := range events {
 				state = certificate.Evolve(state, e)
 				replayed = certificate.Evolve(replayed, eventtest.Recorded(t, codec, e))
@@ -401,5 +408,90 @@ func TestWhateverHappensTheRulesHold(t *testing.T) {
 				require.Error(t, state.CheckSigning(stranger, start))
 			}
 		}
+	})
+}
+
+func warned(hours int) certificate.ExpiryWarned {
+	return certificate.ExpiryWarned{Certificate: fingerprint, Participant: owner, NotAfter: at(365 * 24), WarnedAt: at(hours)}
+}
+
+// idle returns what follows from a command that is allowed.
+func idle(t *testing.T, command certificate.Command, history ...event.Event) []event.Event {
+	events, err := certificate.Decide(given(t, history...).State(), command)
+	require.NoError(t, err)
+	return events
+}
+
+func TestR_C5_ItIsWarnedFromThirtyDaysBeforeTheEndToTheEndAndOnce(t *testing.T) {
+	end := at(365 * 24)
+	for _, c := range []struct {
+		now  time.Time
+		warn bool
+	}{
+		{end.Add(-certificate.ExpiryWarning - time.Microsecond), false},
+		{end.Add(-certificate.ExpiryWarning), true},
+		{end.Add(-time.Hour), true},
+		{end, true},
+		{end.Add(time.Microsecond), false},
+		{end.AddDate(1, 0, 0), false},
+	} {
+		events, err := certificate.Decide(given(t, registered()).State(), certificate.WarnOfExpiry{Now: c.now})
+		require.NoError(t, err)
+		require.Equal(t, c.warn, len(events) == 1, c.now)
+		require.Equal(t, c.warn, certificate.EndsSoon(end, c.now))
+	}
+	given(t, registered()).When(certificate.WarnOfExpiry{Now: at(340 * 24)}).Then(warned(340 * 24))
+	require.Empty(t, idle(t, certificate.WarnOfExpiry{Now: at(341 * 24)}, registered(), warned(340*24)))
+	given(t, registered()).When(certificate.WarnOfExpiry{}).ThenRefused(fault.Internal)
+	given(t).When(certificate.WarnOfExpiry{Now: at(340 * 24)}).ThenRefused(fault.CertificateUnknown)
+}
+
+func TestR_C5_WhatIsAnnulledOrNobodysIsNotWarnedOf(t *testing.T) {
+	require.Empty(t, idle(t, certificate.WarnOfExpiry{Now: at(340 * 24)}, registered(), annulled()))
+	require.Empty(t, idle(t, certificate.WarnOfExpiry{OwnerErased: true, Now: at(340 * 24)}, registered()))
+	given(t, registered(), reported(), suspended()).When(certificate.WarnOfExpiry{Now: at(340 * 24)}).
+		Then(warned(340 * 24)) // it may be resumed
+}
+
+func TestR_C5_TheDaysLeftAreWholeDays(t *testing.T) {
+	end := at(365 * 24)
+	for left, want := range map[time.Duration]int{
+		31 * 24 * time.Hour: 31, 30*24*time.Hour - 1: 29, 24 * time.Hour: 1, 24*time.Hour - 1: 0, 0: 0, -time.Hour: 0, -1000 * time.Hour: 0,
+	} {
+		require.Equal(t, want, certificate.DaysLeft(end, end.Add(-left)), left)
+	}
+}
+
+// However often it is asked, by whichever node and in whatever order with what
+// else befalls the certificate, there is at most one warning, and none outside
+// of the thirty days.
+func TestR_C5_WhateverHappensThereIsOneWarningAtMost(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		state := certificate.Evolve(certificate.State{}, registered())
+		end := state.NotAfter
+		now, warnings, due := end.AddDate(0, -3, 0), 0, false
+		for range rapid.IntRange(1, 40).Draw(t, "length") {
+			now = now.Add(time.Duration(rapid.IntRange(0, 5*24).Draw(t, "hours")) * time.Hour)
+			var command certificate.Command = certificate.WarnOfExpiry{Now: now}
+			if rapid.IntRange(0, 9).Draw(t, "annul") == 0 {
+				command = certificate.Annul{Requester: owner, Reason: "why not", Now: now}
+			}
+			before := state
+			events, _ := certificate.Decide(state, command)
+			for _, e := range events {
+				state = certificate.Evolve(state, e)
+				if w, ok := e.(certificate.ExpiryWarned); ok {
+					warnings++
+					require.False(t, w.WarnedAt.Before(end.Add(-certificate.ExpiryWarning)))
+					require.False(t, w.WarnedAt.After(end))
+					require.NotEqual(t, certificate.StatusAnnulled, before.Status)
+				}
+			}
+			if _, asked := command.(certificate.WarnOfExpiry); asked && before.EndsSoon(now) {
+				due = true
+			}
+		}
+		require.LessOrEqual(t, warnings, 1)
+		require.Equal(t, due, warnings == 1, "whoever asks in time is the one who warns")
 	})
 }

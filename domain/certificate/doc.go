@@ -16,6 +16,12 @@
 // later moment would change nothing and is refused. Resuming closes all
 // notices that are open, and names the one that counted.
 //
+// # The end
+//
+// Thirty days before a certificate ends, its owner is warned, once
+// ([WarnOfExpiry], R-C5); one that was annulled, or has ended already, is not
+// worth a warning.
+//
 // # Decisions
 //
 // Every command in every state; the test writes this table.
@@ -31,6 +37,8 @@
 //	| Annul by the owner                 | certificate.unknown   | CertificateAnnulled                          | CertificateAnnulled     | CertificateAnnulled                          | certificate.wrong-state | certificate.wrong-state |
 //	| Annul by the operator              | certificate.unknown   | CertificateAnnulled                          | CertificateAnnulled     | CertificateAnnulled                          | certificate.wrong-state | certificate.wrong-state |
 //	| Annul by a stranger                | certificate.unknown   | access.forbidden                             | access.forbidden        | access.forbidden                             | access.forbidden        | access.forbidden        |
+//	| WarnOfExpiry, 31 days before       | certificate.unknown   | nothing to do                                | nothing to do           | nothing to do                                | nothing to do           | nothing to do           |
+//	| WarnOfExpiry, 30 days before       | certificate.unknown   | CertificateExpiryWarned                      | CertificateExpiryWarned | CertificateExpiryWarned                      | nothing to do           | nothing to do           |
 //
 // # Signing
 //

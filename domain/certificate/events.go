@@ -20,6 +20,10 @@ func StreamID(fingerprint string) eventstore.StreamID {
 // the suspension of the key (R-C7).
 const ReactionLimit = 24 * time.Hour
 
+// ExpiryWarning is how long before a certificate's end its owner is warned
+// (R-C5).
+const ExpiryWarning = 30 * 24 * time.Hour
+
 // Channel is how a notice or a request reached the operator.
 type Channel string
 
@@ -119,9 +123,23 @@ type Annulled struct {
 // EventType implements event.Event.
 func (Annulled) EventType() string { return "CertificateAnnulled" }
 
+// ExpiryWarned says that the certificate ends soon. It is recorded once for a
+// certificate, and so is what its owner and the operator are told by (R-C5).
+type ExpiryWarned struct {
+	Certificate string `json:"certificate"`
+	Participant string `json:"participant"`
+	// NotAfter is when it ends.
+	NotAfter time.Time `json:"notAfter"`
+	WarnedAt time.Time `json:"warnedAt"`
+}
+
+// EventType implements event.Event.
+func (ExpiryWarned) EventType() string { return "CertificateExpiryWarned" }
+
 // Events lists the package's event types.
 func Events() []event.Definition {
 	return []event.Definition{
 		{Zero: Registered{}}, {Zero: KeyCompromiseReported{}}, {Zero: Suspended{}}, {Zero: Resumed{}}, {Zero: Annulled{}},
+		{Zero: ExpiryWarned{}},
 	}
 }

@@ -15,11 +15,12 @@ import (
 	"dalel/domain/document"
 	"dalel/domain/event"
 	"dalel/domain/participant"
+	"dalel/domain/trust"
 	"dalel/eventstore"
 )
 
 func definitions() [][]event.Definition {
-	return [][]event.Definition{participant.Events(), certificate.Events(), access.Events(), document.Events()}
+	return [][]event.Definition{participant.Events(), certificate.Events(), access.Events(), document.Events(), trust.Events()}
 }
 
 // personal is the list of personal fields, with whose they are. Each is
@@ -81,6 +82,9 @@ var impersonal = map[string]string{
 	"signatures[].signing.signers[].reasons[].code": "fixed",
 	"signatures[].verdict.signers[].restsOn[].kind": "fixed", "signatures[].signing.signers[].restsOn[].kind": "fixed",
 	"signatures[].evidence[].kind": "fixed", "basis": "fixed",
+	// Certificates of authorities, of which a person's is none (package trust).
+	"anchor.subject": "an authority's name", "anchor.der": "an authority's certificate", "anchor.kind": "fixed",
+	"anchor.algorithm": "algorithm", "anchor.fingerprint": "hash", "fingerprint": "hash", "how": "fixed",
 	// Hashes, numbers and names of algorithms.
 	"certificate": "hash", "token": "hash of 256 random bits", "file.sha256": "hash", "replaces": "hash",
 	"signatures[].file": "hash", "signatures[].cms": "hash", "signatures[].stored": "hash",

@@ -176,6 +176,34 @@ func (l *Ledger) AnnulCertificate(ctx context.Context, act Act, fingerprint, rea
 	})
 }
 
+// WarnOfExpiry warns that a certificate ends, if it is time to and nobody has
+// (R-C5). The expiry process calls it; it may be repeated without harm. early
+// says that it is worth asking again: the time has not come yet.
+func (l *Ledger) WarnOfExpiry(ctx context.Context, fingerprint string) (early bool, err error) {
+	stream := certificate.StreamID(fingerprint)
+	if stream.Check() != nil {
+		return false, fault.New(fault.CertificateUnknown, "the certificate is not registered")
+	}
+	_, err = run(ctx, l, command[certificate.State]{
+		act: SystemAct(), name: "warn-of-expiry", id: fingerprint, stream: stream, evolve: certificate.Evolve,
+		decide: func(ctx context.Context, s certificate.State) ([]event.Event, error) {
+			warn := certificate.WarnOfExpiry{Now: l.now()}
+			happened, err := certificate.Decide(s, warn)
+			early = err == nil && s.WarnedAt == nil && s.Status != certificate.StatusAnnulled && warn.Now.Before(s.NotAfter.Add(-certificate.ExpiryWarning))
+			if err != nil || len(happened) == 0 {
+				return nil, err
+			}
+			owner, err := l.Participant(ctx, s.Participant)
+			if err != nil {
+				return nil, err
+			}
+			warn.OwnerErased = owner.State.Erased()
+			return certificate.Decide(s, warn)
+		},
+	})
+	return early && err == nil, err
+}
+
 func (l *Ledger) onCertificate(ctx context.Context, act Act, name, fingerprint string, request any, make func(s certificate.State, now time.Time) certificate.Command) (Outcome, error) {
 	unknown := fault.New(fault.CertificateUnknown, "the certificate is not registered")
 	stream := certificate.StreamID(fingerprint)

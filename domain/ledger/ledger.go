@@ -40,6 +40,7 @@ import (
 	"dalel/domain/participant"
 	"dalel/domain/retention"
 	"dalel/domain/signature"
+	"dalel/domain/trust"
 	"dalel/eventstore"
 	"dalel/internal/canonical"
 	"dalel/internal/fault"
@@ -138,7 +139,7 @@ const checksAtOnce = 2
 // NewCodec returns the codec of all the ledger's events. It seals and opens
 // nothing before it is given keys (event.Codec.Sealed).
 func NewCodec() (*event.Codec, error) {
-	return event.NewCodec(participant.Events(), certificate.Events(), access.Events(), document.Events())
+	return event.NewCodec(participant.Events(), certificate.Events(), access.Events(), document.Events(), trust.Events())
 }
 
 // New makes a ledger.

@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -603,4 +605,23 @@ func FuzzVerify(f *testing.F) {
 			require.NotEmpty(t, report.Problems)
 		}
 	})
+}
+
+// A key that answers about certificates or stamps time, and lies among the
+// anchors of a ledger for that, vouches for no packet.
+func TestAServicesCertificateIsNoOperators(t *testing.T) {
+	root, err := testca.NewRoot(testca.CA{Name: "Root"})
+	require.NoError(t, err)
+	folder := t.TempDir()
+	for i, usage := range []int{8, 9} {
+		service, err := root.Issue(testca.Leaf{Owner: testca.Owner{Organization: "A service"}, Usages: []asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, usage}}})
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(folder, fmt.Sprintf("%d.cer", i)), service.Certificate.Raw, 0o600))
+	}
+	trust, err := packet.LoadTrust(folder)
+	require.NoError(t, err)
+	require.Empty(t, trust.Operators)
+	require.Empty(t, trust.Roots)
+	require.Len(t, trust.Responders, 1)
+	require.True(t, trust.IsZero())
 }

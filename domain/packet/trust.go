@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	anchors "dalel/domain/trust"
 	"dalel/internal/fault"
 	"dalel/internal/pki"
 )
@@ -23,9 +24,12 @@ type Trust struct {
 	// asked, so that a packet can be checked when it has ended. Keep the
 	// earlier certificates of an operator beside the present one.
 	Operators []*x509.Certificate
+	// Responders are certificates of OCSP responders, trusted for answers about
+	// certificates as they stand. They anchor nothing by themselves.
+	Responders []*x509.Certificate
 }
 
-// IsZero reports whether there are no anchors at all.
+// IsZero reports whether there is nothing that a packet could rest on.
 func (t Trust) IsZero() bool { return len(t.Roots) == 0 && len(t.Operators) == 0 }
 
 // Bounds of a folder of anchors.
@@ -37,8 +41,10 @@ const (
 // LoadTrust reads anchors from the files *.cer, *.crt, *.pem and *.der in a
 // folder and in its folders, one level deep. A file is one certificate in DER
 // or any number in PEM. A certificate that says it is a CA's (basicConstraints)
-// is a root, any other an operator's; so an operator's own certificate must
-// not say so. A file that cannot be read is config.invalid: an anchor that is
+// is a root, one of an OCSP responder or a time-stamping authority (extended
+// key usage) is that, and any other an operator's; so an operator's own
+// certificate must say none of it. A time-stamping authority is passed over:
+// packets bring what their tokens need, and it must lead to a root. A file that cannot be read is config.invalid: an anchor that is
 // passed over in silence would look like a packet that is not trusted.
 func LoadTrust(folder string) (Trust, error) {
 	var trust Trust
@@ -78,9 +84,15 @@ func LoadTrust(folder string) (Trust, error) {
 			return Trust{}, fault.Wrap(fault.ConfigInvalid, err, "trust anchor %s cannot be read", filepath.Base(path))
 		}
 		for _, certificate := range certificates {
-			if certificate.BasicConstraintsValid && certificate.IsCA {
+			kind, _ := anchors.KindOf(certificate)
+			switch {
+			case certificate.BasicConstraintsValid && certificate.IsCA:
 				trust.Roots = append(trust.Roots, certificate)
-			} else {
+			case kind == anchors.Responder:
+				trust.Responders = append(trust.Responders, certificate)
+			case kind == anchors.TimeStamping:
+				// The key that stamps time must seal no packets.
+			default:
 				trust.Operators = append(trust.Operators, certificate)
 			}
 		}

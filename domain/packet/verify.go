@@ -551,7 +551,7 @@ func (v *verification) checkSignature(ctx context.Context, s signed) error {
 			return cancellable{ctx, io.NopCloser(file.Open())}, nil
 		}})
 	}
-	assessed, err := ask(&signature.Policy{Roots: v.trust.Roots})
+	assessed, err := ask(&signature.Policy{Roots: v.trust.Roots, Responders: v.trust.Responders})
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}

@@ -128,7 +128,7 @@ func ReadOwner(certificate *x509.Certificate) (Owner, error) {
 	owner := Owner{
 		Fingerprint: hex.EncodeToString(fingerprint[:]),
 		Roles:       []Role{},
-		Algorithm:   keyName(certificate),
+		Algorithm:   KeyName(certificate),
 		NotBefore:   certificate.NotBefore.UTC(),
 		NotAfter:    certificate.NotAfter.UTC(),
 		Serial:      certificate.SerialNumber.Text(16),
@@ -218,8 +218,9 @@ func twelveDigits(text string) bool {
 	return len(text) == 12 && strings.Trim(text, "0123456789") == ""
 }
 
-// keyName names the kind of key and its size.
-func keyName(certificate *x509.Certificate) string {
+// KeyName names the kind of a certificate's key and its size, or gives the OID
+// of one that is not known here.
+func KeyName(certificate *x509.Certificate) string {
 	switch key := certificate.PublicKey.(type) {
 	case *rsa.PublicKey:
 		return fmt.Sprintf("RSA-%d", key.N.BitLen())

@@ -9,10 +9,12 @@ import (
 	"testing"
 
 	"dalel/domain/access"
+	"dalel/domain/certificate"
 	"dalel/domain/document"
 	"dalel/domain/participant"
 	"dalel/domain/retention"
 	"dalel/domain/signature"
+	"dalel/domain/trust"
 	"dalel/internal/fault"
 	"dalel/projections"
 
@@ -68,6 +70,10 @@ func fromCode() map[string]bool {
 	}
 	add("destruction-state.", texts(destructionStates())...)
 	add("destruction-subject.", texts(destructionSubjects())...)
+	add("trust-kind.", texts(trust.Kinds())...)
+	add("trust-how.", texts([]trust.How{trust.ByCommand, trust.AtStart})...)
+	add("certificate-status.", texts([]certificate.Status{certificate.StatusRegistered, certificate.StatusSuspended, certificate.StatusAnnulled})...)
+	add("certificate-purpose.", certificate.Signing, certificate.Authentication, certificate.SigningAndAuthentication)
 	// Those on paper copies, of which the ledger knows the names.
 	add("identifier.", texts([]participant.Kind{participant.NaturalPerson, participant.SoleTrader, participant.LegalEntity, participant.NonResident})...)
 	return keys

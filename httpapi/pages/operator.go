@@ -327,8 +327,9 @@ type participantView struct {
 	// is one already or the viewer is no operator.
 	Record  *actionView
 	Confirm *confirmView
-	// Back leads to the list that the operator came from.
-	Back string
+	// Back leads to the list that the operator came from, Certificates to the
+	// participant's.
+	Back, Certificates string
 }
 
 func (p *Pages) participant(c echo.Context, caller route.Caller) error {
@@ -355,8 +356,9 @@ func (p *Pages) showParticipant(c echo.Context, caller route.Caller, id string, 
 	v := participantView{frame: p.frame(c, caller, "participant"), ID: s.ID}
 	own := caller.Role == access.RoleParticipant
 	if own {
-		v.Outcome = p.outcome(c, ownPage, v.words)
+		v.Outcome, v.Certificates = p.outcome(c, ownPage, v.words), "/certificates"
 	} else {
+		v.Certificates = operatorPages + "certificates?" + url.Values{"participant": {id}}.Encode()
 		v.Outcome, v.Back = p.outcome(c, operatorPages, v.words), operatorPages+"destructions"
 	}
 	v.Title, v.Name, v.Kind = v.T("operator.participant"), s.Name, v.T("participant-kind."+string(s.Kind))

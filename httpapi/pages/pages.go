@@ -21,6 +21,7 @@ import (
 	"dalel/domain/access"
 	"dalel/domain/certificate"
 	"dalel/domain/document"
+	"dalel/domain/event"
 	"dalel/domain/ledger"
 	"dalel/domain/participant"
 	"dalel/domain/retention"
@@ -83,6 +84,8 @@ type Ledger interface {
 	OrderErasure(ctx context.Context, act ledger.Act, id string) (ledger.Outcome, error)
 
 	CheckNumber(ctx context.Context, number string) (ledger.PublicView, error)
+
+	TrustHistory(ctx context.Context) (ledger.Snapshot[[]event.Event], error)
 }
 
 // Models is what the pages ask of the read models; *projections.Models does
@@ -96,6 +99,7 @@ type Models interface {
 	Timeline(ctx context.Context, document string, after eventstore.Position, limit int) ([]projections.TimelineRow, error)
 	Names(ctx context.Context, ids ...string) (map[string]projections.Participant, error)
 	Destructions(ctx context.Context, filter projections.DestructionFilter, page projections.Page) (projections.Result[projections.Destruction], error)
+	Certificates(ctx context.Context, filter projections.CertificateFilter, page projections.Page) (projections.Result[projections.Certificate], error)
 	WaitFor(ctx context.Context, position eventstore.Position) error
 }
 
@@ -103,7 +107,8 @@ type Models interface {
 type Config struct {
 	Ledger Ledger
 	Models Models
-	// Clock is time.Now unless set; it decides what is overdue.
+	// Clock is time.Now unless set; it decides what is overdue and what ends
+	// soon.
 	Clock func() time.Time
 	// Secure marks the cookies as for HTTPS alone. Set it wherever the
 	// server is reached by anything but loopback.
@@ -207,6 +212,7 @@ func (p *Pages) Routes() []route.Route {
 		{Method: http.MethodGet, Path: ownPage, Name: "page-own", Roles: parties, Scope: route.Own, Handler: p.ownData},
 		{Method: http.MethodPost, Path: ownPage + "/erasure-request", Name: "page-own-erasure", Roles: parties, Scope: route.Own, Command: true, MaxBody: maxOfficialBytes, Handler: p.askErasure},
 		{Method: http.MethodGet, Path: "/journal", Name: "page-journal", Roles: parties, Scope: route.Own, Handler: p.journal},
+		{Method: http.MethodGet, Path: "/certificates", Name: "page-certificates", Roles: parties, Scope: route.Own, Handler: p.certificates},
 		{Method: http.MethodGet, Path: "/journals", Name: "page-journals", Roles: staff, Scope: route.All, Handler: p.journal},
 		{Method: http.MethodGet, Path: "/participants", Name: "page-participants", Roles: staff, Scope: route.All, Handler: p.participants},
 		{Method: http.MethodGet, Path: "/documents", Name: "page-documents", Roles: staff[:1], Scope: route.All, Handler: p.documents},
@@ -214,6 +220,8 @@ func (p *Pages) Routes() []route.Route {
 	}
 	for _, r := range []route.Route{
 		{Method: http.MethodGet, Path: "/operator/destructions", Name: "page-destructions", Roles: staff, Handler: p.destructions},
+		{Method: http.MethodGet, Path: "/operator/certificates", Name: "page-all-certificates", Roles: staff, Handler: p.certificates},
+		{Method: http.MethodGet, Path: "/operator/trust", Name: "page-trust", Roles: staff, Handler: p.trust},
 		{Method: http.MethodGet, Path: "/operator/documents/:id", Name: "page-keeping", Roles: staff, Handler: p.keeping},
 		{Method: http.MethodPost, Path: "/operator/documents/:id/hold", Name: "page-hold", Roles: operator, Command: true, MaxBody: maxFormBytes, Handler: p.placeHold},
 		{Method: http.MethodPost, Path: "/operator/documents/:id/lift", Name: "page-lift", Roles: operator, Command: true, MaxBody: maxFormBytes, Handler: p.liftHold},
@@ -307,15 +315,20 @@ func (p *Pages) frame(c echo.Context, caller route.Caller, page string) frame {
 		nav("/inbox", "nav.inbox")
 		nav("/outbox", "nav.outbox")
 		nav("/journal", "nav.journal")
+		nav("/certificates", "nav.certificates")
 		f.Own = ownPage
 	case access.RoleAuditor:
 		nav("/documents", "nav.documents")
 		nav("/journals", "nav.journal")
 		nav("/participants", "nav.participants")
+		nav("/operator/certificates", "nav.certificates")
+		nav("/operator/trust", "nav.trust")
 		nav("/operator/destructions", "nav.destructions")
 	case access.RoleOperator:
 		nav("/journals", "nav.journal")
 		nav("/participants", "nav.participants")
+		nav("/operator/certificates", "nav.certificates")
+		nav("/operator/trust", "nav.trust")
 		nav("/operator/destructions", "nav.destructions")
 	}
 	if f.SignedIn {

@@ -49,6 +49,8 @@ var everyPage = []struct{ who, address string }{
 	{"operator", "/operator/participants/" + aliya}, {"operator", "/operator/participants/" + astana}, {"operator", "/operator/participants/" + shop}, {"auditor", "/operator/participants/" + aliya},
 	{"participant", "/personal-data"}, {"almaty", "/personal-data"}, {"", "/check"}, {"", "/check/" + deedNumber}, {"participant", "/check/" + lostNumber}, {"", "/check/" + unknownNumber}, {"", "/check?number=1234"},
 	{"", "/check/" + url.PathEscape(nasty)},
+	{"participant", "/certificates"}, {"almaty", "/certificates?ends=soon"}, {"operator", "/operator/certificates"}, {"auditor", "/operator/certificates?ends=soon&participant=" + astana},
+	{"operator", "/operator/trust"}, {"auditor", "/operator/trust"}, {"participant", "/operator/trust"}, {"participant", "/operator/certificates"},
 	{"auditor", "/documents/none"}, {"participant", "/documents"}, {"", "/inbox"}, {"participant", "/inbox?after=bad"},
 }
 

@@ -21,6 +21,7 @@ import (
 	"dalel/domain/participant"
 	"dalel/domain/retention"
 	"dalel/domain/signature"
+	"dalel/domain/trust"
 	"dalel/eventstore"
 	"dalel/httpapi/pages"
 	"dalel/httpapi/route"
@@ -62,10 +63,11 @@ type story struct {
 	acts []string
 	keys []string
 	// refuse is the answer to the next command.
-	refuse error
-	viewed []string
-	filter projections.JournalFilter
-	asked  projections.DestructionFilter
+	refuse       error
+	viewed       []string
+	filter       projections.JournalFilter
+	asked        projections.DestructionFilter
+	certificates projections.CertificateFilter
 	// original is the answer to whether an original exists.
 	original error
 	erasures map[string]*participant.Erasure
@@ -376,6 +378,42 @@ func (s *story) CheckNumber(_ context.Context, number string) (ledger.PublicView
 		return view, fault.New(fault.DocumentUnknown, "no such document")
 	}
 	return view, nil
+}
+
+func (s *story) Certificates(_ context.Context, filter projections.CertificateFilter, page projections.Page) (projections.Result[projections.Certificate], error) {
+	s.certificates = filter
+	if page.After == "bad" {
+		return projections.Result[projections.Certificate]{}, fault.New(fault.CursorInvalid, "bad")
+	}
+	warned := at(-60)
+	r := projections.Result[projections.Certificate]{Next: "further"}
+	for i, one := range []projections.Certificate{
+		{Participant: astana, Purpose: "signing", Status: certificate.StatusRegistered, NotAfter: at(60 * 24 * 300)},
+		{Participant: astana, Purpose: "signing", Status: certificate.StatusRegistered, NotAfter: at(60 * 24 * 17), WarnedAt: &warned},
+		{Participant: almaty, Purpose: "authentication", Status: certificate.StatusSuspended, NotAfter: at(201)},
+		{Participant: almaty, Purpose: "signing-and-authentication", Status: certificate.StatusAnnulled, NotAfter: at(60 * 24)},
+		{Participant: aliya, Purpose: "signing", Status: certificate.StatusRegistered, NotAfter: at(-60 * 24)},
+	} {
+		one.Fingerprint, one.Algorithm, one.Serial, one.Issuer = strings.Repeat(string(rune('a'+i)), 64), "RSA-2048", "5f3c", "CN="+s.name
+		if (filter.Participant == "" || filter.Participant == one.Participant) && (filter.EndingAt.IsZero() || one.EndsSoon(filter.EndingAt)) {
+			r.Items = append(r.Items, one)
+		}
+	}
+	return r, nil
+}
+
+func (s *story) TrustHistory(context.Context) (ledger.Snapshot[[]event.Event], error) {
+	anchor := func(fingerprint string, kind trust.Kind, until time.Time) trust.Anchor {
+		return trust.Anchor{Fingerprint: fingerprint, Kind: kind, Subject: "CN=" + s.name, Algorithm: "GOST 34.10-2015 512", NotBefore: at(0).AddDate(-4, 0, 0), NotAfter: until}
+	}
+	root := anchor("af77725f8328bb24f89d81da3acdf7cee4324248538b7ba2cd2a860517fb9dca", trust.Root, at(0).AddDate(19, 0, 0))
+	by := event.By{Participant: ledger.Operator}
+	return ledger.Snapshot[[]event.Event]{State: []event.Event{
+		trust.Added{Anchor: root, How: trust.ByCommand, By: by, AddedAt: at(1)},
+		trust.Added{Anchor: anchor(keyHash, trust.Issuing, at(-60)), How: trust.AtStart, By: event.By{Participant: ledger.System}, AddedAt: at(2)},
+		trust.Added{Anchor: anchor(fileHash, trust.Responder, at(60)), How: trust.ByCommand, By: by, AddedAt: at(3)},
+		trust.Removed{Fingerprint: fileHash, Kind: trust.Responder, How: trust.AtStart, By: event.By{Participant: ledger.System}, RemovedAt: at(4)},
+	}}, nil
 }
 
 func (s *story) Destructions(_ context.Context, filter projections.DestructionFilter, page projections.Page) (projections.Result[projections.Destruction], error) {

@@ -106,6 +106,9 @@ const (
 	CertificateUntrusted   Code = "certificate.untrusted"
 	NoticeInvalid          Code = "notice.invalid"
 
+	TrustRefused Code = "trust.refused"
+	TrustUnknown Code = "trust.unknown"
+
 	DocumentUnknown  Code = "document.unknown"
 	DocumentExists   Code = "document.exists"
 	DocumentInvalid  Code = "document.invalid"
@@ -228,6 +231,9 @@ func Catalogue() []Definition {
 		{CertificateCompromised, KindRefused, "The key was compromised before this moment"},
 		{CertificateUntrusted, KindRefused, "The certificate does not lead to a trusted root"},
 		{NoticeInvalid, KindInvalid, "The compromise notice's details are wrong"},
+
+		{TrustRefused, KindRefused, "The certificate cannot be a trust anchor"},
+		{TrustUnknown, KindNotFound, "No such trust anchor"},
 
 		{DocumentUnknown, KindNotFound, "No such document"},
 		{DocumentExists, KindConflict, "The document exists already"},

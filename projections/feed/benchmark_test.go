@@ -212,6 +212,7 @@ func (nothingToDo) RecheckSignatures(context.Context, string) (bool, error) {
 func (nothingToDo) DeliverDue(context.Context, string) error              { return nil }
 func (nothingToDo) MarkCompromised(context.Context, string, string) error { return nil }
 func (nothingToDo) Expire(context.Context, string) error                  { return nil }
+func (nothingToDo) WarnOfExpiry(context.Context, string) (bool, error)    { return false, nil }
 func (nothingToDo) RetainDocument(context.Context, string) error          { return nil }
 func (nothingToDo) ProposeDestruction(context.Context, string) error      { return nil }
 func (nothingToDo) Destroy(context.Context, string) error                 { return nil }

@@ -25,6 +25,7 @@ import (
 	"dalel/domain/event"
 	"dalel/domain/participant"
 	"dalel/domain/signature"
+	"dalel/domain/trust"
 	"dalel/eventstore"
 	"dalel/internal/fault"
 
@@ -41,7 +42,7 @@ func Word(id string) string { return Secret + "-" + id[max(0, len(id)-12):] }
 
 // Codec returns the codec of the events that histories hold.
 func Codec() *event.Codec {
-	codec, err := event.NewCodec(participant.Events(), certificate.Events(), access.Events(), document.Events())
+	codec, err := event.NewCodec(participant.Events(), certificate.Events(), access.Events(), document.Events(), trust.Events())
 	if err != nil {
 		panic(err) // two definitions of one type: a mistake in the program
 	}
@@ -75,6 +76,8 @@ type History struct {
 	leaving   []*participant.State
 	forgotten []string
 	notices   map[string]string // certificate to its standing notice
+	// registered are the certificates that were.
+	registered map[string]bool
 	// crowd and width are how many participants there are and how many
 	// documents are under way at once.
 	crowd, width int
@@ -86,7 +89,7 @@ type History struct {
 func New(choose func(n int) int, participants, documents int) *History {
 	return &History{
 		choose: choose, codec: Codec(), now: time.Date(2026, 1, 5, 4, 0, 0, 0, time.UTC),
-		heads: map[eventstore.StreamID]eventstore.Head{}, notices: map[string]string{},
+		heads: map[eventstore.StreamID]eventstore.Head{}, notices: map[string]string{}, registered: map[string]bool{},
 		crowd: max(participants, 3), width: max(documents, 1),
 	}
 }
@@ -214,7 +217,7 @@ func (h *History) aside() []eventstore.Event {
 	i := h.choose(len(h.participants))
 	who, cert := h.participants[i], h.certificates[i]
 	stream := certificate.StreamID(cert)
-	switch h.choose(6) {
+	switch h.choose(7) {
 	case 0:
 		person := h.participants[h.choose(len(h.participants))]
 		rights := []participant.Right{participant.RightRead, participant.RightSign}[:1+h.choose(2)]
@@ -240,6 +243,13 @@ func (h *History) aside() []eventstore.Event {
 		return h.Append(stream, operator,
 			certificate.KeyCompromiseReported{Certificate: cert, Participant: who, Notice: notice, Channel: certificate.ByPhone, ReceivedAt: h.now, CompromisedFrom: h.now, Circumstances: Secret},
 			certificate.Suspended{Certificate: cert, Notice: notice, SuspendedAt: h.now, WithinLimit: true})
+	case 4:
+		// Each is registered once, and then its end comes near.
+		if !h.registered[cert] {
+			h.registered[cert] = true
+			return h.Append(stream, operator, certificate.Registered{Certificate: cert, Participant: who, OwnerName: Secret, Purpose: certificate.Signing, Algorithm: "RSA-2048", Serial: "1", Issuer: "CN=CA", NotBefore: h.now, NotAfter: h.now.AddDate(1, 0, 0)})
+		}
+		return h.Append(stream, operator, certificate.ExpiryWarned{Certificate: cert, Participant: who, NotAfter: h.now.AddDate(0, 0, 30), WarnedAt: h.now})
 	default:
 		return h.create()
 	}

@@ -20,7 +20,7 @@ import (
 // applicationID ("DlPM" in ASCII) and schemaVersion mark the file.
 const (
 	applicationID = 0x446c504d
-	schemaVersion = 3
+	schemaVersion = 4
 )
 
 // memory is the process managers' file. It has ids and fingerprints alone: no
@@ -45,6 +45,11 @@ var tables = []string{
 	// Documents with a signature that is to be checked again, and the position
 	// of the last such attempt.
 	`CREATE TABLE undecided (document TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT, WITHOUT ROWID`,
+	// Certificates of whose end it is still to be warned, and that moment in
+	// microseconds.
+	`CREATE TABLE expiring (certificate TEXT PRIMARY KEY, participant TEXT NOT NULL, ends INTEGER NOT NULL) STRICT, WITHOUT ROWID`,
+	`CREATE INDEX expiring_ends ON expiring (ends, certificate)`,
+	`CREATE INDEX expiring_participant ON expiring (participant)`,
 	fmt.Sprintf(`PRAGMA application_id = %d`, applicationID),
 	fmt.Sprintf(`PRAGMA user_version = %d`, schemaVersion),
 }
@@ -234,6 +239,42 @@ func (m *memory) undecided(ctx context.Context, after string, limit int) (list [
 // decided forgets a document, unless another attempt has come meanwhile.
 func (m *memory) decided(ctx context.Context, u undecided) error {
 	if _, err := m.db.ExecContext(ctx, "DELETE FROM undecided WHERE document = ? AND position = ?", u.document, u.position); err != nil {
+		return failed(err)
+	}
+	return nil
+}
+
+// expiring is a certificate of whose end it is still to be warned.
+type expiring struct {
+	certificate string
+	ends        int64
+}
+
+// expiring returns those that end until a moment, the nearest end first, going
+// on after one.
+func (m *memory) expiring(ctx context.Context, until int64, after expiring, limit int) (list []expiring, err error) {
+	rows, err := m.db.QueryContext(ctx, "SELECT certificate, ends FROM expiring WHERE ends <= ? AND (ends, certificate) > (?, ?) ORDER BY ends, certificate LIMIT ?",
+		until, after.ends, after.certificate, limit)
+	if err != nil {
+		return nil, failed(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var e expiring
+		if err := rows.Scan(&e.certificate, &e.ends); err != nil {
+			return nil, failed(err)
+		}
+		list = append(list, e)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, failed(err)
+	}
+	return list, nil
+}
+
+// warned forgets a certificate.
+func (m *memory) warned(ctx context.Context, certificate string) error {
+	if _, err := m.db.ExecContext(ctx, "DELETE FROM expiring WHERE certificate = ?", certificate); err != nil {
 		return failed(err)
 	}
 	return nil

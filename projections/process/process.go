@@ -1,8 +1,9 @@
 // Package process is what the ledger does by itself when something has
 // happened: it delivers, marks documents whose signatures a compromised key
-// has felled, lets documents expire, locks content for as long as the rules
-// say, proposes to destroy what need not be kept any longer, and destroys what
-// the operator has ordered to be (R-G3, R-G5).
+// has felled, lets documents expire, warns of certificates that end (R-C5),
+// locks content for as long as the rules say, proposes to destroy what need not
+// be kept any longer, and destroys what the operator has ordered to be (R-G3,
+// R-G5).
 //
 // A process manager follows all events in order and answers some of them with
 // commands ([Commands]). It decides nothing: a command asks the aggregate to
@@ -13,7 +14,7 @@
 // after a crash it gives the last ones again.
 //
 // What it has to remember (which documents were signed with which key, which
-// keys are reported, the checkpoints) is in one small SQLite file of its own,
+// keys are reported, which certificates are to end, the checkpoints) is in one small SQLite file of its own,
 // which a rebuild of the read models leaves alone. Losing the file costs time
 // and nothing else: the commands of all history are given again and find
 // nothing to do.
@@ -51,6 +52,9 @@ type Commands interface {
 	// RecheckSignatures checks again what could not be told of signatures when
 	// they came, and says whether something is still undecided (R-C4).
 	RecheckSignatures(ctx context.Context, document string) (undecided bool, err error)
+	// WarnOfExpiry warns that a certificate ends, if it is time to and nobody has
+	// (R-C5). early says that it is worth asking again.
+	WarnOfExpiry(ctx context.Context, certificate string) (early bool, err error)
 	// RetainDocument locks a document's content for as long as the rules say
 	// now, and puts it on hold or lifts that, as the document's holds say
 	// (R-G3, R-G4).
@@ -78,7 +82,7 @@ type Options struct {
 	Logger *slog.Logger
 	// Clock says what time it is; nil means time.Now.
 	Clock func() time.Time
-	// Tick is how often deadlines are looked at; 0 means DefaultTick.
+	// Tick is how often deadlines and the ends of certificates are looked at; 0 means DefaultTick.
 	Tick time.Duration
 	// Recheck is how often signatures are checked again whose validity could
 	// not be told; 0 means DefaultRecheck.
@@ -121,9 +125,10 @@ const (
 	Retention   = "retention"
 	Destruction = "destruction"
 	Recheck     = "recheck"
+	Expiry      = "expiry"
 )
 
-func names() []string { return []string{Delivery, Compromise, Retention, Destruction, Recheck} }
+func names() []string { return []string{Delivery, Compromise, Retention, Destruction, Recheck, Expiry} }
 
 // Status says how a process manager is.
 type Status struct {
@@ -228,13 +233,14 @@ func (p *Processes) Run(ctx context.Context) error {
 	}
 	defer p.running.Unlock()
 	group, inner := errgroup.WithContext(ctx)
-	for name, react := range map[string]reaction{Delivery: p.deliver, Compromise: p.compromise, Retention: p.retain, Destruction: p.destroy, Recheck: p.noteUndecided} {
+	for name, react := range map[string]reaction{Delivery: p.deliver, Compromise: p.compromise, Retention: p.retain, Destruction: p.destroy, Recheck: p.noteUndecided, Expiry: p.noteExpiring} {
 		p.note(name, func(s *Status) { s.Err = nil })
 		group.Go(func() error { return p.follow(inner, name, react) })
 	}
 	group.Go(func() error { return p.watchDeadlines(inner) })
 	group.Go(func() error { return p.watchRetention(inner) })
 	group.Go(func() error { return p.watchUndecided(inner) })
+	group.Go(func() error { return p.watchExpiry(inner) })
 	err := group.Wait()
 	if ctx.Err() != nil && !fault.Is(err, fault.ProjectionStopped) {
 		return nil

@@ -33,10 +33,12 @@ import (
 type ledger struct {
 	// undecided is the answer of RecheckSignatures.
 	undecided atomic.Bool
-	mu        sync.Mutex
-	asked     map[string]int
-	recorded  []string
-	done      map[string]bool
+	// early is the answer of WarnOfExpiry.
+	early    atomic.Bool
+	mu       sync.Mutex
+	asked    map[string]int
+	recorded []string
+	done     map[string]bool
 	// fail says how a call ends, nil for well; it may be called after the
 	// command was carried out (lost answers).
 	fail func(call string, asked int) (before, after error)
@@ -77,6 +79,11 @@ func (l *ledger) Expire(_ context.Context, document string) error {
 func (l *ledger) RecheckSignatures(_ context.Context, document string) (bool, error) {
 	err := l.call("recheck "+document, false)
 	return l.undecided.Load(), err
+}
+
+func (l *ledger) WarnOfExpiry(_ context.Context, certificate string) (bool, error) {
+	err := l.call("warn "+certificate, true)
+	return l.early.Load(), err
 }
 
 func (l *ledger) RetainDocument(_ context.Context, document string) error {

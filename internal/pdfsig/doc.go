@@ -23,14 +23,14 @@
 // For the last the appended bytes are read one after another to the end: each
 // must belong to an object that the newer cross-reference sections name, to one
 // of these sections, or be a comment. Then every object that is new or changed
-// must have a place in a short list: the catalog's store of evidence (DSS), the
-// form's list of fields, a page's list of annotations, a new signature field
-// that shows nothing, an empty signature field that the signature already
-// covered (with an appearance, if the field is small), the date of the last
-// change. An object that the covered part refers to, but which is not in it, may
-// not be added: a reader would see it appear in what was signed. Whatever is not
-// on the list makes [Partial], so the answer errs on that side: a visible
-// stamp in a new field, or a comment, does.
+// must have a place in a short list: the catalog's store of evidence (DSS),
+// version and extensions, the form's list of fields, a page's list of
+// annotations, a new signature field that shows nothing, an empty signature field
+// that the signature already covered (with an appearance, if the field is small),
+// the program and the date of the last change. An object that the covered part
+// refers to, but which is not in it, may not be added: a reader would see it
+// appear in what was signed. Whatever is not on the list makes [Partial], so the
+// answer errs on that side: a visible stamp in a new field, or a comment, does.
 //
 // What was covered may itself be ambiguous, or be made so that readers show it
 // in different ways. All of that is signed, and no program can tell what the

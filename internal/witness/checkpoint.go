@@ -141,3 +141,13 @@ func isWrongSignature(err error) bool {
 	var wrong *note.InvalidSignatureError
 	return errors.As(err, &wrong)
 }
+
+// lineOf is a verified signature as a line. Its base64 is written anew: a
+// decoder that is strict about spare bits must be able to read what we pass on.
+func lineOf(s note.Signature) ([]byte, error) {
+	raw, err := base64.StdEncoding.DecodeString(s.Base64)
+	if err != nil {
+		return nil, fault.Wrap(CheckpointInvalid, err, "a signature line of %s", s.Name)
+	}
+	return fmt.Appendf(nil, signatureLine, s.Name, base64.StdEncoding.EncodeToString(raw)), nil
+}

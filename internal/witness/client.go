@@ -239,7 +239,7 @@ func (c *Client) own(text string, answer []byte) ([]byte, error) {
 	if at.Unix() <= 0 || at.After(c.now().Add(ahead)) {
 		return nil, fault.New(WrongCosignature, "its cosignature is of a time that cannot be")
 	}
-	return fmt.Appendf(nil, signatureLine, n.Sigs[0].Name, n.Sigs[0].Base64), nil
+	return lineOf(n.Sigs[0])
 }
 
 func (c *Client) remembered(origin string) int64 {

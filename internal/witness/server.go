@@ -167,7 +167,10 @@ func (s *Server) recall(origin string) (last, error) {
 	if err != nil {
 		return unreadable("%v", err)
 	}
-	line := fmt.Appendf(nil, signatureLine, n.Sigs[0].Name, n.Sigs[0].Base64)
+	line, err := lineOf(n.Sigs[0])
+	if err != nil {
+		return unreadable("%v", err)
+	}
 	return last{Checkpoint: c, signed: signed, line: line, at: at}, nil
 }
 
@@ -260,6 +263,10 @@ func (s *Server) consider(ctx context.Context, body []byte) ([]byte, *refusal) {
 		}
 		return nil, &refusal{status: http.StatusBadRequest, text: "the checkpoint is not a signed note"}
 	}
+	signed, err := signedBy(opened)
+	if err != nil {
+		return nil, &refusal{status: http.StatusBadRequest, text: detail(err)}
+	}
 	if request.OldSize > next.Size {
 		return nil, &refusal{status: http.StatusBadRequest, text: "the old size is larger than the checkpoint's"}
 	}
@@ -276,7 +283,7 @@ func (s *Server) consider(ctx context.Context, body []byte) ([]byte, *refusal) {
 	}
 	known := w.last.Checkpoint
 	if w.last.signed != nil && next.Size == known.Size && next.Root != known.Root {
-		s.conflict(ctx, w, signedBy(opened))
+		s.conflict(ctx, w, signed)
 	}
 	if request.OldSize != known.Size {
 		return nil, &refusal{status: http.StatusConflict, size: known.Size}
@@ -296,7 +303,7 @@ func (s *Server) consider(ctx context.Context, body []byte) ([]byte, *refusal) {
 		now = w.last.at
 	}
 	line := s.key.cosign(opened.Text, now)
-	signed := append(signedBy(opened), line...)
+	signed = append(signed, line...)
 	if err := s.state.Save(w.origin, signed); err != nil {
 		if errors.Is(err, ErrUnsure) {
 			w.broken = err
@@ -334,12 +341,16 @@ func follows(known, next Checkpoint, proof tlog.TreeProof) error {
 }
 
 // signedBy is the note with the signatures that were verified alone.
-func signedBy(n *note.Note) []byte {
+func signedBy(n *note.Note) ([]byte, error) {
 	signed := append([]byte(n.Text), '\n')
 	for _, signature := range n.Sigs {
-		signed = fmt.Appendf(signed, signatureLine, signature.Name, signature.Base64)
+		line, err := lineOf(signature)
+		if err != nil {
+			return nil, err
+		}
+		signed = append(signed, line...)
 	}
-	return signed
+	return signed, nil
 }
 
 // checkpoint serves the last checkpoint cosigned.

@@ -620,6 +620,10 @@ func TestR_M4_AClientBelievesNothingButACosignature(t *testing.T) {
 	raw, err := base64.StdEncoding.DecodeString(strings.Fields(line)[2])
 	require.NoError(t, err)
 	raw[20] ^= 1
+	require.True(t, strings.HasSuffix(line, "A==\n") || strings.HasSuffix(line, "g==\n") || strings.HasSuffix(line, "Q==\n") || strings.HasSuffix(line, "w==\n"))
+	letters := "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	last := strings.TrimSuffix(line, "==\n")
+	loose := last[:len(last)-1] + string(letters[strings.IndexByte(letters, last[len(last)-1])+1]) + "==\n"
 	flipped := "— witness.example.kz/w1 " + base64.StdEncoding.EncodeToString(raw) + "\n"
 	theirs, err := formats.NewSignerForCosignatureV1(honest.key.Secret())
 	require.NoError(t, err)
@@ -655,6 +659,7 @@ func TestR_M4_AClientBelievesNothingButACosignature(t *testing.T) {
 		code    fault.Code
 	}{
 		"honest":                             {says(200, line), ""},
+		"honest, with spare bits set":        {says(200, loose), ""},
 		"honest, with strangers' lines":      {says(200, strangers+line), ""},
 		"nothing":                            {says(200, ""), witness.Malformed},
 		"a stranger's":                       {says(200, strangers), witness.WrongCosignature},

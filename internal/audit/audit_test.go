@@ -363,7 +363,9 @@ func TestWhatCannotBeToldIsNeverYesOrNo(t *testing.T) {
 	defer elsewhere.Close()
 	var tries atomic.Int32
 	for name, handler := range map[string]http.HandlerFunc{
-		"a redirect":        func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL+r.URL.Path, 302) },
+		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL+r.URL.Path, http.StatusFound)
+		},
 		"an error":          func(w http.ResponseWriter, _ *http.Request) { tries.Add(1); w.WriteHeader(502) },
 		"no answer":         func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		"a torn connection": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },

@@ -39,6 +39,16 @@ func OpenState(dir string) (*State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take the auditor's folder %s: %w", dir, err)
 	}
+	// What a killed audit was writing has no name yet, and counts for nothing.
+	for _, pattern := range []string{".part-*", "evidence/*/.part-*"} {
+		parts, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(pattern)))
+		for _, part := range parts {
+			err = errors.Join(err, os.Remove(part))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("tidy the auditor's folder: %w", errors.Join(err, lock.Close()))
+		}
+	}
 	return &State{dir: dir, lock: lock}, nil
 }
 

@@ -61,6 +61,16 @@ func OpenFolder(dir string) (*Folder, error) {
 	if err != nil {
 		return nil, fault.Wrap(StateFailed, err, "take the witness's folder %s", dir)
 	}
+	// What a killed witness was writing has no name yet, and counts for nothing.
+	for _, pattern := range []string{".part-*", "logs/.part-*", "conflicts/*/.part-*"} {
+		parts, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(pattern)))
+		for _, part := range parts {
+			err = errors.Join(err, os.Remove(part))
+		}
+		if err != nil {
+			return nil, fault.Wrap(StateFailed, errors.Join(err, lock.Close()), "tidy the witness's folder")
+		}
+	}
 	return &Folder{dir: dir, lock: lock}, nil
 }
 
@@ -121,13 +131,6 @@ func (f *Folder) KeepConflict(origin string, ours, theirs []byte) error {
 		return fault.Wrap(StateFailed, err, "keep two checkpoints of %q that contradict each other", origin)
 	}
 	all := filepath.Join(f.dir, "conflicts")
-	kept, err := os.ReadDir(all)
-	if err != nil {
-		return failed(err)
-	}
-	if len(kept) >= maxConflicts {
-		return failed(fmt.Errorf("%d are kept already", len(kept)))
-	}
 	// The text decides, not the signatures beside it: cosignatures come and go.
 	textOurs, err := textOf(ours)
 	if err != nil {
@@ -139,16 +142,23 @@ func (f *Folder) KeepConflict(origin string, ours, theirs []byte) error {
 	}
 	sum := sha256.Sum256([]byte(textOurs + "\n" + textTheirs))
 	dir := filepath.Join(all, hex.EncodeToString(sum[:8]))
-	if err := os.Mkdir(dir, 0o700); errors.Is(err, fs.ErrExist) {
-		return nil
-	} else if err != nil {
+	if _, err := os.Stat(filepath.Join(dir, "theirs.checkpoint")); err == nil {
+		return nil // it is written last, so both are there
+	}
+	kept, err := os.ReadDir(all)
+	if err != nil {
 		return failed(err)
 	}
-	err = errors.Join(
-		replaceFile(filepath.Join(dir, "ours.checkpoint"), ours),
-		replaceFile(filepath.Join(dir, "theirs.checkpoint"), theirs),
-		syncFolder(all))
-	if err != nil {
+	if len(kept) >= maxConflicts {
+		return failed(fmt.Errorf("%d are kept already", len(kept)))
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return failed(err)
+	}
+	if err := replaceFile(filepath.Join(dir, "ours.checkpoint"), ours); err != nil {
+		return failed(err)
+	}
+	if err := errors.Join(replaceFile(filepath.Join(dir, "theirs.checkpoint"), theirs), syncFolder(all)); err != nil {
 		return failed(err)
 	}
 	return nil

@@ -299,6 +299,10 @@ func (s *Server) consider(ctx context.Context, body []byte) ([]byte, *refusal) {
 	if !w.limit.AllowN(now, 1) {
 		return nil, &refusal{status: http.StatusTooManyRequests, text: "too many checkpoints of this log"}
 	}
+	if now.Unix() <= 0 {
+		s.log.ErrorContext(ctx, "the clock is not set, so nothing is cosigned", "clock", now)
+		return nil, &refusal{status: http.StatusInternalServerError, text: "this witness does not know the time"}
+	}
 	if now.Before(w.last.at) { // the clock was set back; time does not go back between cosignatures
 		now = w.last.at
 	}

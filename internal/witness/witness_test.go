@@ -228,6 +228,18 @@ func TestR_M4_TwoTreesOfOneSizeAreKeptAsProof(t *testing.T) {
 	kept, err := filepath.Glob(filepath.Join(w.dir, "conflicts", "*", "*.checkpoint"))
 	require.NoError(t, err)
 	require.Len(t, kept, 2, "once, both of them")
+
+	t.Log("a witness that was killed between the two writes keeps them the next time")
+	require.NoError(t, os.Remove(filepath.Join(filepath.Dir(kept[0]), "theirs.checkpoint")))
+	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(kept[0]), ".part-1"), nil, 0o600))
+	status, _, _ = w.ask(t, request(fork, 200, 200))
+	require.Equal(t, 422, status)
+	require.NoError(t, w.folder.Close())
+	w.folder, err = witness.OpenFolder(w.dir)
+	require.NoError(t, err)
+	all, err := filepath.Glob(filepath.Join(w.dir, "conflicts", "*", "*"))
+	require.NoError(t, err)
+	require.Equal(t, kept, all)
 	key, err := note.NewVerifier(log.VKey)
 	require.NoError(t, err)
 	roots := map[tlog.Hash]bool{}
@@ -480,6 +492,9 @@ func TestAnAnswerIsGivenAgainWithoutAWrite(t *testing.T) {
 	w.clock.forward(-time.Hour)
 	_, _, back := w.ask(t, request(log, 200, 200))
 	require.Equal(t, later, back, "the clock was set back; the time in cosignatures is not")
+	w.clock.seconds.Store(0)
+	status, _, _ := w.ask(t, request(log, 200, 300))
+	require.Equal(t, 500, status, "a clock that was never set")
 }
 
 func TestR_M4_OfTwoForksAskedAtOnceOneIsCosigned(t *testing.T) {
@@ -594,7 +609,8 @@ func TestR_M4_AClientLearnsWhereTheWitnessStands(t *testing.T) {
 	require.Equal(t, witness.Ahead, fault.CodeOf(err))
 
 	t.Log("another tree")
-	_, err = client.Cosign(t.Context(), log.Fork(400, 200).Checkpoint(600), log.Fork(400, 200).Prover(600))
+	fork := log.Fork(400, 200)
+	_, err = client.Cosign(t.Context(), fork.Checkpoint(600), fork.Prover(600))
 	require.Equal(t, witness.Inconsistent, fault.CodeOf(err))
 
 	t.Log("no proof")
@@ -672,23 +688,25 @@ func TestR_M4_AClientBelievesNothingButACosignature(t *testing.T) {
 		"without a time":                     {says(200, timeless), witness.WrongCosignature},
 		"without the last newline":           {says(200, strings.TrimSuffix(line, "\n")), witness.Malformed},
 		"too much":                           {says(200, strings.Repeat(line, 10_000)), witness.Malformed},
-		"a redirect to who would answer":     {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, 307) }, witness.Malformed},
-		"another success":                    {says(202, line), witness.Malformed},
-		"a conflict with what was asked":     {sized("0\n"), witness.Malformed},
-		"a conflict without a size":          {sized("many\n"), witness.Malformed},
-		"a conflict without a newline":       {sized("3"), witness.Malformed},
-		"a conflict in another type":         {says(409, "3\n"), witness.Malformed},
-		"a larger tree":                      {sized("6\n"), witness.Ahead},
-		"a size beyond all":                  {sized("9223372036854775807\n"), witness.Malformed},
-		"another size each time":             {func(w http.ResponseWriter, r *http.Request) { turn++; sized(fmt.Sprintf("%d\n", 1+turn%4))(w, r) }, witness.Busy},
-		"log unknown":                        {says(404, ""), witness.LogUnknown},
-		"key unknown":                        {says(403, ""), witness.LogKeyRefused},
-		"request refused":                    {says(400, ""), witness.RequestRefused},
-		"inconsistent":                       {says(422, ""), witness.Inconsistent},
-		"busy":                               {says(429, ""), witness.Busy},
-		"broken":                             {says(500, ""), witness.Unreachable},
-		"a connection that is torn":          {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, witness.Unreachable},
-		"an answer that does not come":       {func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body); <-r.Context().Done() }, witness.Unreachable},
+		"a redirect to who would answer": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+		}, witness.Malformed},
+		"another success":                {says(202, line), witness.Malformed},
+		"a conflict with what was asked": {sized("0\n"), witness.Malformed},
+		"a conflict without a size":      {sized("many\n"), witness.Malformed},
+		"a conflict without a newline":   {sized("3"), witness.Malformed},
+		"a conflict in another type":     {says(409, "3\n"), witness.Malformed},
+		"a larger tree":                  {sized("6\n"), witness.Ahead},
+		"a size beyond all":              {sized("9223372036854775807\n"), witness.Malformed},
+		"another size each time":         {func(w http.ResponseWriter, r *http.Request) { turn++; sized(fmt.Sprintf("%d\n", 1+turn%4))(w, r) }, witness.Busy},
+		"log unknown":                    {says(404, ""), witness.LogUnknown},
+		"key unknown":                    {says(403, ""), witness.LogKeyRefused},
+		"request refused":                {says(400, ""), witness.RequestRefused},
+		"inconsistent":                   {says(422, ""), witness.Inconsistent},
+		"busy":                           {says(429, ""), witness.Busy},
+		"broken":                         {says(500, ""), witness.Unreachable},
+		"a connection that is torn":      {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, witness.Unreachable},
+		"an answer that does not come":   {func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body); <-r.Context().Done() }, witness.Unreachable},
 		"an answer that never comes to end": {func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			_, _ = io.WriteString(w, line)

@@ -36,6 +36,7 @@ type Log struct {
 	with   []byte            // lines that are served behind it
 	files  map[string][]byte // served in place of the true ones
 	away   map[string]bool   // not served
+	forks  int               // made of it
 }
 
 // New makes a log of n leaves whose key follows from its origin.
@@ -65,10 +66,12 @@ func (l *Log) Grow(n int, text string) {
 }
 
 // Fork is another log under the same key that has this one's first n leaves,
-// and then more others.
+// and then more others, which no other fork of this log has.
 func (l *Log) Fork(n, more int) *Log {
 	l.mu.Lock()
 	leaves := l.leaves[:n:n]
+	l.forks++
+	text := fmt.Sprintf("leaf of fork %d,", l.forks)
 	l.mu.Unlock()
 	f := &Log{VKey: l.VKey, Signer: l.Signer, t: l.t, files: map[string][]byte{}, away: map[string]bool{}}
 	for _, leaf := range leaves {
@@ -76,7 +79,7 @@ func (l *Log) Fork(n, more int) *Log {
 		require.NoError(l.t, err)
 		f.leaves, f.hashes = append(f.leaves, leaf), append(f.hashes, hashes...)
 	}
-	f.Grow(more, "another leaf")
+	f.Grow(more, text)
 	return f
 }
 

@@ -14,6 +14,8 @@
 //	dalel keys      lists the keys, and wraps them anew
 //	dalel sweep     removes uploads that no event names
 //	dalel takeout   fetches everything that a participant has, over HTTP
+//	dalel witness   cosigns the transparency logs of others
+//	dalel audit     follows a transparency log that somebody else serves
 //	dalel rebuild   throws the read models away and replays the events
 //	dalel trust     says which authorities are trusted
 //	dalel token     issues a token, for the first sign-in to a new ledger
@@ -64,6 +66,8 @@ func subcommands() []subcommand {
 		{"retain", "retain --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] [--master PLACE]", retain},
 		{"sweep", "sweep --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--dry-run]", sweep},
 		{"takeout", "takeout --url https://HOST --token-file FILE --out DIR", takeOut},
+		{"witness", "witness --dir DIR [--listen ADDRESS] [--name NAME] [--log VKEY[=URL]]… [--vkey]", runWitness},
+		{"audit", "audit --log URL --key VKEY|FILE [--from CHECKPOINT-FILE]… [--state DIR] [--witness VKEY]… [--policy FILE] [--entries] [--every DURATION] [--json]", runAudit},
 		{"rebuild", "rebuild --dir DIR", rebuild},
 		{"trust", trustForm, trustCommands},
 		{"token", "token --dir DIR --role ROLE [--participant ID] [--person ID] [--days N]", issueToken},

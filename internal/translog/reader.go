@@ -209,6 +209,14 @@ func (t *tileReader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 		t.read[tile] = data
 	}
 	r.mu.Unlock()
+	if len(missing) == 1 {
+		data, err := readTile(t.ctx, r.objects, missing[0])
+		if err != nil {
+			return nil, err
+		}
+		t.read[missing[0]] = data
+		missing = nil
+	}
 	fetched := make([][]byte, len(missing))
 	group, ctx := errgroup.WithContext(t.ctx)
 	group.SetLimit(putsAtOnce)

@@ -7,6 +7,9 @@
 // to is stored: content without an event is harmless, an event without its
 // content is not. blobs/file keeps content in a local folder; the suite in
 // blobs/blobtest holds every implementation to the contract below.
+//
+// Beside content, [Objects] keeps the files of the transparency log, which
+// have names of their own.
 package blobs
 
 import (

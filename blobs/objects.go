@@ -25,7 +25,8 @@ type Objects interface {
 	// same bytes again change nothing; other bytes under a known name are
 	// log.conflict, and what is there stays. The name [CheckpointName] is
 	// request.invalid, more than [MaxObject] bytes are request.too-large.
-	// Other errors: storage.full, blob.failed.
+	// Other errors: storage.full, blob.failed. The data is neither changed nor
+	// kept after the call.
 	Put(ctx context.Context, name string, data []byte) error
 
 	// Replace stores the object named [CheckpointName], the only one that

@@ -12,6 +12,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"syscall"
 
 	"dalel/blobs"
 	"dalel/internal/fault"
@@ -170,19 +171,8 @@ func (o *Objects) Get(ctx context.Context, name string) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	// Not a link, whatever it leads to, nor anything else that is no file:
-	// opening a named pipe would wait for ever.
-	found, err := o.folder.root.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New(fault.BlobNotFound, "the log has no object %s", name)
-	}
-	if err != nil {
-		return nil, failed(err, "look up an object of the log")
-	}
-	if !found.Mode().IsRegular() || found.Size() > blobs.MaxObject {
-		return nil, fault.New(fault.BlobCorrupt, "%s in the log's folder is no object of a log", name)
-	}
-	file, err := o.folder.root.Open(name)
+	// O_NONBLOCK, for opening a named pipe would otherwise wait for ever.
+	file, err := o.folder.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.BlobNotFound, "the log has no object %s", name)
 	}
@@ -190,7 +180,13 @@ func (o *Objects) Get(ctx context.Context, name string) ([]byte, error) {
 		return nil, failed(err, "open an object of the log")
 	}
 	defer file.Close()
-	// The size may be that of a checkpoint replaced meanwhile: a guess.
+	found, err := file.Stat()
+	if err != nil {
+		return nil, failed(err, "look up an object of the log")
+	}
+	if !found.Mode().IsRegular() || found.Size() > blobs.MaxObject {
+		return nil, fault.New(fault.BlobCorrupt, "%s in the log's folder is no object of a log", name)
+	}
 	data := bytes.NewBuffer(make([]byte, 0, found.Size()+bytes.MinRead))
 	if _, err := data.ReadFrom(io.LimitReader(file, blobs.MaxObject+1)); err != nil {
 		return nil, failed(err, "read an object of the log")

@@ -62,7 +62,7 @@ func TestObjects_doNotFollowLinksOutOfTheFolder(t *testing.T) {
 	require.Error(t, objects.Put(t.Context(), "tile/0/001", []byte("data")))
 	require.NoFileExists(t, filepath.Join(outside, "001"))
 	_, err = objects.Get(t.Context(), "checkpoint")
-	require.True(t, fault.Is(err, fault.BlobCorrupt), "got %v", err)
+	require.True(t, fault.Is(err, fault.BlobFailed), "got %v", err)
 }
 
 func TestObjects_openedBesideOthersRemoveNothing(t *testing.T) {

@@ -9,10 +9,12 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"dalel/blobs"
 	"dalel/blobs/blobtest"
 	"dalel/internal/fault"
+	"dalel/internal/translog"
 )
 
 func TestObjects_keepTheContract(t *testing.T) {
@@ -170,4 +172,43 @@ func TestObjects_damagedOnTheWayAreCorruptAndAConflict(t *testing.T) {
 	}
 	err = objects.Put(t.Context(), "tile/0/000", tile)
 	require.True(t, fault.Is(err, fault.LogConflict) || fault.Is(err, fault.BlobCorrupt), "got %v", err)
+}
+
+func TestR_M4_ALogInABucketIsResumedAndProven(t *testing.T) {
+	server := testServer(t)
+	options := server.options(t)
+	objects := open(t, options).Objects(0)
+	var leaves [][]byte
+	var want translog.Frontier
+	for i := range uint64(3000) {
+		leaves = append(leaves, blobtest.Bytes(i, 300))
+		want.Append(leaves[i])
+	}
+	tree, err := translog.Open(t.Context(), objects, 0, nil)
+	require.NoError(t, err)
+	started := time.Now()
+	require.NoError(t, tree.Append(t.Context(), leaves[:2000]))
+	require.NoError(t, tree.Flush(t.Context()))
+	root := tree.Root()
+	require.NoError(t, tree.Append(t.Context(), leaves[2000:]), "and then the process dies")
+
+	again := open(t, options).Objects(0)
+	tree, err = translog.Open(t.Context(), again, 2000, &root)
+	require.NoError(t, err)
+	require.NoError(t, tree.Append(t.Context(), leaves[2000:]))
+	require.NoError(t, tree.Flush(t.Context()))
+	require.Equal(t, want.Root(), tree.Root())
+	t.Logf("3,000 leaves, a third of them twice, in %s", time.Since(started))
+
+	reader := translog.NewReader(again, 100)
+	reader.Know(translog.Checkpoint{Size: 3000, Root: tree.Root()})
+	leaf, err := reader.Leaf(t.Context(), 1234, 3000)
+	require.NoError(t, err)
+	require.Equal(t, leaves[1234], leaf)
+	path, err := reader.Inclusion(t.Context(), 1234, 3000)
+	require.NoError(t, err)
+	require.NoError(t, tlog.CheckRecord(path, 3000, tree.Root(), 1234, tlog.RecordHash(leaf)))
+	path, err = reader.Consistency(t.Context(), 2000, 3000)
+	require.NoError(t, err)
+	require.NoError(t, translog.CheckConsistency(translog.Checkpoint{Size: 2000, Root: root}, translog.Checkpoint{Size: 3000, Root: tree.Root()}, path))
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	cosignature "github.com/transparency-dev/formats/note"
 	"golang.org/x/mod/sumdb/note"
 
 	"dalel/internal/fault"
@@ -108,6 +109,34 @@ func TestR_M4_TheLogItselfMustHaveSigned(t *testing.T) {
 	require.True(t, fault.Is(err, fault.LogCheckpointInvalid), "no verifiers: got %v", err)
 	_, _, err = translog.ParseCheckpoint(both, "other.example/log", verifier, witnessVerifier)
 	require.True(t, fault.Is(err, fault.LogCheckpointInvalid), "another log: got %v", err)
+}
+
+// What witnesses write under a checkpoint (c2sp.org/tlog-cosignature) is
+// checked by the library's verifier for it, whatever else it signs than the
+// text.
+func TestR_M4_ACosignatureOfAWitnessIsChecked(t *testing.T) {
+	signer, verifier := key(t, origin)
+	skey, vkey, err := note.GenerateKey(rand.Reader, "witness.example")
+	require.NoError(t, err)
+	witness, err := cosignature.NewSignerForCosignatureV1(skey)
+	require.NoError(t, err)
+	witnessVerifier, err := cosignature.NewVerifierForCosignatureV1(vkey)
+	require.NoError(t, err)
+	text, err := translog.Sign(checkpointOf(300), signer)
+	require.NoError(t, err)
+	opened, err := note.Open(text, note.VerifierList(verifier))
+	require.NoError(t, err)
+	both, err := note.Sign(opened, witness)
+	require.NoError(t, err)
+
+	_, signed, err := translog.ParseCheckpoint(both, origin, verifier, witnessVerifier)
+	require.NoError(t, err)
+	require.Len(t, signed.Sigs, 2)
+	other, err := translog.Sign(checkpointOf(301), signer)
+	require.NoError(t, err)
+	cosigned := both[bytes.LastIndex(both, []byte("— witness.example")):]
+	_, _, err = translog.ParseCheckpoint(append(other, cosigned...), origin, verifier, witnessVerifier)
+	require.True(t, fault.Is(err, fault.LogCheckpointInvalid), "a cosignature of another checkpoint: got %v", err)
 }
 
 func TestSign_refusesWhatIsNoCheckpointAndTheKeyOfAnother(t *testing.T) {

@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/mod/sumdb/tlog"
@@ -335,6 +337,29 @@ func TestTree_stopsWhenItsContextEnds(t *testing.T) {
 	require.EqualValues(t, 0, tree.Size())
 	require.NoError(t, tree.Append(t.Context(), leaves(0, 600)))
 	require.ErrorIs(t, tree.Flush(ctx), context.Canceled)
+}
+
+// slow takes its time for each Put and counts how many are under way.
+type slow struct {
+	blobtest.MemoryObjects
+	now, most atomic.Int64
+}
+
+func (s *slow) Put(ctx context.Context, name string, data []byte) error {
+	now := s.now.Add(1)
+	defer s.now.Add(-1)
+	for most := s.most.Load(); now > most && !s.most.CompareAndSwap(most, now); most = s.most.Load() {
+	}
+	time.Sleep(5 * time.Millisecond)
+	return s.MemoryObjects.Put(ctx, name, data)
+}
+
+func TestTree_storesManyObjectsAtOnceButNotWithoutBound(t *testing.T) {
+	objects := &slow{}
+	require.NoError(t, openTree(t, objects, 0, nil).Append(t.Context(), leaves(0, 256*40)))
+	require.Len(t, objects.All(), 2*40)
+	require.Greater(t, objects.most.Load(), int64(4))
+	require.LessOrEqual(t, objects.most.Load(), int64(16))
 }
 
 // damages are what may have happened to an object.

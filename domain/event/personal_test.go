@@ -12,6 +12,7 @@ import (
 
 	"dalel/domain/access"
 	"dalel/domain/certificate"
+	"dalel/domain/checkpoint"
 	"dalel/domain/document"
 	"dalel/domain/event"
 	"dalel/domain/participant"
@@ -19,7 +20,7 @@ import (
 )
 
 func definitions() [][]event.Definition {
-	return [][]event.Definition{participant.Events(), certificate.Events(), access.Events(), document.Events()}
+	return [][]event.Definition{participant.Events(), certificate.Events(), access.Events(), document.Events(), checkpoint.Events()}
 }
 
 // personal is the list of personal fields, with whose they are. Each is

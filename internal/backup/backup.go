@@ -89,7 +89,7 @@ const (
 
 // Format is the first thing that backup.json says; KeysFormat is keys.json's.
 const (
-	Format     = "dalel-backup-1"
+	Format     = "dalel-backup-2"
 	KeysFormat = "dalel-keys-backup-1"
 )
 
@@ -574,7 +574,7 @@ func (s *story) read(ctx context.Context, store eventstore.Store, progress Progr
 			return err
 		}
 		s.heads[recorded.Stream] = head
-		s.tree.Append(eventstore.CommitmentRecord(recorded.Stream, recorded.Revision, recorded.Type, recorded.Data, recorded.Metadata))
+		s.tree.Append(recorded.Leaf())
 		s.at = recorded.Position
 		s.count++
 		metadata, err := recorded.ReadMetadata()

@@ -154,14 +154,15 @@ func OpenWith(dir string, options Options) (*Store, error) {
 	for i := range s.guards {
 		s.guards[i] = make(chan struct{}, 1)
 	}
-	if err := s.prepare(); err != nil {
+	if err := s.prepare(contentDir, locksDir, incomingDir); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) prepare() error {
-	for _, name := range []string{contentDir, locksDir, incomingDir} {
+// prepare makes folders, takes the lock and removes what dead processes left.
+func (s *Store) prepare(folders ...string) error {
+	for _, name := range folders {
 		if err := s.root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return failed(err, "make the content folder")
 		}

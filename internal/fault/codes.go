@@ -71,6 +71,11 @@ const (
 	BlobFailed   Code = "blob.failed"
 	BlobRetained Code = "blob.retained"
 
+	LogConflict          Code = "log.conflict"
+	LogCorrupt           Code = "log.corrupt"
+	LogCheckpointInvalid Code = "log.checkpoint-invalid"
+	LogProofInvalid      Code = "log.proof-invalid"
+
 	KeyUnknown   Code = "key.unknown"
 	KeyDestroyed Code = "key.destroyed"
 	KeyFailed    Code = "key.failed"
@@ -200,6 +205,11 @@ func Catalogue() []Definition {
 		{BlobCorrupt, KindInternal, "Stored content is not as it was written"},
 		{BlobFailed, KindUnavailable, "The content store failed"},
 		{BlobRetained, KindRefused, "The content must be kept for longer"},
+
+		{LogConflict, KindInternal, "The transparency log holds other bytes under this name"},
+		{LogCorrupt, KindInternal, "The transparency log is not as it was written"},
+		{LogCheckpointInvalid, KindRefused, "The checkpoint is not one of this log"},
+		{LogProofInvalid, KindRefused, "The proof does not show that the entry is in the log"},
 
 		{KeyUnknown, KindInternal, "The key to sealed data is missing"},
 		{KeyDestroyed, KindGone, "This was destroyed, as the ledger's events say"},

@@ -25,7 +25,7 @@ import (
 	"dalel/domain/participant"
 	"dalel/eventstore"
 	"dalel/internal/fault"
-	"dalel/internal/merkle"
+	"dalel/internal/translog"
 )
 
 // Problem is one thing that is not as it was committed.
@@ -115,7 +115,7 @@ func Run(ctx context.Context, source Source, report func(Problem), progress Prog
 		return c.summary, err
 	}
 	c.summary.Streams = len(c.heads)
-	c.summary.Root = c.tree.Root()
+	c.summary.Root = eventstore.Hash(c.tree.Root())
 	return c.summary, nil
 }
 
@@ -124,7 +124,7 @@ type checker struct {
 	report  func(where, format string, args ...any)
 	summary Summary
 	heads   map[eventstore.StreamID]eventstore.Head
-	tree    merkle.Tree
+	tree    translog.Frontier
 	// named has the content that events refer to, by address.
 	named map[blobs.Digest]reference
 	// ended has the subjects whose destruction was ordered, destroyed those of

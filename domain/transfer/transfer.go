@@ -26,7 +26,7 @@ import (
 
 	"dalel/eventstore"
 	"dalel/internal/fault"
-	"dalel/internal/merkle"
+	"dalel/internal/translog"
 )
 
 // Summary says what a copy did. After an error it says how far it came, and
@@ -97,7 +97,7 @@ func Copy(ctx context.Context, from, to eventstore.Store, progress func(Progress
 	if err := c.readBack(ctx, from.ReadAll(ctx, sourceWas, c.summary.Copied), to.ReadAll(ctx, targetWas, 0)); err != nil {
 		return c.summary, err
 	}
-	c.summary.Root = c.tree.Root()
+	c.summary.Root = eventstore.Hash(c.tree.Root())
 	return c.summary, nil
 }
 
@@ -111,7 +111,7 @@ type copying struct {
 	// What was read of the source so far: the ends of its streams, the tree
 	// over its events, its last position. end is where it ended at first.
 	heads   map[eventstore.StreamID]eventstore.Head
-	tree    merkle.Tree
+	tree    translog.Frontier
 	at, end eventstore.Position
 	// targetAt is the position of the target's last event before the copy.
 	targetAt eventstore.Position

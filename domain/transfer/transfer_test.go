@@ -17,7 +17,7 @@ import (
 	"dalel/domain/transfer"
 	"dalel/eventstore"
 	"dalel/internal/fault"
-	"dalel/internal/merkle"
+	"dalel/internal/translog"
 )
 
 // writer appends events with random data to a store.
@@ -85,7 +85,7 @@ func contents(t require.TestingT, store eventstore.Store) []eventstore.Event {
 func requireCopied(t require.TestingT, source, target eventstore.Store, summary transfer.Summary) {
 	want := contents(t, source)
 	require.Equal(t, want, contents(t, target))
-	var tree merkle.Tree
+	var tree translog.Frontier
 	streams := map[eventstore.StreamID]bool{}
 	for _, event := range want {
 		tree.Append(event.Leaf())

@@ -69,8 +69,8 @@ import (
 	"dalel/domain/transfer"
 	"dalel/eventstore"
 	"dalel/internal/fault"
-	"dalel/internal/merkle"
 	"dalel/internal/sealing"
+	"dalel/internal/translog"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -530,7 +530,7 @@ type story struct {
 	codec *event.Codec
 	at    eventstore.Position
 	heads map[eventstore.StreamID]eventstore.Head
-	tree  merkle.Tree
+	tree  translog.Frontier
 	count int
 	when  time.Time
 	// named is the content that events refer to, with the first that does.

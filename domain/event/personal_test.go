@@ -104,6 +104,10 @@ var impersonal = map[string]string{
 	"signatures[].signing.reasons[].detail":           "the ledger's words",
 	"signatures[].verdict.signers[].reasons[].detail": "the ledger's words",
 	"signatures[].signing.signers[].reasons[].detail": "the ledger's words",
+	// The log, its witnesses and the authorities that stamp it are machines of
+	// the operator or of the public.
+	"origin": "the log's name", "last.stream": "id", "note": "the log's own words", "witness": "a witness's public name",
+	"keyId": "a public key's", "line": "a witness's signature", "authority": "a time-stamping authority's name", "over": "fixed",
 	// What the holder calls its token, and why it ended: told to be about the
 	// system that uses it. See the event types.
 	"TokenIssued label": "about a system", "TokenRevoked reason": "about a system",

@@ -14,7 +14,7 @@
 // read everything, and destroying a key means destroying it in every copy.
 //
 //	keys.db        the keys, wrapped as they are in the ledger
-//	secrets/       identifier.key and seal.key; the master key if that was
+//	secrets/       identifier.key, seal.key, log.key; the master key if that was
 //	               asked for
 //	keys.json      which master key is needed, and the hashes of the secrets
 //

@@ -195,8 +195,8 @@ func Commit(stream StreamID, revision Revision, eventType string, data, metadata
 	return sha256.Sum256(CommitmentRecord(stream, revision, eventType, data, metadata))
 }
 
-// CommitmentRecord returns the bytes that [Commit] hashes: what the
-// transparency log takes as its leaf. It holds no personal data.
+// CommitmentRecord returns the bytes that [Commit] hashes. It holds no personal
+// data, but it does name the stream; see [Event.Leaf].
 func CommitmentRecord(stream StreamID, revision Revision, eventType string, data, metadata []byte) []byte {
 	dataHash, metadataHash := sha256.Sum256(data), sha256.Sum256(metadata)
 	record := make([]byte, 0, 256+len(stream)+len(eventType))
@@ -212,6 +212,13 @@ func CommitmentRecord(stream StreamID, revision Revision, eventType string, data
 	record = append(record, eventType...)
 	return append(record, `"}`...)
 }
+
+// Leaf returns what the transparency log takes of the event: the 32 bytes of
+// its commitment. Not the record that the commitment is the hash of: the log is
+// public, and stream names in it would list every document's number and tell
+// whoever holds a copy of a certificate what became of it. Who has the event
+// computes its leaf; who has the leaf alone learns nothing.
+func (e Event) Leaf() []byte { return append([]byte(nil), e.Commitment[:]...) }
 
 // EventID cuts an event's UUID (version 8, RFC 9562) from its commitment. A
 // retry that carries other bytes can then never pass for the same event in a

@@ -97,6 +97,10 @@ var examples = map[string]func(p places) string{
 	"getTrust":                    func(p places) string { return "/api/v1/trust" },
 	"getTrustHistory":             func(p places) string { return "/api/v1/trust/history" },
 	"downloadTrustAnchor":         func(p places) string { return "/api/v1/trust/" + p.w.anchor() + "/certificate.cer" },
+	"getCheckpoint":               func(p places) string { return "/log/checkpoint" },
+	"getLogKey":                   func(p places) string { return "/log/log.vkey" },
+	"getTile":                     func(p places) string { return fmt.Sprintf("/log/tile/entries/000.p/%d", p.w.tlog.Newest().Size) },
+	"getLogStatus":                func(p places) string { return "/api/v1/log" },
 }
 
 func (p places) of(rest string) string { return "/api/v1/documents/" + p.document + rest }

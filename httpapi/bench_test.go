@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
 	"io"
@@ -21,6 +22,7 @@ import (
 	"github.com/pb33f/libopenapi"
 	validator "github.com/pb33f/libopenapi-validator"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/sumdb/note"
 
 	"dalel/blobs"
 	"dalel/blobs/file"
@@ -38,6 +40,7 @@ import (
 	"dalel/internal/testca"
 	"dalel/projections"
 	"dalel/projections/process"
+	"dalel/projections/transparency"
 	"dalel/tests/stores"
 )
 
@@ -157,6 +160,8 @@ type world struct {
 	ledger *ledger.Ledger
 	store  *flakyStore
 	blobs  *flakyBlobs
+	tlog   *transparency.Log
+	logKey string
 	root   *testca.Identity
 	clock  atomic.Int64
 	// scanner is what looks for malware.
@@ -218,7 +223,9 @@ func newWorld(t *testing.T, changes ...func(*httpapi.Config)) *world {
 	sealer, err := packet.NewSealer(seal.Certificate, seal.Key)
 	require.NoError(t, err)
 
+	w.openLog(dir, log)
 	config := httpapi.Config{
+		Transparency: w.tlog, LogKey: w.logKey,
 		Ledger: w.ledger, Models: models, Packets: packets{w.store, w.ledger, keys, sealer},
 		Log: log, MaxFailures: 1_000_000, Folder: dir,
 		Clock: func() time.Time { return time.Now().Add(time.Duration(w.clock.Load())) },
@@ -249,7 +256,31 @@ func newWorld(t *testing.T, changes ...func(*httpapi.Config)) *world {
 		require.NoError(t, content.Close())
 	})
 	w.people()
+	require.NoError(t, w.tlog.Publish(t.Context()))
 	return w
+}
+
+// openLog opens the transparency log, in a folder as a node does. Nobody runs
+// it: tests publish when they want to.
+func (w *world) openLog(dir string, log *slog.Logger) {
+	secret, public, err := note.GenerateKey(rand.Reader, "ledger.example/log")
+	require.NoError(w.t, err)
+	signer, err := note.NewSigner(secret)
+	require.NoError(w.t, err)
+	verifier, err := note.NewVerifier(public)
+	require.NoError(w.t, err)
+	objects, err := file.OpenObjects(filepath.Join(dir, "log"))
+	require.NoError(w.t, err)
+	w.logKey = public
+	w.tlog, err = transparency.Open(w.t.Context(), transparency.Config{
+		Path: filepath.Join(dir, "log.db"), Store: w.store, Codec: w.ledger.Codec(), Objects: objects, Checkpoints: w.ledger,
+		Signer: signer, Verifier: verifier, Options: transparency.Options{Logger: log},
+	})
+	require.NoError(w.t, err)
+	w.t.Cleanup(func() {
+		require.NoError(w.t, w.tlog.Close())
+		require.NoError(w.t, objects.Close())
+	})
 }
 
 var operatorAct = ledger.Act{By: event.By{Participant: ledger.Operator}, Role: access.RoleOperator}

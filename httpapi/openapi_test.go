@@ -42,7 +42,7 @@ func TestTheDescriptionIsValidOpenAPI31AndSaysWhatTheTableSays(t *testing.T) {
 		if r.Page {
 			continue
 		}
-		key := r.Method + " " + parameters.ReplaceAllString(r.Path, "{$1}")
+		key := r.Method + " " + parameters.ReplaceAllString(strings.Replace(r.Path, "/*", "/:name", 1), "{$1}")
 		operation, ok := said[key]
 		if !ok {
 			t.Errorf("%s is not described", key)

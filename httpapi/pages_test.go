@@ -39,6 +39,7 @@ var pageExamples = map[string]func(p places) string{
 	"page-exemplar":      func(p places) string { return "/documents/" + p.document + "/exemplar" },
 	"page-destroy":       func(p places) string { return "/documents/" + p.document + "/destroy" },
 
+	"page-log":             func(places) string { return "/operator/log" },
 	"page-destructions":    func(places) string { return "/operator/destructions" },
 	"page-keeping":         func(p places) string { return "/operator/documents/" + p.document },
 	"page-hold":            func(p places) string { return "/operator/documents/" + p.document + "/hold" },
@@ -65,7 +66,7 @@ var pageExamples = map[string]func(p places) string{
 // interface. A page without an example fails.
 func TestR_O2_EveryPageWithEveryKindOfCaller(t *testing.T) {
 	w := newWorld(t, func(config *httpapi.Config) {
-		site, err := pages.New(pages.Config{Ledger: config.Ledger, Models: config.Models.(pages.Models)})
+		site, err := pages.New(pages.Config{Ledger: config.Ledger, Models: config.Models.(pages.Models), Log: config.Transparency.(pages.Log)})
 		require.NoError(t, err)
 		config.Pages, config.PageError = site.Routes(), site.Error
 	})

@@ -66,6 +66,10 @@ type Config struct {
 	// HTML. Without it a page's error is a problem document too.
 	Pages     []route.Route
 	PageError func(c echo.Context, caller route.Caller, refusal *fault.Error) error
+	// Transparency is the transparency log, nil where the ledger keeps none, and
+	// LogKey the text of its public key.
+	Transparency Log
+	LogKey       string
 	// TrustProxy takes the client's address from the last entry of
 	// X-Forwarded-For: right behind a proxy that sets it, and nowhere else.
 	TrustProxy bool

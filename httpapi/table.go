@@ -43,6 +43,11 @@ func (s *Server) routes() []route.Route {
 		{Method: http.MethodGet, Path: "/healthz", Name: "getHealth", Scope: route.Public, Handler: s.health},
 		{Method: http.MethodGet, Path: "/problems/:code", Name: "getProblemType", Scope: route.Public, Handler: s.problemType},
 
+		{Method: http.MethodGet, Path: logPrefix + "/checkpoint", Name: "getCheckpoint", Scope: route.Public, Handler: s.logCheckpoint},
+		{Method: http.MethodGet, Path: logPrefix + "/log.vkey", Name: "getLogKey", Scope: route.Public, Handler: s.logKey},
+		{Method: http.MethodGet, Path: logPrefix + "/tile/*", Name: "getTile", Scope: route.Public, Handler: s.logTile},
+		get("/log", "getLogStatus", keepers, route.All, s.logStatus),
+
 		get("/me", "getMe", all, route.Own, s.me),
 		post("/participants", "registerParticipant", roles{operator}, route.All, maxJSON, s.registerParticipant),
 		get("/participants", "listParticipants", roles{operator, auditor}, route.All, s.participants),

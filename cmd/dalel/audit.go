@@ -100,7 +100,7 @@ func runAudit(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		options.Keys = nil
 	}
 	for _, text := range keys {
-		key, err := logKey(text)
+		key, err := logVerifier(text)
 		if err != nil {
 			return failed(err)
 		}
@@ -149,8 +149,8 @@ func runAudit(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	}
 }
 
-// logKey is a public key as it stands, or the one in a file.
-func logKey(text string) (note.Verifier, error) {
+// logVerifier is a public key as it stands, or the one in a file.
+func logVerifier(text string) (note.Verifier, error) {
 	key, err := witness.ParseLogKey(text)
 	if err == nil {
 		return key, nil

@@ -148,6 +148,12 @@ func openSource(ctx context.Context, at location, withKeys, withMaster bool, lin
 	for _, name := range []string{"identifier.key", "seal.key"} {
 		source.Secrets[name] = filepath.Join(at.settings, secretsDir, name)
 	}
+	// A ledger of an older version has none. The log's files need no copy: they
+	// are computed from the events, byte for byte, and its checkpoints are
+	// events.
+	if path := filepath.Join(at.settings, secretsDir, logKeyFile); exists(path) {
+		source.Secrets[logKeyFile] = path
+	}
 	if withMaster {
 		path := strings.TrimPrefix(at.master, "file://")
 		if strings.Contains(path, "://") {
@@ -156,6 +162,11 @@ func openSource(ctx context.Context, at location, withKeys, withMaster bool, lin
 		source.Secrets[masterFile] = path
 	}
 	return source, open.Close, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // settingsOf reads ledger.json and the retention rules in it.

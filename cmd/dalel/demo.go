@@ -103,6 +103,9 @@ func (d demonstration) run(ctx context.Context, once bool, listen string) (err e
 			return err
 		}
 	}
+	if err := d.publish(ctx, n); err != nil {
+		return err
+	}
 	if err := d.exportAll(ctx, n, result.Documents); err != nil {
 		return err
 	}
@@ -147,6 +150,18 @@ func (d demonstration) writeStory(result story.Result) error {
 		return err
 	}
 	return writeNew(filepath.Join(d.dir, storyFile), append(text, '\n'), 0o600)
+}
+
+// publish signs a checkpoint over everything that the story made happen.
+func (d demonstration) publish(ctx context.Context, n *node) error {
+	status, err := n.checkpointNow(ctx, slog.New(slog.NewTextHandler(d.out, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		return fmt.Errorf("publish a checkpoint: %w", err)
+	}
+	if status.Root != nil {
+		d.say("the transparency log %s has signed %d events, root %s", status.Origin, status.Published, status.Root)
+	}
+	return nil
 }
 
 // exportAll writes the packet of each document, in the order of the story.

@@ -12,6 +12,7 @@
 //	dalel backup    copies a whole ledger, and its keys apart from it
 //	dalel restore   makes a ledger of a backup, and checks it
 //	dalel keys      lists the keys, and wraps them anew
+//	dalel log       prints the transparency log's key, publishes, computes it anew
 //	dalel sweep     removes uploads that no event names
 //	dalel takeout   fetches everything that a participant has, over HTTP
 //	dalel witness   cosigns the transparency logs of others
@@ -63,6 +64,7 @@ func subcommands() []subcommand {
 		{"backup", "backup --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] --out DIR {--keys-out DIR [--with-master] | --no-keys}", makeBackup},
 		{"restore", "restore --from DIR --keys-from DIR --dir NEW [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] [--master PLACE]", restoreBackup},
 		{"keys", "keys {list | rotate [--new-master PLACE]} --dir DIR [--settings DIR] [--keys PLACE] [--master PLACE]", keyCommands},
+		{"log", "log {key | publish | rebuild} --dir DIR [--store URL] [--blobs PLACE] [--settings DIR]", logCommands},
 		{"retain", "retain --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] [--master PLACE]", retain},
 		{"sweep", "sweep --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--dry-run]", sweep},
 		{"takeout", "takeout --url https://HOST --token-file FILE --out DIR", takeOut},

@@ -30,6 +30,7 @@ import (
 	"dalel/httpapi/pages"
 	"dalel/internal/backup"
 	"dalel/internal/pki"
+	"dalel/internal/translog"
 )
 
 // version names this program in packets.
@@ -42,7 +43,7 @@ const (
 	keysFile     = "keys.db"       // the keys of all that is sealed, wrapped; backed up apart
 	modelsFile   = "readmodels.db" // computed from the events; `dalel rebuild` makes it anew
 	processFile  = "processes.db"  // how far the process managers have come
-	secretsDir   = "secrets"       // the master key, the identifier key and the seal's key
+	secretsDir   = "secrets"       // the master key, the identifier key, the keys of the seal and of the log
 	trustDir     = "trust"         // certificates: CA roots, issuing CAs, the operator's seal
 	settingsFile = "ledger.json"
 )
@@ -57,10 +58,42 @@ type settings struct {
 	// Retention are the retention rules (package retention); those of R-G3 if
 	// there are none.
 	Retention json.RawMessage `json:"retention,omitempty"`
+	// Log are the settings of the transparency log.
+	Log logSettings `json:"log,omitzero"`
 	// Scanner is the address of a ClamAV daemon, tcp://host:port or
 	// unix:///path; files are not looked through for malware without one.
 	Scanner string `json:"scanner,omitempty"`
 }
+
+// logSettings is what may be said of the transparency log.
+type logSettings struct {
+	// Origin is the log's name, which stands in every checkpoint and in its
+	// key: a host and a path of the operator's without https://, such as
+	// dalel.example.kz/log. A new key gets it; a key that is there keeps its
+	// name for ever.
+	Origin string `json:"origin,omitempty"`
+	// Interval is how often a checkpoint is made while something happens, such
+	// as "1s"; see package transparency for the default.
+	Interval duration `json:"interval,omitzero"`
+}
+
+// duration is a time.Duration as people write it.
+type duration time.Duration
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	if err == nil && (parsed < 100*time.Millisecond || parsed > time.Hour) {
+		err = errors.New("an interval lasts 100ms to 1h")
+	}
+	*d = duration(parsed)
+	return err
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+func (l logSettings) interval() time.Duration { return time.Duration(l.Interval) }
 
 // The environment variables that stand in for --store, --blobs, --keys and
 // --master, so that nothing secret need be on the command line.
@@ -136,6 +169,11 @@ type node struct {
 	anchors []*x509.Certificate
 	ledger  *ledger.Ledger
 	sealer  packet.Sealer
+	// logKey is nil where the ledger keeps no transparency log; objects are the
+	// log's files.
+	logKey  *logKey
+	objects translog.Objects
+	tiles   io.Closer
 }
 
 // openNode opens a ledger. With create it makes what is missing; without, a
@@ -162,8 +200,8 @@ func openNode(ctx context.Context, at location, create bool) (_ *node, err error
 	if err != nil {
 		return nil, err
 	}
-	n.settings, n.sealer, n.policy = kept.settings, kept.sealer, kept.policy
 	n.trust, n.anchors = filepath.Join(at.settings, trustDir), kept.anchors
+	n.settings, n.sealer, n.policy, n.logKey = kept.settings, kept.sealer, kept.policy, kept.logKey
 	if path, ok := sqlitePath(at.store); ok && !create {
 		if _, err := os.Stat(path); err != nil {
 			return nil, fmt.Errorf("there is no ledger at %s: %w", path, err)
@@ -183,6 +221,11 @@ func openNode(ctx context.Context, at location, create bool) (_ *node, err error
 	}
 	if n.blobs, err = openBlobs(ctx, at.blobs, n.rules); err != nil {
 		return nil, fmt.Errorf("open the content store: %w", err)
+	}
+	if n.logKey != nil {
+		if n.objects, n.tiles, err = openObjects(n.blobs, at.blobs); err != nil {
+			return nil, fmt.Errorf("open the transparency log's files: %w", err)
+		}
 	}
 	words, err := pages.NewWords()
 	if err != nil {
@@ -204,6 +247,9 @@ func openNode(ctx context.Context, at location, create bool) (_ *node, err error
 // Close lets go of the stores.
 func (n *node) Close() error {
 	var errs []error
+	if n.tiles != nil {
+		errs = append(errs, n.tiles.Close())
+	}
 	if n.blobs != nil {
 		errs = append(errs, n.blobs.Close())
 	}
@@ -238,6 +284,7 @@ type kept struct {
 	sealer        packet.Sealer
 	policy        *signature.Policy
 	anchors       []*x509.Certificate
+	logKey        *logKey
 }
 
 // openSettings reads the settings of a ledger, and with create makes those of
@@ -251,6 +298,9 @@ func openSettings(dir string, create bool) (k kept, err error) {
 	}
 	if k.sealer, err = openSeal(dir, k.settings.Name, create); err != nil {
 		return k, fmt.Errorf("open the operator's seal: %w", err)
+	}
+	if k.logKey, err = openLogKey(dir, k.settings.Log.Origin, create); err != nil {
+		return k, fmt.Errorf("open the transparency log's key: %w", err)
 	}
 	if k.anchors, err = readAnchors(filepath.Join(dir, trustDir)); err != nil {
 		return k, fmt.Errorf("read the trust anchors: %w", err)

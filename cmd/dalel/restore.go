@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"dalel/domain/ledger"
 	"dalel/internal/backup"
 	"dalel/internal/fault"
+	"dalel/projections/transparency"
 )
 
 // restoreBackup makes a ledger of a backup: 0 it is as it was, 1 it is restored
@@ -159,6 +161,25 @@ func (r restoring) haveMaster(ctx context.Context) error {
 	return nil
 }
 
+// log computes the transparency log of the restored events and holds it against
+// every checkpoint that they record. Nothing is signed.
+func (r restoring) log(ctx context.Context, n *node) (good bool) {
+	log, err := n.openLog(ctx, transparency.Options{Logger: slog.New(slog.NewTextHandler(r.stderr, &slog.HandlerOptions{Level: slog.LevelError}))})
+	if log == nil && err == nil {
+		return true
+	}
+	if err == nil {
+		err = log.Rebuild(ctx)
+		err = errors.Join(err, log.Close())
+	}
+	if err != nil {
+		fmt.Fprintf(r.stdout, "NOT AS COMMITTED  transparency log: %v\n", err)
+		return false
+	}
+	printLog(r.stdout, log.Status())
+	return true
+}
+
 // check reads the restored ledger and holds it against the backup.
 func (r restoring) check(ctx context.Context, restored backup.Restored, incomplete bool) int {
 	r.at.restoring = true
@@ -175,6 +196,7 @@ func (r restoring) check(ctx context.Context, restored backup.Restored, incomple
 	same := summary.Root == restored.Manifest.Root
 	word := map[bool]string{true: "the same", false: "NOT THE SAME"}[same]
 	fmt.Fprintf(r.stdout, "root %s is the backup's, of %s: %s\n", restored.Manifest.Root, restored.Manifest.When.UTC().Format(time.RFC3339), word)
+	same = r.log(ctx, n) && same
 	if !same || len(problems) > 0 || incomplete {
 		fmt.Fprintln(r.stdout, "the ledger is restored as far as the backup goes; the same command tries again what is missing")
 		return exitBad

@@ -21,6 +21,7 @@ import (
 	"dalel/internal/fault"
 	"dalel/projections"
 	"dalel/projections/process"
+	"dalel/projections/transparency"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -108,14 +109,25 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 		return nil, fmt.Errorf("open the process managers: %w", err)
 	}
 	opened = append(opened, processes)
-	site, err := pages.New(pages.Config{Ledger: n.ledger, Models: models, Secure: proxied})
+	tlog, err := n.openLog(ctx, transparency.Options{Logger: log})
+	if err != nil {
+		return nil, fmt.Errorf("open the transparency log: %w", err)
+	}
+	shown := pages.Config{Ledger: n.ledger, Models: models, Secure: proxied}
+	served := httpapi.Config{Ledger: n.ledger, Models: models, Packets: n, TrustProxy: proxied, Log: log}
+	if tlog != nil {
+		opened = append(opened, tlog)
+		shown.Log, shown.LogKey = tlog, n.logKey.vkey
+		served.Transparency, served.LogKey = tlog, n.logKey.vkey
+	} else {
+		log.Warn("the ledger keeps no transparency log: there is no key for one among the secrets", "key", logKeyFile)
+	}
+	site, err := pages.New(shown)
 	if err != nil {
 		return nil, fmt.Errorf("prepare the pages: %w", err)
 	}
-	api, err := httpapi.New(httpapi.Config{
-		Ledger: n.ledger, Models: models, Packets: n,
-		Pages: site.Routes(), PageError: site.Error, TrustProxy: proxied, Log: log,
-	})
+	served.Pages, served.PageError = site.Routes(), site.Error
+	api, err := httpapi.New(served)
 	if err != nil {
 		return nil, fmt.Errorf("prepare the interface: %w", err)
 	}
@@ -125,6 +137,9 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 	work, inner := errgroup.WithContext(inner)
 	work.Go(func() error { return models.Run(inner) })
 	work.Go(func() error { return processes.Run(inner) })
+	if tlog != nil {
+		work.Go(func() error { return keepRunning(inner, tlog) })
+	}
 	if store, ok := n.blobs.(uploads); ok {
 		work.Go(func() error {
 			sweepUploads(inner, store, log)
@@ -147,6 +162,18 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 		return nil
 	})
 	return &server{url: "http://" + listener.Addr().String(), models: models, work: work, stop: stop, close: closeAll}, nil
+}
+
+// keepRunning keeps the transparency log until ctx ends. When the log stops for
+// good, which it has said by then, the ledger goes on: whether it may is for
+// people to say, and what they need for that is in it. Only a store that was
+// closed ends the node, as it ends all else.
+func keepRunning(ctx context.Context, log *transparency.Log) error {
+	err := log.Run(ctx)
+	if fault.Is(err, fault.StoreClosed) {
+		return err
+	}
+	return nil
 }
 
 // uploads is a content store that may be left with uploads that were cut off.

@@ -37,8 +37,8 @@ type Ref struct {
 	// Subject is whose key it is sealed under: document-…, participant-….
 	Subject string
 	// SHA256 is that of the content, Stored that of the encrypted bytes, which
-	// is their address among the blobs. A zero Stored means content that an
-	// older version kept in clear under SHA256.
+	// is their address among the blobs. A zero Stored means content that is in
+	// clear under SHA256: public, or kept by an older version.
 	SHA256, Stored blobs.Digest
 	// Size is the content's, in bytes; -1 where it is not known.
 	Size int64
@@ -328,6 +328,17 @@ func seal(key sealing.Key, clear []byte) ([]byte, error) {
 		return nil, err
 	}
 	return io.ReadAll(encrypted)
+}
+
+// PutPublic keeps small content that is public as it is, under no key: what
+// time-stamping authorities say of the log. Its Ref has no Stored.
+func (s *Store) PutPublic(ctx context.Context, public []byte, until time.Time) (Ref, error) {
+	info, err := s.blobs.Put(ctx, bytes.NewReader(public), int64(len(public)))
+	if err != nil {
+		return Ref{}, fmt.Errorf("store content: %w", err)
+	}
+	ref := Ref{SHA256: info.Digest, Size: info.Size}
+	return ref, s.Retain(ctx, ref, until)
 }
 
 // Retain keeps content until a moment at least; the zero time changes nothing.

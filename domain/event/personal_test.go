@@ -12,6 +12,7 @@ import (
 
 	"dalel/domain/access"
 	"dalel/domain/certificate"
+	"dalel/domain/checkpoint"
 	"dalel/domain/document"
 	"dalel/domain/event"
 	"dalel/domain/participant"
@@ -20,7 +21,7 @@ import (
 )
 
 func definitions() [][]event.Definition {
-	return [][]event.Definition{participant.Events(), certificate.Events(), access.Events(), document.Events(), trust.Events()}
+	return [][]event.Definition{participant.Events(), certificate.Events(), access.Events(), document.Events(), trust.Events(), checkpoint.Events()}
 }
 
 // personal is the list of personal fields, with whose they are. Each is
@@ -107,6 +108,10 @@ var impersonal = map[string]string{
 	"signatures[].signing.reasons[].detail":           "the ledger's words",
 	"signatures[].verdict.signers[].reasons[].detail": "the ledger's words",
 	"signatures[].signing.signers[].reasons[].detail": "the ledger's words",
+	// The log, its witnesses and the authorities that stamp it are machines of
+	// the operator or of the public.
+	"origin": "the log's name", "last.stream": "id", "note": "the log's own words", "witness": "a witness's public name",
+	"keyId": "a public key's", "line": "a witness's signature", "authority": "a time-stamping authority's name", "over": "fixed",
 	// What the holder calls its token, and why it ended: told to be about the
 	// system that uses it. See the event types.
 	"TokenIssued label": "about a system", "TokenRevoked reason": "about a system",

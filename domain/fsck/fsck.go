@@ -18,6 +18,7 @@ import (
 
 	"dalel/blobs"
 	"dalel/domain/certificate"
+	"dalel/domain/checkpoint"
 	"dalel/domain/content"
 	"dalel/domain/document"
 	"dalel/domain/event"
@@ -43,8 +44,8 @@ type Summary struct {
 	// Bytes is the content read.
 	Bytes    int64 `json:"bytes"`
 	Problems int   `json:"problems"`
-	// Root is the Merkle tree root (RFC 6962) over the commitment records of
-	// all events as they stand, in order. It does not depend on positions:
+	// Root is the Merkle tree root (RFC 6962) over the commitments of all
+	// events as they stand, in order: that of the transparency log. It does not depend on positions:
 	// two stores show the same root exactly when they hold the same ledger.
 	Root eventstore.Hash `json:"root"`
 }
@@ -156,7 +157,8 @@ func (c *checker) events(ctx context.Context, progress Progress) error {
 		}
 		last = recorded.Position
 		c.summary.Events++
-		c.tree.Append(eventstore.CommitmentRecord(recorded.Stream, recorded.Revision, recorded.Type, recorded.Data, recorded.Metadata))
+		// Of the bytes as they stand, whatever the store says of them.
+		c.tree.Append(eventstore.Restore(recorded.Stream, recorded.Revision, recorded.Type, recorded.Data, recorded.Metadata).Leaf())
 		head, err := eventstore.Follow(c.heads[recorded.Stream], recorded.Event)
 		if err != nil {
 			c.report(where, "%v", err)
@@ -285,6 +287,8 @@ func References(happened event.Event) ([]content.Ref, error) {
 		add(event.Subject("participant", operator), e.Letter.SHA256, e.Letter.Stored, e.Letter.Size)
 	case participant.ErasureRequested:
 		add(event.Subject("participant", operator), e.Letter.SHA256, e.Letter.Stored, e.Letter.Size)
+	case checkpoint.TimeStamped:
+		add("", e.Token, "", e.Bytes)
 	case certificate.Registered:
 		add(event.Subject("participant", e.Participant), e.Certificate, e.Stored, -1)
 	}

@@ -34,6 +34,7 @@ import (
 	"dalel/blobs"
 	"dalel/domain/access"
 	"dalel/domain/certificate"
+	"dalel/domain/checkpoint"
 	"dalel/domain/content"
 	"dalel/domain/document"
 	"dalel/domain/event"
@@ -139,7 +140,7 @@ const checksAtOnce = 2
 // NewCodec returns the codec of all the ledger's events. It seals and opens
 // nothing before it is given keys (event.Codec.Sealed).
 func NewCodec() (*event.Codec, error) {
-	return event.NewCodec(participant.Events(), certificate.Events(), access.Events(), document.Events(), trust.Events())
+	return event.NewCodec(participant.Events(), certificate.Events(), access.Events(), document.Events(), trust.Events(), checkpoint.Events())
 }
 
 // New makes a ledger.

@@ -142,7 +142,7 @@ func (c *copying) next() (event eventstore.Recorded, ok bool, err error) {
 		return event, false, fmt.Errorf("the source at position %d: %w", event.Position, err)
 	}
 	c.heads[event.Stream] = head
-	c.tree.Append(eventstore.CommitmentRecord(event.Stream, event.Revision, event.Type, event.Data, event.Metadata))
+	c.tree.Append(event.Leaf())
 	c.at = event.Position
 	return event, true, nil
 }

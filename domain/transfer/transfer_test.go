@@ -88,7 +88,7 @@ func requireCopied(t require.TestingT, source, target eventstore.Store, summary 
 	var tree translog.Frontier
 	streams := map[eventstore.StreamID]bool{}
 	for _, event := range want {
-		tree.Append(eventstore.CommitmentRecord(event.Stream, event.Revision, event.Type, event.Data, event.Metadata))
+		tree.Append(event.Leaf())
 		streams[event.Stream] = true
 	}
 	require.Equal(t, eventstore.Hash(tree.Root()), summary.Root)

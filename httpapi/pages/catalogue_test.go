@@ -17,6 +17,7 @@ import (
 	"dalel/domain/trust"
 	"dalel/internal/fault"
 	"dalel/projections"
+	"dalel/projections/transparency"
 
 	"github.com/stretchr/testify/require"
 )
@@ -68,6 +69,10 @@ func fromCode() map[string]bool {
 	for _, basis := range []document.Basis{document.BasisRequest, document.BasisRetention} {
 		add("", "basis."+string(basis), "gone.ordered."+string(basis), "gone.destroyed."+string(basis))
 	}
+	add("log-phase.", texts([]transparency.Phase{
+		transparency.PhaseIdle, transparency.PhaseCatchingUp, transparency.PhaseLive, transparency.PhaseWaiting, transparency.PhaseStopped,
+	})...)
+	add("log.kind.", "witness", "authority")
 	add("destruction-state.", texts(destructionStates())...)
 	add("destruction-subject.", texts(destructionSubjects())...)
 	add("trust-kind.", texts(trust.Kinds())...)

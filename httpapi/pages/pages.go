@@ -20,6 +20,7 @@ import (
 
 	"dalel/domain/access"
 	"dalel/domain/certificate"
+	"dalel/domain/checkpoint"
 	"dalel/domain/document"
 	"dalel/domain/event"
 	"dalel/domain/ledger"
@@ -29,6 +30,7 @@ import (
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
 	"dalel/projections"
+	"dalel/projections/transparency"
 
 	"github.com/labstack/echo/v4"
 	"golang.org/x/text/language"
@@ -103,10 +105,20 @@ type Models interface {
 	WaitFor(ctx context.Context, position eventstore.Position) error
 }
 
+// Log is what the pages ask of the transparency log; *transparency.Log does it.
+type Log interface {
+	Status() transparency.Status
+	Newest() checkpoint.Signed
+}
+
 // Config is what the pages are made of. Ledger and Models are needed.
 type Config struct {
 	Ledger Ledger
 	Models Models
+	// Log is nil where the ledger keeps no transparency log; LogKey is the text
+	// of its public key.
+	Log    Log
+	LogKey string
 	// Clock is time.Now unless set; it decides what is overdue and what ends
 	// soon.
 	Clock func() time.Time
@@ -119,6 +131,8 @@ type Config struct {
 type Pages struct {
 	ledger    Ledger
 	models    Models
+	log       Log
+	logKey    string
 	clock     func() time.Time
 	secure    bool
 	catalogue catalogue
@@ -141,7 +155,7 @@ var assetFiles embed.FS
 // ones.
 func New(config Config) (*Pages, error) {
 	p := &Pages{
-		ledger: config.Ledger, models: config.Models, clock: config.Clock, secure: config.Secure,
+		ledger: config.Ledger, models: config.Models, log: config.Log, logKey: config.LogKey, clock: config.Clock, secure: config.Secure,
 		matcher:   language.NewMatcher([]language.Tag{language.Russian, language.Kazakh, language.English}),
 		templates: map[string]*template.Template{}, assets: map[string][]byte{},
 	}
@@ -222,6 +236,7 @@ func (p *Pages) Routes() []route.Route {
 		{Method: http.MethodGet, Path: "/operator/destructions", Name: "page-destructions", Roles: staff, Handler: p.destructions},
 		{Method: http.MethodGet, Path: "/operator/certificates", Name: "page-all-certificates", Roles: staff, Handler: p.certificates},
 		{Method: http.MethodGet, Path: "/operator/trust", Name: "page-trust", Roles: staff, Handler: p.trust},
+		{Method: http.MethodGet, Path: operatorPages + "log", Name: "page-log", Roles: staff, Handler: p.logStatus},
 		{Method: http.MethodGet, Path: "/operator/documents/:id", Name: "page-keeping", Roles: staff, Handler: p.keeping},
 		{Method: http.MethodPost, Path: "/operator/documents/:id/hold", Name: "page-hold", Roles: operator, Command: true, MaxBody: maxFormBytes, Handler: p.placeHold},
 		{Method: http.MethodPost, Path: "/operator/documents/:id/lift", Name: "page-lift", Roles: operator, Command: true, MaxBody: maxFormBytes, Handler: p.liftHold},
@@ -324,12 +339,14 @@ func (p *Pages) frame(c echo.Context, caller route.Caller, page string) frame {
 		nav("/operator/certificates", "nav.certificates")
 		nav("/operator/trust", "nav.trust")
 		nav("/operator/destructions", "nav.destructions")
+		nav(operatorPages+"log", "nav.log")
 	case access.RoleOperator:
 		nav("/journals", "nav.journal")
 		nav("/participants", "nav.participants")
 		nav("/operator/certificates", "nav.certificates")
 		nav("/operator/trust", "nav.trust")
 		nav("/operator/destructions", "nav.destructions")
+		nav(operatorPages+"log", "nav.log")
 	}
 	if f.SignedIn {
 		f.Role = f.T("access-role." + string(caller.Role))

@@ -14,7 +14,7 @@
 // read everything, and destroying a key means destroying it in every copy.
 //
 //	keys.db        the keys, wrapped as they are in the ledger
-//	secrets/       identifier.key and seal.key; the master key if that was
+//	secrets/       identifier.key, seal.key, log.key; the master key if that was
 //	               asked for
 //	keys.json      which master key is needed, and the hashes of the secrets
 //
@@ -89,7 +89,7 @@ const (
 
 // Format is the first thing that backup.json says; KeysFormat is keys.json's.
 const (
-	Format     = "dalel-backup-1"
+	Format     = "dalel-backup-2"
 	KeysFormat = "dalel-keys-backup-1"
 )
 
@@ -574,7 +574,7 @@ func (s *story) read(ctx context.Context, store eventstore.Store, progress Progr
 			return err
 		}
 		s.heads[recorded.Stream] = head
-		s.tree.Append(eventstore.CommitmentRecord(recorded.Stream, recorded.Revision, recorded.Type, recorded.Data, recorded.Metadata))
+		s.tree.Append(recorded.Leaf())
 		s.at = recorded.Position
 		s.count++
 		metadata, err := recorded.ReadMetadata()

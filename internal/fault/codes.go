@@ -141,6 +141,13 @@ const (
 	SignatureUnreadable Code = "signature.unreadable"
 	SignatureIncomplete Code = "signature.incomplete"
 
+	LogDiverged       Code = "log.diverged"
+	LogSuperseded     Code = "log.superseded"
+	LogNotCovered     Code = "log.not-covered"
+	LogAbsent         Code = "log.absent"
+	CheckpointInvalid Code = "checkpoint.invalid"
+	CheckpointUnknown Code = "checkpoint.unknown"
+
 	PacketUnreadable  Code = "packet.unreadable"
 	ProjectionStopped Code = "projection.stopped"
 	CalendarUnknown   Code = "calendar.year-unknown"
@@ -271,6 +278,13 @@ func Catalogue() []Definition {
 		{SignatureUnknown, KindRefused, "It cannot be told whether the signature is valid"},
 		{SignatureUnreadable, KindInvalid, "The signature cannot be read"},
 		{SignatureIncomplete, KindRefused, "Every file of the document must be signed"},
+
+		{LogDiverged, KindInternal, "The events are not those that the transparency log has committed to"},
+		{LogSuperseded, KindConflict, "Another node has published a checkpoint first"},
+		{LogNotCovered, KindUnavailable, "No published checkpoint covers this event yet"},
+		{LogAbsent, KindNotFound, "This ledger keeps no transparency log"},
+		{CheckpointInvalid, KindRefused, "The checkpoint, or what is said of it, is malformed"},
+		{CheckpointUnknown, KindNotFound, "No such checkpoint is known"},
 
 		{PacketUnreadable, KindInvalid, "The packet cannot be read"},
 		{ProjectionStopped, KindUnavailable, "A projection has stopped"},

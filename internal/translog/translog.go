@@ -35,8 +35,8 @@
 // is found as it would be written. If one is found otherwise, two histories
 // have met under one log; that is log.conflict, and nothing is replaced.
 //
-// Leaves are public. The ledger's are commitment records, which say nothing of
-// any person.
+// Leaves are public. The ledger's are the commitments of its events (32 bytes
+// each), which say nothing to who does not have the events.
 package translog
 
 import (

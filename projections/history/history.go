@@ -21,6 +21,7 @@ import (
 
 	"dalel/domain/access"
 	"dalel/domain/certificate"
+	"dalel/domain/checkpoint"
 	"dalel/domain/document"
 	"dalel/domain/event"
 	"dalel/domain/participant"
@@ -42,7 +43,7 @@ func Word(id string) string { return Secret + "-" + id[max(0, len(id)-12):] }
 
 // Codec returns the codec of the events that histories hold.
 func Codec() *event.Codec {
-	codec, err := event.NewCodec(participant.Events(), certificate.Events(), access.Events(), document.Events(), trust.Events())
+	codec, err := event.NewCodec(participant.Events(), certificate.Events(), access.Events(), document.Events(), trust.Events(), checkpoint.Events())
 	if err != nil {
 		panic(err) // two definitions of one type: a mistake in the program
 	}

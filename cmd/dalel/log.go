@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	blobfile "dalel/blobs/file"
+	blobs3 "dalel/blobs/s3"
+	"dalel/internal/fault"
+	"dalel/internal/translog"
+	"dalel/projections/transparency"
+
+	"golang.org/x/mod/sumdb/note"
+)
+
+// The transparency log's files in a ledger's folders.
+const (
+	logKeyFile  = "log.key"  // in secrets/: what checkpoints are signed with
+	logVKeyFile = "log.vkey" // in trust/: its public half
+	logFile     = "log.db"   // in the node's folder: where the log has come to
+	logDir      = "log"      // among the content: tiles and checkpoint
+)
+
+// logKey is the log's key: Ed25519, written as a signed note's keys are
+// (c2sp.org/signed-note). Its name is the log's origin.
+type logKey struct {
+	signer   note.Signer
+	verifier note.Verifier
+	// vkey is the public key's text.
+	vkey string
+}
+
+// openLogKey reads the log's key; with create it makes one that is missing,
+// under the origin that the settings give or a name of its own. It returns nil
+// where there is none: the ledger then keeps no log.
+func openLogKey(dir, origin string, create bool) (*logKey, error) {
+	path := filepath.Join(dir, secretsDir, logKeyFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if !create {
+			return nil, nil
+		}
+		if origin == "" {
+			// Names of logs must differ, and this one has no address yet.
+			var random [8]byte
+			if _, err := rand.Read(random[:]); err != nil {
+				return nil, err
+			}
+			origin = "dalel/" + hex.EncodeToString(random[:])
+		}
+		secret, _, err := note.GenerateKey(rand.Reader, origin)
+		if err != nil {
+			return nil, fmt.Errorf("make the log's key: %w", err)
+		}
+		text = []byte(secret + "\n")
+		if err := writeNew(path, text, 0o600); err != nil {
+			return nil, fmt.Errorf("make the log's key: %w", err)
+		}
+	} else if err != nil {
+		return nil, err
+	}
+	key, err := parseLogKey(strings.TrimSpace(string(text)))
+	if err != nil {
+		// What note says may quote the key.
+		return nil, fault.New(fault.ConfigInvalid, "%s is no key of a log", path)
+	}
+	if origin != "" && origin != key.signer.Name() {
+		return nil, fault.New(fault.ConfigInvalid, "the log's key in %s is %q, and %s says %q", path, key.signer.Name(), settingsFile, origin)
+	}
+	public := filepath.Join(dir, trustDir, logVKeyFile)
+	if _, err := os.Stat(public); errors.Is(err, fs.ErrNotExist) && create {
+		if err := writeNew(public, []byte(key.vkey+"\n"), 0o644); err != nil {
+			return nil, fmt.Errorf("write the log's public key: %w", err)
+		}
+	}
+	return key, nil
+}
+
+func parseLogKey(secret string) (*logKey, error) {
+	signer, err := note.NewSigner(secret)
+	if err != nil {
+		return nil, err
+	}
+	// PRIVATE+KEY+name+hash+base64 of the algorithm's byte and the seed; there
+	// may be a plus in the base64 too.
+	encoded := base64.StdEncoding.EncodedLen(1 + ed25519.SeedSize)
+	raw, err := base64.StdEncoding.DecodeString(secret[max(0, len(secret)-encoded):])
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) != 1+ed25519.SeedSize {
+		return nil, errors.New("the key is no Ed25519 key")
+	}
+	vkey, err := note.NewEd25519VerifierKey(signer.Name(), ed25519.NewKeyFromSeed(raw[1:]).Public().(ed25519.PublicKey))
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := note.NewVerifier(vkey)
+	if err != nil {
+		return nil, err
+	}
+	if verifier.KeyHash() != signer.KeyHash() {
+		return nil, errors.New("the key's two halves do not belong together")
+	}
+	return &logKey{signer: signer, verifier: verifier, vkey: vkey}, nil
+}
+
+// openObjects opens the log's files, which lie among the content: in log/ of
+// its folder, or below its prefix in the bucket.
+func openObjects(store blobStore, place string) (translog.Objects, io.Closer, error) {
+	if bucket, ok := store.(*blobs3.Store); ok {
+		return bucket.Objects(0), closeFunc(func() error { return nil }), nil
+	}
+	objects, err := blobfile.OpenObjects(filepath.Join(place, logDir))
+	return objects, objects, err
+}
+
+// openLog opens the node's transparency log; nil where the ledger has no key
+// for one.
+func (n *node) openLog(ctx context.Context, options transparency.Options) (*transparency.Log, error) {
+	if n.logKey == nil {
+		return nil, nil
+	}
+	options.Interval = n.settings.Log.interval()
+	return transparency.Open(ctx, transparency.Config{
+		Path: filepath.Join(n.dir, logFile), Store: n.store, Codec: n.ledger.Codec(), Objects: n.objects, Checkpoints: n.ledger,
+		Signer: n.logKey.signer, Verifier: n.logKey.verifier, Options: options,
+	})
+}
+
+// checkpointNow brings the log up to date with every event, signs a checkpoint
+// and serves it.
+func (n *node) checkpointNow(ctx context.Context, log *slog.Logger) (transparency.Status, error) {
+	opened, err := n.openLog(ctx, transparency.Options{Logger: log})
+	if err != nil || opened == nil {
+		return transparency.Status{}, err
+	}
+	err = opened.Publish(ctx)
+	if err == nil {
+		err = opened.Collect(ctx)
+	}
+	return opened.Status(), errors.Join(err, opened.Close())
+}
+
+// logCommands are those about the transparency log.
+func logCommands(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	form := "usage: dalel log {key | publish | rebuild} --dir DIR"
+	if len(args) == 0 {
+		fmt.Fprintln(stderr, form)
+		return exitFailed
+	}
+	flags := flag.NewFlagSet("log "+args[0], flag.ContinueOnError)
+	var at location
+	at.register(flags)
+	if !arguments(flags, args[1:], stderr) {
+		return exitFailed
+	}
+	if err := need(map[string]string{"dir": at.dir}); err != nil {
+		return fail(stderr, "log", err)
+	}
+	var err error
+	switch args[0] {
+	case "key":
+		err = printLogKey(at.filled(), stdout)
+	case "publish", "rebuild":
+		err = keepLog(ctx, at, args[0] == "rebuild", stdout, stderr)
+	default:
+		fmt.Fprintln(stderr, form)
+		return exitFailed
+	}
+	if err != nil {
+		status := fail(stderr, "log "+args[0], err)
+		if fault.Is(err, fault.LogDiverged) {
+			return exitBad
+		}
+		return status
+	}
+	return exitGood
+}
+
+// printLogKey prints the log's public key, on which its checkpoints are
+// checked. The ledger may be served meanwhile.
+func printLogKey(at location, stdout io.Writer) error {
+	kept, err := readSettings(filepath.Join(at.settings, settingsFile), false)
+	if err != nil {
+		return err
+	}
+	key, err := openLogKey(at.settings, kept.Log.Origin, false)
+	if err != nil {
+		return err
+	}
+	if key == nil {
+		return fault.New(fault.LogAbsent, "there is no %s in %s", logKeyFile, filepath.Join(at.settings, secretsDir))
+	}
+	fmt.Fprintln(stdout, key.vkey)
+	return nil
+}
+
+// keepLog does once, on a ledger that nobody serves, what a node does all the
+// time; or computes the log anew and signs nothing.
+func keepLog(ctx context.Context, at location, rebuild bool, stdout, stderr io.Writer) (err error) {
+	n, err := openNode(ctx, at, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.Close()) }()
+	log, err := n.openLog(ctx, transparency.Options{Logger: slog.New(slog.NewTextHandler(stderr, nil))})
+	if err != nil {
+		return err
+	}
+	if log == nil {
+		return fault.New(fault.LogAbsent, "there is no %s among the secrets", logKeyFile)
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	if rebuild {
+		err = log.Rebuild(ctx)
+	} else if err = log.Publish(ctx); err == nil {
+		err = log.Collect(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	printLog(stdout, log.Status())
+	return nil
+}
+
+func printLog(w io.Writer, s transparency.Status) {
+	if s.Root == nil {
+		fmt.Fprintf(w, "%s: %d events, no checkpoint yet\n", s.Origin, s.Integrated)
+		return
+	}
+	fmt.Fprintf(w, "%s: %d events, the newest checkpoint is of %d, root %s\n", s.Origin, s.Integrated, s.Published, s.Root)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"io"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -90,6 +91,24 @@ func TestR_C3_TheAnswerThatAVerdictRestsOnIsKept(t *testing.T) {
 	refs, err := ledger.Refs(b.state(id))
 	require.NoError(t, err)
 	require.Len(t, refs, 1+1+3, "the file, the signature and the evidence")
+	b.opens(id, signed)
+	_, _, err = b.OpenEvidence(b.ctx, b.state(id), signed.File)
+	b.refused(err, fault.FileUnknown)
+}
+
+// opens reads every piece of evidence of a signature.
+func (b *bench) opens(id string, signed document.FileSignature) {
+	b.t.Helper()
+	require.NotEmpty(b.t, signed.Evidence)
+	for _, e := range signed.Evidence {
+		r, found, err := b.OpenEvidence(b.ctx, b.state(id), e.SHA256)
+		require.NoError(b.t, err)
+		require.Equal(b.t, e, found)
+		data, err := io.ReadAll(r)
+		require.NoError(b.t, err)
+		require.NoError(b.t, r.Close())
+		require.Equal(b.t, e.SHA256, signature.Evidence{DER: data}.Name())
+	}
 }
 
 func TestR_C4_AnOutageIsCannotTellNowAndTheOutcomeIsAFurtherEvent(t *testing.T) {
@@ -100,6 +119,7 @@ func TestR_C4_AnOutageIsCannotTellNowAndTheOutcomeIsAFurtherEvent(t *testing.T) 
 	_, err := b.SignDocument(b.ctx, b.beta, id, b.cms(key, "Dear all,"))
 	b.refused(err, fault.SignatureUnknown)
 	require.Equal(t, document.Awaiting, b.state(id).Status)
+	b.opens(id, b.state(id).Undecided[0].Signatures[0])
 	end := b.end()
 
 	undecided, err := b.RecheckSignatures(b.ctx, id)

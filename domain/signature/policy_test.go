@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ecdsa"
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
@@ -250,4 +251,46 @@ func TestOnePolicyServesManyAtOnce(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// Old signers name their certificate by SHA-1 or not at all, and write the key's
+// algorithm for the signature's.
+func TestR_C2_AnOldStyleSignatureIsJudgedLikeANewOne(t *testing.T) {
+	p := newParty(t, testca.P256)
+	text := []byte("the contract")
+	named := func(certificate *x509.Certificate) []byte {
+		sum := sha1.Sum(certificate.Raw)
+		return attribute(cms.OIDSigningCertificate, tlv(0x30, tlv(0x30, tlv(0x30, octets(sum[:])))))
+	}
+	for name, c := range map[string]struct {
+		attributes [][]byte
+		algorithm  string
+		want       signature.Status
+	}{
+		"no name of the certificate":                  {ordinary(text), "", signature.Valid},
+		"a name by SHA-1":                             {append(ordinary(text), named(p.person.Certificate)), "", signature.Valid},
+		"a name by SHA-1, of another":                 {append(ordinary(text), named(p.issuing.Certificate)), "", signature.Invalid},
+		"the key's algorithm":                         {ordinary(text), pki.OIDECPublicKey, signature.Valid},
+		"the key's algorithm, a name by SHA-1":        {append(ordinary(text), named(p.person.Certificate)), pki.OIDECPublicKey, signature.Valid},
+		"the algorithm of a key of another kind":      {ordinary(text), pki.OIDRSA, signature.Invalid},
+		"attributes in another order than DER's":      {[][]byte{ordinary(text)[1], ordinary(text)[0]}, "", signature.Valid},
+		"a time among the attributes, twice a value":  {append(ordinary(text), attribute(cms.OIDSigningTime, tlv(0x17, []byte("261127000000Z")), tlv(0x17, []byte("261128000000Z")))), "", signature.Invalid},
+		"a digest of another content":                 {ordinary([]byte("another")), "", signature.Invalid},
+		"no digest at all":                            {ordinary(text)[:1], "", signature.Invalid},
+		"two values of the digest, the right one too": {[][]byte{ordinary(text)[0], attribute(cms.OIDMessageDigest, octets(make([]byte, 32)), octets(digestOf(text)))}, "", signature.Invalid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			der := forgery{by: p.person, text: text, attributes: c.attributes, signatureOID: c.algorithm}.make(t)
+			verdict := p.verify(t, der, text)
+			require.Equal(t, c.want, verdict.Status, "%+v", verdict)
+			if c.want == signature.Valid {
+				require.Equal(t, signature.Invalid, p.verify(t, der, []byte("another")).Status)
+			}
+		})
+	}
+}
+
+func digestOf(text []byte) []byte {
+	sum := sha256.Sum256(text)
+	return sum[:]
 }

@@ -191,6 +191,8 @@ func scenarios() []scenario {
 		{name: "a critical extension", code: signature.ExtensionUnknown, build: leaf(testca.Leaf{Extra: critical})},
 		{name: "a critical extension of an issuer", code: signature.ExtensionUnknown, build: issuer(testca.CA{Extra: critical})},
 		{name: "critical name constraints", code: signature.ExtensionUnknown, build: issuer(testca.CA{Extra: nameConstraints})},
+		{name: "name constraints that are not marked critical", code: signature.ExtensionUnknown, build: issuer(testca.CA{Extra: []pkix.Extension{{
+			Id: nameConstraints[0].Id, Value: nameConstraints[0].Value}}})},
 		{name: "a certificate for signing in", code: signature.PurposeWrong, build: leaf(testca.Leaf{Authentication: true})},
 		{name: "a key for encryption", code: signature.PurposeWrong, build: leaf(testca.Leaf{KeyUsage: &none})},
 		{name: "a web server's certificate", code: signature.PurposeWrong, build: leaf(testca.Leaf{

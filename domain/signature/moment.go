@@ -149,7 +149,7 @@ func (s *signerCheck) trustedTime(ctx context.Context) (trusted time.Time, rests
 		tokens++
 		answer := token.Check(s.algorithms, tsp.Question{
 			Message: s.signer.Signature, At: s.at, Tolerance: Tolerance,
-			Roots: s.policy.Roots, Intermediates: slices.Concat(s.policy.Intermediates, s.policy.Offered),
+			Roots: s.policy.Roots, Intermediates: slices.Concat(s.policy.Intermediates, s.policy.Offered, s.offered),
 		})
 		if answer.Code == tsp.ImprintMismatch && !c.attached {
 			continue // over the signature of another signer

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -29,6 +30,7 @@ import (
 	"dalel/domain/signature"
 	"dalel/eventstore"
 	"dalel/httpapi/pages"
+	"dalel/internal/authorities"
 	"dalel/internal/backup"
 	"dalel/internal/pki"
 )
@@ -46,6 +48,7 @@ const (
 	secretsDir   = "secrets"       // the master key, the identifier key and the seal's key
 	trustDir     = "trust"         // certificates: CA roots, issuing CAs, the operator's seal
 	settingsFile = "ledger.json"
+	cacheDir     = "evidence-cache" // revocation lists, fetched again if they are missing
 )
 
 // settings is what a ledger's folder says of itself.
@@ -61,6 +64,9 @@ type settings struct {
 	// Scanner is the address of a ClamAV daemon, tcp://host:port or
 	// unix:///path; files are not looked through for malware without one.
 	Scanner string `json:"scanner,omitempty"`
+	// Authorities says whether and where OCSP answers, revocation lists and time
+	// tokens are fetched. Nothing is unless it says so.
+	Authorities authoritySettings `json:"authorities,omitzero"`
 }
 
 // The environment variables that stand in for --store, --blobs, --keys and
@@ -92,6 +98,8 @@ type location struct {
 	public string
 	// restoring is set for the check of a restore that is not done yet.
 	restoring bool
+	// log is told of authorities whose services fail; slog.Default() if nil.
+	log *slog.Logger
 }
 
 // register adds the flags that name a location.
@@ -132,8 +140,10 @@ type node struct {
 	keys     *keys.Ring
 	rules    retention.Rules
 	policy   *signature.Policy
-	ledger   *ledger.Ledger
-	sealer   packet.Sealer
+	// authorities is nil if nothing is fetched.
+	authorities *authorities.Client
+	ledger      *ledger.Ledger
+	sealer      packet.Sealer
 }
 
 // openNode opens a ledger. With create it makes what is missing; without, a
@@ -189,6 +199,12 @@ func openNode(ctx context.Context, at location, create bool) (_ *node, err error
 		Store: n.store, Blobs: n.blobs, Keys: n.keys, Retention: &n.rules, Signatures: n.policy, IdentifierKey: kept.identifierKey,
 		Name: n.settings.Name, CheckURL: checkURL(cmp.Or(n.settings.Public, at.public)), Words: words,
 	}
+	if n.authorities, err = n.settings.Authorities.open(n.policy, filepath.Join(at.dir, cacheDir), at.log); err != nil {
+		return nil, fmt.Errorf("open the client of the authorities' services: %w", err)
+	}
+	if n.authorities != nil {
+		config.Signatures = &signature.Online{Policy: n.policy, Sources: n.authorities, Clock: time.Now}
+	}
 	if n.settings.Scanner != "" {
 		if config.Scanner, err = openScanner(n.settings.Scanner); err != nil {
 			return nil, err
@@ -201,6 +217,9 @@ func openNode(ctx context.Context, at location, create bool) (_ *node, err error
 // Close lets go of the stores.
 func (n *node) Close() error {
 	var errs []error
+	if n.authorities != nil {
+		errs = append(errs, n.authorities.Close())
+	}
 	if n.blobs != nil {
 		errs = append(errs, n.blobs.Close())
 	}

@@ -70,23 +70,26 @@ func (d demonstration) run(ctx context.Context, once bool, listen string) (err e
 		return err
 	}
 	var authority story.Authority
+	var asked *authoritySettings // nobody, once the story was played: its authority is gone
 	if !played {
-		d.say("making a certification authority for the test")
+		d.say("making a certification authority for the test, with OCSP, CRLs and time stamps on this machine")
 		if authority, err = story.NewAuthority(); err != nil {
 			return err
 		}
-		for i, certificate := range authority.Certificates() {
-			path := filepath.Join(d.dir, trustDir, []string{"demo-root-ca.cer", "demo-issuing-ca.cer"}[i])
-			if err := writeNew(path, certificate.Raw, 0o644); err != nil {
+		defer func() { err = errors.Join(err, authority.Close()) }()
+		for name, certificate := range authority.Certificates() {
+			if err := writeNew(filepath.Join(d.dir, trustDir, name), certificate.Raw, 0o644); err != nil {
 				return err
 			}
 		}
+		asked = &authoritySettings{Fetch: true, TimeStamps: []timeStampSettings{{URL: authority.TimeStamps()}}}
 	}
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
 		return err
 	}
-	n, err := openNode(ctx, location{dir: d.dir, public: publicURL(listener)}, !played)
+	log := slog.New(slog.NewTextHandler(d.out, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	n, err := openNode(ctx, location{dir: d.dir, public: publicURL(listener), authorities: asked, log: log}, !played)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -105,7 +108,7 @@ func (d demonstration) run(ctx context.Context, once bool, listen string) (err e
 	if once {
 		return nil
 	}
-	s, err := start(ctx, n, listener, false, slog.New(slog.NewTextHandler(d.out, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	s, err := start(ctx, n, listener, false, log)
 	if err != nil {
 		return err
 	}

@@ -100,6 +100,9 @@ type location struct {
 	restoring bool
 	// log is told of authorities whose services fail; slog.Default() if nil.
 	log *slog.Logger
+	// authorities stand in for those of the settings, for the demo, whose
+	// authority lives no longer than it.
+	authorities *authoritySettings
 }
 
 // register adds the flags that name a location.
@@ -199,7 +202,11 @@ func openNode(ctx context.Context, at location, create bool) (_ *node, err error
 		Store: n.store, Blobs: n.blobs, Keys: n.keys, Retention: &n.rules, Signatures: n.policy, IdentifierKey: kept.identifierKey,
 		Name: n.settings.Name, CheckURL: checkURL(cmp.Or(n.settings.Public, at.public)), Words: words,
 	}
-	if n.authorities, err = n.settings.Authorities.open(n.policy, filepath.Join(at.dir, cacheDir), at.log); err != nil {
+	asked := n.settings.Authorities
+	if at.authorities != nil {
+		asked = *at.authorities
+	}
+	if n.authorities, err = asked.open(n.policy, filepath.Join(at.dir, cacheDir), at.log); err != nil {
 		return nil, fmt.Errorf("open the client of the authorities' services: %w", err)
 	}
 	if n.authorities != nil {

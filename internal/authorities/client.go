@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -266,7 +267,7 @@ func afterOf(e *Error) time.Duration {
 func (c *Client) report(err error, service, host string) error {
 	e := *broken(err)
 	e.Service, e.Host = service, host
-	if c.ctx.Err() == nil {
+	if c.ctx.Err() == nil && !errors.Is(err, errDigest) { // it is asked again with another
 		c.config.Log.Warn("an authority's service gave no evidence", "service", service, "host", host, "code", e.Code)
 	}
 	return &e

@@ -45,7 +45,7 @@ func (s *StandIn) answerStamp(r *http.Request, fault Fault) ([]byte, error) {
 	by := s.stamps
 	s.mu.Lock()
 	s.tokens++
-	token := tsptest.Token{Imprint: request.Imprint, Policy: policy, Serial: big.NewInt(s.tokens), Time: s.options.Clock().UTC(), Millis: 500, Nonce: request.Nonce}
+	token := tsptest.Token{Imprint: request.Imprint, Policy: policy, Serial: big.NewInt(s.tokens), Time: s.options.Clock().UTC(), Nonce: request.Nonce}
 	s.mu.Unlock()
 	switch fault {
 	case WrongSigner:

@@ -22,7 +22,6 @@
 package services
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
@@ -79,8 +78,6 @@ type Options struct {
 	// Policies are the OIDs of the policies that it stamps under, the first by
 	// default; those of НУЦ РК if there are none.
 	Policies []string
-	// Listen is the address to listen on; a free one of this machine if "".
-	Listen string
 }
 
 // Revocation says since when and why a certificate is revoked.
@@ -146,16 +143,13 @@ func Start(ca *testca.Identity, options Options) (*StandIn, error) {
 	if s.options.Clock == nil {
 		s.options.Clock = time.Now
 	}
-	if s.options.Listen == "" {
-		s.options.Listen = "127.0.0.1:0"
-	}
 	if len(s.options.Policies) == 0 {
 		s.options.Policies = []string{"1.2.398.3.3.2.6.2", "1.2.398.3.3.2.6.4"}
 		if options.Key == testca.GOST512 || options.Key == testca.GOST256 {
 			s.options.Policies = []string{"1.2.398.3.3.2.6.4", "1.2.398.3.3.2.6.2"}
 		}
 	}
-	listener, err := net.Listen("tcp", s.options.Listen)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("test services: %w", err)
 	}
@@ -483,16 +477,4 @@ func (s *StandIn) answerList(r *http.Request, service Service, fault Fault) ([]b
 func etagOf(body []byte) string {
 	sum := sha256.Sum256(body)
 	return `"` + hex.EncodeToString(sum[:8]) + `"`
-}
-
-// Wait waits until a service has been asked n times.
-func (s *StandIn) Wait(ctx context.Context, service Service, n int) error {
-	for s.Asked(service) < n {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Millisecond):
-		}
-	}
-	return nil
 }

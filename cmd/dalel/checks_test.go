@@ -47,6 +47,15 @@ func TestTheDemoLeavesPacketsThatVerifyAndALedgerThatIsAsCommitted(t *testing.T)
 		status, _, _ = dalel(t, "verify", packet)
 		require.Equal(t, 3, status, "R-M2: a packet never vouches for itself")
 	}
+	t.Run("R-C3: a time token of a hierarchy that is not among the anchors makes nothing bad", func(t *testing.T) {
+		some := t.TempDir()
+		for _, name := range []string{"demo-gost-root-ca.cer", "operator-seal.cer"} {
+			require.NoError(t, os.WriteFile(filepath.Join(some, name), read(t, filepath.Join(trust, name)), 0o600))
+		}
+		status, out, _ := dalel(t, "verify", "--trust", some, packets[0])
+		require.Equal(t, 3, status, out)
+		require.Contains(t, out, "the token that proves this moment leads to a root that is not among your anchors")
+	})
 	status, out, stderr := dalel(t, "fsck", "--dir", dir)
 	require.Zero(t, status, out+stderr)
 	require.Contains(t, out, "all is as committed")
@@ -57,8 +66,20 @@ func TestTheDemoLeavesPacketsThatVerifyAndALedgerThatIsAsCommitted(t *testing.T)
 		require.NoError(t, err)
 		require.Len(t, originals, 1)
 		signature := filepath.Join(unpacked, "signatures", "01", "signature.p7s")
-		status, out, stderr := dalel(t, "signature", "verify", "--roots", trust, "--content", originals[0], signature)
+		status, _, _ := dalel(t, "signature", "verify", "--roots", trust, "--content", originals[0], signature)
+		require.Equal(t, 3, status, "whether its certificate was revoked is in the packet, not in the CMS")
+		args := []string{"signature", "verify", "--roots", trust, "--content", originals[0], signature}
+		for flag, pattern := range map[string]string{"--ocsp": "ocsp/*.der", "--tst": "timestamp/*.tst"} {
+			found, err := filepath.Glob(filepath.Join(filepath.Dir(signature), pattern))
+			require.NoError(t, err)
+			require.NotEmpty(t, found, flag)
+			for _, path := range found {
+				args = append(args, flag, path)
+			}
+		}
+		status, out, stderr := dalel(t, args...)
 		require.Zero(t, status, out+stderr)
+		require.Contains(t, out, "time.trusted")
 		status, _, _ = dalel(t, "signature", "verify", "--content", originals[0], signature)
 		require.Equal(t, 3, status, "without roots it cannot be told")
 		require.NoError(t, os.Chmod(originals[0], 0o600))

@@ -70,28 +70,30 @@ func (d demonstration) run(ctx context.Context, once bool, listen string) (err e
 		return err
 	}
 	var authority story.Authority
+	var asked *authoritySettings // nobody, once the story was played: its authority is gone
 	if !played {
-		d.say("making a certification authority for the test")
+		d.say("making a certification authority for the test, with OCSP, CRLs and time stamps on this machine")
 		if authority, err = story.NewAuthority(); err != nil {
 			return err
 		}
-		for i, certificate := range authority.Certificates() {
-			path := filepath.Join(d.dir, trustDir, []string{"demo-root-ca.cer", "demo-issuing-ca.cer"}[i])
-			if err := writeNew(path, certificate.Raw, 0o644); err != nil {
+		defer func() { err = errors.Join(err, authority.Close()) }()
+		for name, certificate := range authority.Certificates() {
+			if err := writeNew(filepath.Join(d.dir, trustDir, name), certificate.Raw, 0o644); err != nil {
 				return err
 			}
 		}
+		asked = &authoritySettings{Fetch: true, TimeStamps: []timeStampSettings{{URL: authority.TimeStamps()}}}
 	}
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
 		return err
 	}
-	n, err := openNode(ctx, location{dir: d.dir, public: publicURL(listener)}, !played)
+	log := slog.New(slog.NewTextHandler(d.out, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	n, err := openNode(ctx, location{dir: d.dir, public: publicURL(listener), authorities: asked, log: log}, !played)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	defer func() { err = errors.Join(err, n.Close(), closing(listener).Close()) }()
-	log := slog.New(slog.NewTextHandler(d.out, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	if !played {
 		if err := n.recordTrust(ctx, log); err != nil {
 			return err

@@ -57,7 +57,7 @@ func subcommands() []subcommand {
 		{"init", "init --settings DIR [--keys PLACE] [--master PLACE]", initialise},
 		{"serve", "serve --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] [--master PLACE] [--listen ADDRESS] [--behind-proxy]", serve},
 		{"verify", "verify [--json] [--trust DIR] PACKET", verifyPacket},
-		{"signature", "signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE] SIGNATURE", signatures},
+		{"signature", "signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE] [--online [--tsa URL]] SIGNATURE", signatures},
 		{"export", "export --dir DIR --document ID --out FILE", export},
 		{"fsck", "fsck [--json] --dir DIR", fsckLedger},
 		{"copy", "copy --from URL --to URL", copyLedger},
@@ -114,7 +114,7 @@ func signatures(ctx context.Context, args []string, stdout, stderr io.Writer) in
 	if len(args) > 0 && args[0] == "verify" {
 		return signatureVerify(ctx, args[1:], stdout, stderr)
 	}
-	fmt.Fprintln(stderr, "usage: dalel signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE] SIGNATURE")
+	fmt.Fprintln(stderr, "usage: dalel signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE] [--online [--tsa URL]] SIGNATURE")
 	return exitFailed
 }
 

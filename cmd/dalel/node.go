@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -28,6 +29,7 @@ import (
 	"dalel/domain/signature"
 	"dalel/eventstore"
 	"dalel/httpapi/pages"
+	"dalel/internal/authorities"
 	"dalel/internal/backup"
 	"dalel/internal/pki"
 	"dalel/internal/translog"
@@ -46,6 +48,7 @@ const (
 	secretsDir   = "secrets"       // the master key, the identifier key, the keys of the seal and of the log
 	trustDir     = "trust"         // certificates: CA roots, issuing CAs, the operator's seal
 	settingsFile = "ledger.json"
+	cacheDir     = "evidence-cache" // revocation lists, fetched again if they are missing
 )
 
 // settings is what a ledger's folder says of itself.
@@ -63,6 +66,9 @@ type settings struct {
 	// Scanner is the address of a ClamAV daemon, tcp://host:port or
 	// unix:///path; files are not looked through for malware without one.
 	Scanner string `json:"scanner,omitempty"`
+	// Authorities says whether and where OCSP answers, revocation lists and time
+	// tokens are fetched. Nothing is unless it says so.
+	Authorities authoritySettings `json:"authorities,omitzero"`
 }
 
 // logSettings is what may be said of the transparency log.
@@ -124,6 +130,11 @@ type location struct {
 	public string
 	// restoring is set for the check of a restore that is not done yet.
 	restoring bool
+	// log is told of authorities whose services fail; slog.Default() if nil.
+	log *slog.Logger
+	// authorities stand in for those of the settings, for the demo, whose
+	// authority lives no longer than it.
+	authorities *authoritySettings
 }
 
 // register adds the flags that name a location.
@@ -164,6 +175,8 @@ type node struct {
 	keys     *keys.Ring
 	rules    retention.Rules
 	policy   *signature.Policy
+	// authorities is nil if nothing is fetched.
+	authorities *authorities.Client
 	// trust is the folder of the anchors, anchors what was read there.
 	trust   string
 	anchors []*x509.Certificate
@@ -235,6 +248,16 @@ func openNode(ctx context.Context, at location, create bool) (_ *node, err error
 		Store: n.store, Blobs: n.blobs, Keys: n.keys, Retention: &n.rules, Signatures: n.policy, IdentifierKey: kept.identifierKey,
 		Name: n.settings.Name, CheckURL: checkURL(cmp.Or(n.settings.Public, at.public)), Words: words,
 	}
+	asked := n.settings.Authorities
+	if at.authorities != nil {
+		asked = *at.authorities
+	}
+	if n.authorities, err = asked.open(n.policy, filepath.Join(at.dir, cacheDir), at.log); err != nil {
+		return nil, fmt.Errorf("open the client of the authorities' services: %w", err)
+	}
+	if n.authorities != nil {
+		config.Signatures = &signature.Online{Policy: n.policy, Sources: n.authorities, Clock: time.Now}
+	}
 	if n.settings.Scanner != "" {
 		if config.Scanner, err = openScanner(n.settings.Scanner); err != nil {
 			return nil, err
@@ -249,6 +272,9 @@ func (n *node) Close() error {
 	var errs []error
 	if n.tiles != nil {
 		errs = append(errs, n.tiles.Close())
+	}
+	if n.authorities != nil {
+		errs = append(errs, n.authorities.Close())
 	}
 	if n.blobs != nil {
 		errs = append(errs, n.blobs.Close())

@@ -52,7 +52,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, "serve", err)
 	}
-	at.public = publicURL(listener)
+	at.public, at.log = publicURL(listener), log
 	n, err := openNode(ctx, at, at.settings == "")
 	if err != nil {
 		return fail(stderr, "serve", errors.Join(err, listener.Close()))

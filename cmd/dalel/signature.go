@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,7 +33,7 @@ const (
 // signatureVerify states a verdict on one CMS signature:
 //
 //	dalel signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE]
-//		[--ocsp FILE] [--crl FILE] [--tst FILE] SIGNATURE
+//		[--ocsp FILE] [--crl FILE] [--tst FILE] [--online [--tsa URL]] SIGNATURE
 //
 // The exit status is the answer for the moment of signing (of a trusted time
 // token, else the moment asked about): 0 valid, 1 invalid, 3 cannot tell; 2
@@ -41,7 +42,9 @@ const (
 // signatures inside. OCSP answers, CRLs and time tokens (bare, or as the authority's
 // response) may be given several times, in the same forms. Of the certificates in DIR (*.pem, *.cer, *.crt,
 // *.der) those that signed themselves are the roots, the others help to build
-// the chain. Without --at the moment is now.
+// the chain. Without --at the moment is now. With --online what is missing is
+// fetched from the services that the certificates name, and a time token from the
+// one that --tsa names; without it there is no network.
 func signatureVerify(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	const cannotRead, cannotTell = 2, 3
 	flags := flag.NewFlagSet("dalel signature verify", flag.ContinueOnError)
@@ -52,8 +55,11 @@ func signatureVerify(ctx context.Context, args []string, stdout, stderr io.Write
 	contentPath := flags.String("content", "", "the signed `file`, for a detached signature")
 	var evidence evidenceFlags
 	evidence.register(flags)
+	var online onlineFlags
+	flags.BoolVar(&online.fetch, "online", false, "fetch OCSP answers and revocation lists from the addresses in certificates that lead to a root; for a CMS")
+	flags.StringVar(&online.stamps, "tsa", "", "the `URL` of a time-stamping authority, with --online")
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: dalel signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE] [--ocsp FILE] [--crl FILE] [--tst FILE] SIGNATURE")
+		fmt.Fprintln(stderr, "usage: dalel signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE] [--ocsp FILE] [--crl FILE] [--tst FILE] [--online [--tsa URL]] SIGNATURE")
 		flags.PrintDefaults()
 	}
 	fail := func(err error) int {
@@ -84,6 +90,11 @@ func signatureVerify(ctx context.Context, args []string, stdout, stderr io.Write
 			return fail(err)
 		}
 	}
+	verifier, closing, err := online.verifier(policy, slog.New(slog.NewTextHandler(stderr, nil)))
+	if err != nil {
+		return fail(err)
+	}
+	defer closing() // what is left of it is a folder of the system's
 	data, err := readBounded(files[0], max(pdfsig.MaxSize, cms.MaxSize/3*4+cms.MaxSize/16))
 	if err != nil {
 		return fail(err)
@@ -100,6 +111,9 @@ func signatureVerify(ctx context.Context, args []string, stdout, stderr io.Write
 	}
 	switch {
 	case document != nil:
+		if online.fetch {
+			return fail(errors.New("--online is for a CMS: nothing is fetched for an XML or PDF document"))
+		}
 		if *contentPath != "" {
 			return fail(errors.New("an XML or PDF document carries what it signs: --content is for a detached CMS"))
 		}
@@ -123,7 +137,7 @@ func signatureVerify(ctx context.Context, args []string, stdout, stderr io.Write
 	if document != nil {
 		found, err = document(ctx, policy, data, request.At, request.Evidence)
 	} else {
-		found, err = policy.Assess(ctx, request)
+		found, err = verifier.Assess(ctx, request)
 	}
 	if err != nil {
 		return fail(err)

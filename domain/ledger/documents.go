@@ -19,6 +19,8 @@ import (
 	"dalel/eventstore"
 	"dalel/internal/crl"
 	"dalel/internal/fault"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // MaxCMSBytes is the size of one signature file at most.
@@ -450,6 +452,9 @@ func withVerdicts(one document.FileSignature, found signature.Assessment) docume
 	return one
 }
 
+// evidenceAtOnce is how many pieces of evidence are stored at the same time.
+const evidenceAtOnce = 4
+
 // keepEvidence states the verdicts on a signature and keeps what they rest on
 // and is not kept with it yet, so that they can be repeated with nothing but
 // what the document keeps (R-C3).
@@ -457,16 +462,29 @@ func (l *Ledger) keepEvidence(ctx context.Context, s document.State, one documen
 	one = withVerdicts(one, found)
 	before := one.Evidence
 	one.Evidence = nil
-	for _, e := range found.Evidence {
-		if i := slices.IndexFunc(before, func(b document.Evidence) bool { return b.SHA256 == e.Name() }); i >= 0 {
-			one.Evidence = append(one.Evidence, before[i])
+	if len(found.Evidence) > 0 {
+		one.Evidence = make([]document.Evidence, len(found.Evidence))
+	}
+	// A dozen small pieces, each made to last before the next, would be a dozen
+	// times the disk's delay.
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(evidenceAtOnce)
+	for i, e := range found.Evidence {
+		if known := slices.IndexFunc(before, func(b document.Evidence) bool { return b.SHA256 == e.Name() }); known >= 0 {
+			one.Evidence[i] = before[known]
 			continue
 		}
-		kept, err := l.keep(ctx, s, e.DER)
-		if err != nil {
-			return document.FileSignature{}, fmt.Errorf("store evidence (%s): %w", e.Kind, err)
-		}
-		one.Evidence = append(one.Evidence, document.Evidence{Kind: e.Kind, SHA256: kept.SHA256.String(), Stored: kept.StoredText()})
+		group.Go(func() error {
+			kept, err := l.keep(inner, s, e.DER)
+			if err != nil {
+				return fmt.Errorf("store evidence (%s): %w", e.Kind, err)
+			}
+			one.Evidence[i] = document.Evidence{Kind: e.Kind, SHA256: kept.SHA256.String(), Stored: kept.StoredText()}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return document.FileSignature{}, err
 	}
 	return one, nil
 }

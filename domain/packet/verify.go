@@ -555,9 +555,10 @@ func (v *verification) checkSignature(ctx context.Context, s signed) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	if assessed.Signing.Status == signature.Unknown {
-		// Is it only the anchor that is missing? Then the packet's own, where
-		// the recorded verdict ended, make it valid.
+	if assessed.Signing.Status == signature.Unknown || !s.sameVerdicts(assessed) {
+		// Is it only the anchor that is missing, of the signer or of a
+		// time-stamping authority? Then the packet's own, where the recorded
+		// verdict ended, make it valid.
 		var ends []*x509.Certificate
 		for _, signer := range recorded.Signers {
 			for _, c := range own {
@@ -566,23 +567,35 @@ func (v *verification) checkSignature(ctx context.Context, s signed) error {
 				}
 			}
 		}
+		for _, e := range evidence {
+			if e.Kind != signature.EvidenceCertificate {
+				continue
+			}
+			if c, err := pki.ParseCertificate(e.DER); err == nil && bytes.Equal(c.RawSubject, c.RawIssuer) {
+				ends = append(ends, c)
+			}
+		}
 		alone, err := ask(&signature.Policy{Roots: ends, Intermediates: own})
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if alone.Signing.Status == signature.Valid {
+		if alone.Signing.Status == signature.Valid && (assessed.Signing.Status == signature.Unknown || s.sameVerdicts(alone)) {
 			if !s.sameVerdicts(alone) {
 				claim.no(s.folder+"verdict.json", "the recorded verdict is not the one that is found now")
 			}
 			at := s.signature.AtSigning().At.UTC().Format("2006-01-02 15:04:05 UTC")
-			if onlyRevocation(assessed.Signing) {
+			if assessed.Signing.Status != signature.Unknown {
+				claim.unanchored("valid at %s, but the token that proves this moment leads to a root that is not among your anchors", at)
+			} else if onlyRevocation(assessed.Signing) {
 				claim.unanchored("valid at %s if the issuing authority's certificate was not revoked, for which it needs to be among your anchors", at)
 			} else {
 				claim.unanchored("valid at %s, but its chain ends in a root that is not among your anchors", at)
 			}
 			return nil
 		}
-		assessed = alone
+		if assessed.Signing.Status == signature.Unknown {
+			assessed = alone
+		}
 	}
 	found := assessed.Signing
 	switch {

@@ -3,6 +3,7 @@ package signature
 import (
 	"context"
 	"crypto/x509"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,6 +37,10 @@ type Online struct {
 	Sources Sources
 	// Limit bounds the fetching for one signature; 0 means DefaultLimit.
 	Limit time.Duration
+	// Clock says what time it is: no token is asked for on behalf of a moment
+	// that has passed, about which it would prove nothing. If it is nil, one is
+	// asked for in any case.
+	Clock func() time.Time
 }
 
 // DefaultLimit is how long fetching for one signature may take. The signer
@@ -59,16 +64,28 @@ func (o *Online) Assess(ctx context.Context, request Request) (Assessment, error
 	}
 	fetching, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	given := request.Evidence[:len(request.Evidence):len(request.Evidence)]
+	var fetched []Evidence
 	asked := map[string]bool{}
 	for range rounds {
 		if err != nil || result.Signing.Status == Invalid || result.Receipt.Status == Invalid && !result.Trusted && len(result.Untimed) == 0 {
 			break
 		}
-		found := o.gather(fetching, result, asked)
+		found := o.gather(fetching, result, request.At, asked)
 		if len(found) == 0 {
 			break
 		}
-		request.Evidence = append(request.Evidence[:len(request.Evidence):len(request.Evidence)], found...)
+		fetched = append(fetched, found...)
+		request.Evidence = append(given, fetched...)
+		result, err = o.Policy.Assess(ctx, request)
+	}
+	// A token that was fetched and proves nothing is as if it had not come: the
+	// verdict would speak of it, and it is not among what the verdict rests on.
+	useful := slices.DeleteFunc(slices.Clone(fetched), func(e Evidence) bool {
+		return e.Kind == EvidenceTimeToken && !slices.ContainsFunc(result.Evidence, func(kept Evidence) bool { return kept.Name() == e.Name() })
+	})
+	if err == nil && len(useful) < len(fetched) {
+		request.Evidence = append(given, useful...)
 		result, err = o.Policy.Assess(ctx, request)
 	}
 	return result, err
@@ -82,7 +99,7 @@ func (o *Online) Verify(ctx context.Context, request Request) (Verdict, error) {
 
 // gather fetches, all at once, what a result asks for and what was not asked
 // for before.
-func (o *Online) gather(ctx context.Context, result Assessment, asked map[string]bool) []Evidence {
+func (o *Online) gather(ctx context.Context, result Assessment, at time.Time, asked map[string]bool) []Evidence {
 	var (
 		mu    sync.Mutex
 		found []Evidence
@@ -113,7 +130,11 @@ func (o *Online) gather(ctx context.Context, result Assessment, asked map[string
 			})
 		}
 	}
+	passed := o.Clock != nil && o.Clock().After(at.Add(Tolerance))
 	for _, u := range result.Untimed {
+		if passed {
+			break
+		}
 		if name := "token " + (Evidence{DER: u.Signature}).Name(); !asked[name] {
 			asked[name] = true
 			group.Go(func() {

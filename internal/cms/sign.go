@@ -16,6 +16,9 @@ import (
 	"slices"
 	"time"
 
+	"dalel/internal/gost/gost3410"
+	"dalel/internal/gost/gostpki"
+	"dalel/internal/gost/streebog"
 	"dalel/internal/pki"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -45,7 +48,9 @@ type SignerOptions struct {
 	Certificate *x509.Certificate
 	// Key belongs to the certificate: RSA of 2048 bits and more (PKCS #1 v1.5
 	// with SHA-256), ECDSA P-256 (SHA-256) or P-384 (SHA-384), or Ed25519
-	// (RFC 8419, SHA-512 for the message digest). It may live in a device.
+	// (RFC 8419, SHA-512 for the message digest); or, for tests and the demo,
+	// GOST 34.10-2015 with Streebog, as НУЦ РК writes it. It may live in a
+	// device.
 	Key crypto.Signer
 	// SigningTime is claimed in a signed attribute; none if zero.
 	SigningTime time.Time
@@ -89,7 +94,7 @@ func Sign(ctx context.Context, options SignOptions) ([]byte, error) {
 		}
 		methods[i] = m
 		if digests[m.digestOID] == nil {
-			digests[m.digestOID] = m.hash.New()
+			digests[m.digestOID] = m.newHash()
 			sinks = append(sinks, digests[m.digestOID])
 		}
 	}
@@ -163,7 +168,8 @@ func Sign(ctx context.Context, options SignOptions) ([]byte, error) {
 
 // method is how a key signs.
 type method struct {
-	hash         crypto.Hash
+	newHash      func() hash.Hash
+	hash         crypto.Hash // what the key is told; 0 for GOST
 	digestOID    string
 	signatureOID string
 	null         bool // the signature's identifier has NULL parameters (RSA)
@@ -173,6 +179,9 @@ type method struct {
 func methodFor(signer SignerOptions) (method, error) {
 	if signer.Certificate == nil || signer.Key == nil {
 		return method{}, errors.New("a certificate and a key are needed")
+	}
+	if public, ok := signer.Key.Public().(*gost3410.PublicKey); ok {
+		return methodForGOST(public, signer.Certificate)
 	}
 	type comparable interface{ Equal(crypto.PublicKey) bool }
 	public, ok := signer.Key.Public().(comparable)
@@ -184,22 +193,36 @@ func methodFor(signer SignerOptions) (method, error) {
 		if public.N.BitLen() < 1024 {
 			return method{}, fmt.Errorf("RSA key of %d bits", public.N.BitLen())
 		}
-		return method{hash: crypto.SHA256, digestOID: pki.OIDSHA256, signatureOID: pki.OIDSHA256WithRSA, null: true}, nil
+		return method{newHash: crypto.SHA256.New, hash: crypto.SHA256, digestOID: pki.OIDSHA256, signatureOID: pki.OIDSHA256WithRSA, null: true}, nil
 	case *ecdsa.PublicKey:
 		switch public.Params().BitSize {
 		case 256:
-			return method{hash: crypto.SHA256, digestOID: pki.OIDSHA256, signatureOID: pki.OIDECDSAWithSHA256}, nil
+			return method{newHash: crypto.SHA256.New, hash: crypto.SHA256, digestOID: pki.OIDSHA256, signatureOID: pki.OIDECDSAWithSHA256}, nil
 		case 384:
-			return method{hash: crypto.SHA384, digestOID: pki.OIDSHA384, signatureOID: pki.OIDECDSAWithSHA384}, nil
+			return method{newHash: crypto.SHA384.New, hash: crypto.SHA384, digestOID: pki.OIDSHA384, signatureOID: pki.OIDECDSAWithSHA384}, nil
 		}
 		return method{}, fmt.Errorf("curve %s", public.Params().Name)
 	case ed25519.PublicKey:
 		if signer.WithoutAttributes {
 			return method{}, errors.New("Ed25519 needs signed attributes here")
 		}
-		return method{hash: crypto.SHA512, digestOID: pki.OIDSHA512, signatureOID: pki.OIDEd25519, message: true}, nil
+		return method{newHash: crypto.SHA512.New, hash: crypto.SHA512, digestOID: pki.OIDSHA512, signatureOID: pki.OIDEd25519, message: true}, nil
 	}
 	return method{}, fmt.Errorf("a key of type %T cannot sign here", signer.Key.Public())
+}
+
+func methodForGOST(public *gost3410.PublicKey, certificate *x509.Certificate) (method, error) {
+	certified, err := gost3410.ParsePublicKey(certificate.RawSubjectPublicKeyInfo)
+	if err != nil || !certified.Key.Equal(public) {
+		return method{}, errors.New("the key does not belong to the certificate")
+	}
+	switch certified.Algorithm {
+	case gost3410.OIDKeyKZ2015512:
+		return method{newHash: streebog.New512, digestOID: gostpki.OIDDigestKZ512, signatureOID: gostpki.OIDSignatureKZ2015512, null: true}, nil
+	case gost3410.OIDKeyKZ2015256:
+		return method{newHash: streebog.New256, digestOID: gostpki.OIDDigestKZ256, signatureOID: gostpki.OIDSignatureKZ2015256, null: true}, nil
+	}
+	return method{}, fmt.Errorf("a key %s cannot sign here", certified.Algorithm)
 }
 
 // sign signs message, or what has the given digest when message is nil.
@@ -208,7 +231,7 @@ func (m method) sign(key crypto.Signer, message, digest []byte) ([]byte, error) 
 		return key.Sign(rand.Reader, message, crypto.Hash(0))
 	}
 	if message != nil {
-		h := m.hash.New()
+		h := m.newHash()
 		h.Write(message)
 		digest = h.Sum(nil)
 	}

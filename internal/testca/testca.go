@@ -27,6 +27,8 @@ import (
 	"fmt"
 	"math/big"
 	"time"
+
+	"dalel/internal/gost/gost3410"
 )
 
 // KeyKind is a kind of key.
@@ -42,6 +44,10 @@ const (
 	RSA4096
 	// RSA1024 is too weak to be trusted, for tests of that.
 	RSA1024
+	// GOST512 and GOST256 are keys of GOST 34.10-2015. Only an authority with
+	// such a key can certify them.
+	GOST512
+	GOST256
 )
 
 // NewKey makes a key. RSA takes a fraction of a second, the others next to
@@ -62,6 +68,10 @@ func NewKey(kind KeyKind) (crypto.Signer, error) {
 		key, err = rsa.GenerateKey(rand.Reader, 4096)
 	case RSA1024:
 		key, err = rsa.GenerateKey(rand.Reader, 1024)
+	case GOST512:
+		key, err = newGOST(kz512)
+	case GOST256:
+		key, err = newGOST(kz256)
 	default:
 		return nil, fmt.Errorf("test CA: no such kind of key: %d", kind)
 	}
@@ -189,8 +199,9 @@ type CA struct {
 	PathLength *int
 	// NotCA, WithoutCertSign and WithoutKeyID make it wrong in these ways.
 	NotCA, WithoutCertSign, WithoutKeyID bool
-	CRL                                  string
-	Extra                                []pkix.Extension
+	// CRL and OCSP are addresses to be named in the certificate.
+	CRL, OCSP string
+	Extra     []pkix.Extension
 	// SubjectKeyID stands in for the one made from the key.
 	SubjectKeyID []byte
 	// ReuseKey makes the certificate for this key.
@@ -212,9 +223,10 @@ type Leaf struct {
 	// KeyUsage, when not nil, stands in for digitalSignature and
 	// nonRepudiation.
 	KeyUsage *x509.KeyUsage
-	// CRL and OCSP are addresses to be named in the certificate.
-	CRL, OCSP string
-	Extra     []pkix.Extension
+	// CRL, OCSP and Freshest (of the delta list) are addresses to be named in
+	// the certificate.
+	CRL, OCSP, Freshest string
+	Extra               []pkix.Extension
 	// ReuseKey makes the certificate for this key.
 	ReuseKey crypto.Signer
 	// WithoutAuthorityKeyID leaves out which key issued it.
@@ -259,6 +271,9 @@ func makeCA(parent *Identity, ca CA) (*Identity, error) {
 	}
 	if ca.CRL != "" {
 		template.CRLDistributionPoints = []string{ca.CRL}
+	}
+	if ca.OCSP != "" {
+		template.OCSPServer = []string{ca.OCSP}
 	}
 	if template.SubjectKeyId == nil && !ca.WithoutKeyID {
 		id, err := keyID(key)
@@ -322,6 +337,13 @@ func (i *Identity) Issue(leaf Leaf) (*Identity, error) {
 	if leaf.OCSP != "" {
 		template.OCSPServer = []string{leaf.OCSP}
 	}
+	if leaf.Freshest != "" {
+		extension, err := freshest(leaf.Freshest)
+		if err != nil {
+			return nil, err
+		}
+		template.ExtraExtensions = append(template.ExtraExtensions[:len(template.ExtraExtensions):len(template.ExtraExtensions)], extension)
+	}
 	return finish(i, template, key, leaf.WithoutAuthorityKeyID)
 }
 
@@ -344,7 +366,12 @@ func finish(parent *Identity, template *x509.Certificate, key crypto.Signer, wit
 		bare.SubjectKeyId = nil
 		issuer = &bare
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, issuer, key.Public(), signer)
+	var der []byte
+	if by, ok := signer.(*gost3410.PrivateKey); ok {
+		der, err = createByGOST(template, issuer, key, by)
+	} else {
+		der, err = x509.CreateCertificate(rand.Reader, template, issuer, key.Public(), signer)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("test CA: make a certificate: %w", err)
 	}
@@ -357,7 +384,7 @@ func finish(parent *Identity, template *x509.Certificate, key crypto.Signer, wit
 
 // keyID is the key identifier of RFC 5280, 4.2.1.2 (1).
 func keyID(key crypto.Signer) ([]byte, error) {
-	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	der, err := marshalPublicKey(key.Public())
 	if err != nil {
 		return nil, fmt.Errorf("test CA: encode a key: %w", err)
 	}
@@ -377,7 +404,8 @@ func (i *Identity) CertificatePEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: i.Certificate.Raw})
 }
 
-// KeyPEM returns the key in PEM (PKCS #8), in the clear: it is a test key.
+// KeyPEM returns the key in PEM (PKCS #8), in the clear: it is a test key. GOST
+// keys have no form that others would read.
 func (i *Identity) KeyPEM() ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(i.Key)
 	if err != nil {

@@ -51,6 +51,9 @@ type office struct {
 	root   *testca.Identity
 	began  time.Time
 	late   atomic.Int64
+	// signatures judges for ledgers that are made from then on; a policy with
+	// the root if nil.
+	signatures actual.Signatures
 
 	people map[string]*person
 }
@@ -113,9 +116,13 @@ func (o *office) operator() actual.Act {
 
 // ledgerOn is the ledger of one more node.
 func (o *office) ledgerOn(store eventstore.Store) *actual.Ledger {
+	signatures := o.signatures
+	if signatures == nil {
+		signatures = &signature.Policy{Roots: []*x509.Certificate{o.root.Certificate}}
+	}
 	l, err := actual.New(actual.Config{
 		Store: store, Blobs: o.blobs, Keys: &o.keys, IdentifierKey: bytes.Repeat([]byte{7}, 32), Clock: o.now,
-		Signatures: &signature.Policy{Roots: []*x509.Certificate{o.root.Certificate}},
+		Signatures: signatures,
 	})
 	require.NoError(o.t, err)
 	return l

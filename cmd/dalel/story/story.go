@@ -3,6 +3,10 @@
 // happen to one. The certification authority, the people and their papers are
 // made up; the ledger, the signatures and the PDF are real.
 //
+// The authority answers for its certificates and stamps signatures over HTTP on
+// this machine, as the real one does over the network (internal/testca/services);
+// one of the companies has keys of GOST 34.10-2015.
+//
 // All keys are test keys (internal/testca). The story signs with them as each
 // signer's own device would: the ledger gets signatures, never keys.
 package story
@@ -11,6 +15,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"time"
 
@@ -25,28 +30,79 @@ import (
 	"dalel/domain/participant"
 	"dalel/internal/cms"
 	"dalel/internal/fault"
+	"dalel/internal/pki"
 	"dalel/internal/testca"
+	"dalel/internal/testca/services"
 	"dalel/internal/typeset"
 )
 
-// Authority is the made-up national CA: a root and an issuing CA.
-type Authority struct {
-	Root, Issuing *testca.Identity
+// Authority is the made-up national CA. Like the real one it has two hierarchies,
+// each a root and an issuing CA with its services: one for the keys of the whole
+// world, one for GOST 34.10-2015. The services run on this machine as long as it
+// is open.
+type Authority struct{ world, gost branch }
+
+type branch struct {
+	root, issuing *testca.Identity
+	services      *services.StandIn
 }
 
-// NewAuthority makes one.
-func NewAuthority() (Authority, error) {
-	root, err := testca.NewRoot(testca.CA{Name: "Dalel demo root CA"})
-	if err != nil {
-		return Authority{}, err
+// NewAuthority makes one and starts its services.
+func NewAuthority() (_ Authority, err error) {
+	var a Authority
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	for _, b := range []struct {
+		into *branch
+		name string
+		key  testca.KeyKind
+		// The time-stamping authority of the world does not know GOST's digests.
+		digests []string
+	}{{&a.world, "Dalel demo", testca.P256, []string{pki.OIDSHA256, pki.OIDSHA384, pki.OIDSHA512}}, {&a.gost, "Dalel demo GOST", testca.GOST512, nil}} {
+		if b.into.root, err = testca.NewRoot(testca.CA{Name: b.name + " root CA", Key: b.key}); err != nil {
+			return a, err
+		}
+		if b.into.issuing, err = b.into.root.NewIntermediate(testca.CA{Name: b.name + " issuing CA", Key: b.key}); err != nil {
+			return a, err
+		}
+		if b.into.services, err = services.Start(b.into.issuing, services.Options{Key: b.key, Digests: b.digests}); err != nil {
+			return a, err
+		}
 	}
-	issuing, err := root.NewIntermediate(testca.CA{Name: "Dalel demo issuing CA"})
-	return Authority{Root: root, Issuing: issuing}, err
+	return a, nil
 }
 
-// Certificates returns the CA certificates, the root first.
-func (a Authority) Certificates() []*x509.Certificate {
-	return []*x509.Certificate{a.Root.Certificate, a.Issuing.Certificate}
+// Close ends the services. The zero Authority has none.
+func (a Authority) Close() error {
+	var errs []error
+	for _, b := range []branch{a.world, a.gost} {
+		if b.services != nil {
+			errs = append(errs, b.services.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Certificates returns the CA certificates by the names of their files.
+func (a Authority) Certificates() map[string]*x509.Certificate {
+	return map[string]*x509.Certificate{
+		"demo-root-ca.cer": a.world.root.Certificate, "demo-issuing-ca.cer": a.world.issuing.Certificate,
+		"demo-gost-root-ca.cer": a.gost.root.Certificate, "demo-gost-issuing-ca.cer": a.gost.issuing.Certificate,
+	}
+}
+
+// TimeStamps is the address of the time-stamping authority.
+func (a Authority) TimeStamps() string { return a.world.services.StampsAddress() }
+
+// issue has the branch issue that goes with the kind of key.
+func (a Authority) issue(leaf testca.Leaf) (*testca.Identity, error) {
+	if leaf.Key == testca.GOST512 || leaf.Key == testca.GOST256 {
+		return a.gost.services.Issue(leaf)
+	}
+	return a.world.services.Issue(leaf)
 }
 
 // Viewer is somebody for whom the demo prints a link.
@@ -147,12 +203,12 @@ func (p *play) cast() error {
 		}
 	}
 	var err error
-	grain := company{bin: "05024000178", name: "ТОО «Алтын Дән Астық»", kk: "«Алтын Дән Астық» ЖШС", head: people["serik"], key: testca.P256,
+	grain := company{bin: "05024000178", name: "ТОО «Алтын Дән Астық»", kk: "«Алтын Дән Астық» ЖШС", head: people["serik"], key: testca.RSA2048,
 		address: typeset.Text{RU: "020000, г. Кокшетау, ул. Абая, 87", KK: "020000, Көкшетау қ., Абай к-сі, 87"}}
 	if p.grain, err = p.company(grain); err != nil {
 		return err
 	}
-	road := company{bin: "11084001269", name: "ТОО «Жібек Жолы Логистика»", kk: "«Жібек Жолы Логистика» ЖШС", head: people["aigul"], key: testca.RSA2048,
+	road := company{bin: "11084001269", name: "ТОО «Жібек Жолы Логистика»", kk: "«Жібек Жолы Логистика» ЖШС", head: people["aigul"], key: testca.GOST512,
 		address: typeset.Text{RU: "050000, г. Алматы, пр. Райымбека, 212", KK: "050000, Алматы қ., Райымбек д-лы, 212"}}
 	if p.road, err = p.company(road); err != nil {
 		return err
@@ -230,7 +286,7 @@ func (p *play) company(c company) (*party, error) {
 
 // certificate has the CA issue one and registers it (R-C1).
 func (p *play) certificate(owner string, leaf testca.Leaf) (*testca.Identity, error) {
-	issued, err := p.ca.Issuing.Issue(leaf)
+	issued, err := p.ca.issue(leaf)
 	if err != nil {
 		return nil, err
 	}
@@ -454,7 +510,7 @@ func (p *play) refusedSignature() error {
 	if err := p.sign(p.road, id, what.file, content); !fault.Is(err, fault.CertificateCompromised) {
 		return fmt.Errorf("the suspended key was not refused as it should be: %w", err)
 	}
-	if p.road.key, err = p.certificate(p.road.id, testca.Leaf{Key: testca.P384, Owner: p.road.owner}); err != nil {
+	if p.road.key, err = p.certificate(p.road.id, testca.Leaf{Key: testca.GOST256, Owner: p.road.owner}); err != nil {
 		return err
 	}
 	return p.sign(p.road, id, what.file, content)

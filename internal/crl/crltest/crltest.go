@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"dalel/internal/crl"
+	"dalel/internal/gost/gost3410"
 	"dalel/internal/pki"
 	"dalel/internal/testca"
 
@@ -36,13 +37,18 @@ type Signer struct {
 	Digest pki.Identifier
 	// Sign makes the signature over a message.
 	Sign func(message []byte) ([]byte, error)
+
+	key crypto.Signer
 }
 
 var null = []byte{5, 0}
 
 // By signs with a key of package testca.
 func By(identity *testca.Identity) Signer {
-	s := Signer{Certificate: identity.Certificate}
+	s := Signer{Certificate: identity.Certificate, key: identity.Key}
+	if public, ok := identity.Key.Public().(*gost3410.PublicKey); ok {
+		return byGOST(s, public, identity.Key)
+	}
 	hash := crypto.SHA256
 	switch public := identity.Key.Public().(type) {
 	case *rsa.PublicKey:

@@ -11,7 +11,6 @@ import (
 
 	"dalel/domain/document"
 	"dalel/domain/packet/report"
-	"dalel/eventstore"
 	"dalel/internal/fault"
 )
 
@@ -148,22 +147,22 @@ func inPeriod(subject Subject, c *composition) error {
 		return nil
 	}
 	for _, r := range ofStream(c.history, document.StreamID(c.state.ID)) {
-		if who, ok := entered(r); ok && who == subject.Participant && within(r.metadata.RecordedAt, subject.From, subject.To) {
+		if who, when := entered(r); who != "" && who == subject.Participant && within(when, subject.From, subject.To) {
 			return nil
 		}
 	}
 	return fault.New(fault.RequestInvalid, "the participant's journal has no entry of the document %s in the period", c.state.ID)
 }
 
-// entered says whose journal an event makes an entry in.
-func entered(r record) (participant string, ok bool) {
+// entered says whose journal an event makes an entry in, and for which moment.
+func entered(r record) (participant string, when time.Time) {
 	switch e := r.event.(type) {
 	case document.Sent:
-		return e.Sender, true
+		return e.Sender, e.SentAt
 	case document.Delivered:
-		return e.Recipient, true
+		return e.Recipient, e.DeliveredAt
 	}
-	return "", false
+	return "", time.Time{}
 }
 
 // within says whether a moment is in a period without its end; a nil end is
@@ -179,16 +178,3 @@ func (w *whole) carry(name string, open func() (io.ReadCloser, error)) {
 
 // verifierName matches the entry of a carried verifier.
 var verifierName = regexp.MustCompile(`^verifier/dalel-[a-z0-9]{1,20}-[a-z0-9]{1,20}(\.exe)?$`)
-
-// newest is the newest event of several documents' own.
-func newest(stories []story) eventstore.Recorded {
-	var last eventstore.Recorded
-	for _, s := range stories {
-		for _, r := range s.history {
-			if r.Position > last.Position {
-				last = r.Recorded
-			}
-		}
-	}
-	return last
-}

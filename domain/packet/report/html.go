@@ -34,13 +34,13 @@ article.part{padding:1.5rem 0 2.5rem;border-bottom:3px solid #16181d}
 article.part:last-child{border:0}
 h1{font-size:1.75rem;line-height:1.25;margin:.2rem 0 .6rem}
 h2{font-size:1.25rem;margin:2.2rem 0 .7rem;padding-bottom:.25rem;border-bottom:1px solid #b9bec8}
-h3{font-size:1.02rem;line-height:1.35;margin:0 0 .35rem;display:flex;gap:.6rem;align-items:baseline;flex-wrap:wrap}
-.number{color:#5a6170;font-weight:400;min-width:1.4rem}
+h3{font-size:1.02rem;line-height:1.35;margin:0 0 .35rem}
+.number{color:#5a6170;font-weight:400;margin-right:.6rem}
 .lead,.quiet{color:#454b57}
 nav.contents ul{columns:2;padding-left:1.1rem;margin:.5rem 0}
 .card{border-left:3px solid #c9cdd6;padding:.1rem 0 .1rem .9rem;margin:0 0 1.15rem;break-inside:avoid}
 .card.good{border-color:#1d6b3f}.card.bad{border-color:#a3201d}.card.open{border-color:#8a5a00}
-.badge{font-size:.82rem;font-weight:600;border:1px solid currentColor;border-radius:.2rem;padding:0 .45rem;color:#454b57}
+.badge{white-space:nowrap;margin-left:.3rem;font-size:.82rem;font-weight:600;border:1px solid currentColor;border-radius:.2rem;padding:0 .45rem;color:#454b57}
 .badge.good{color:#1d6b3f}.badge.bad,p.bad{color:#a3201d}.badge.open{color:#8a5a00}
 p.bad{font-weight:600}
 dl{display:grid;grid-template-columns:minmax(9rem,13.5rem) 1fr;gap:.1rem 1rem;margin:.2rem 0 1rem}

@@ -176,6 +176,15 @@ func compareBool(a, b bool) int {
 // that is there already stays as it is if the export fails. Errors are those
 // of [Export], storage.full, and those of the operating system.
 func ExportFile(ctx context.Context, path string, request Request) (Manifest, error) {
+	return exportFile(ctx, path, request, Export)
+}
+
+// ExportExtractFile does for [ExportExtract] what ExportFile does for Export.
+func ExportExtractFile(ctx context.Context, path string, request Request) (Manifest, error) {
+	return exportFile(ctx, path, request, ExportExtract)
+}
+
+func exportFile(ctx context.Context, path string, request Request, export func(context.Context, io.Writer, Request) (Manifest, error)) (Manifest, error) {
 	file, err := os.CreateTemp(filepath.Dir(path), ".packet-*.partial")
 	if err != nil {
 		return Manifest{}, fmt.Errorf("begin the packet: %w", err)
@@ -187,7 +196,7 @@ func ExportFile(ctx context.Context, path string, request Request) (Manifest, er
 			os.Remove(file.Name())
 		}
 	}()
-	manifest, err := Export(ctx, file, request)
+	manifest, err := export(ctx, file, request)
 	if err == nil {
 		err = errors.Join(file.Chmod(0o644), file.Sync(), file.Close())
 	}

@@ -178,3 +178,23 @@ func (w *whole) carry(name string, open func() (io.ReadCloser, error)) {
 
 // verifierName matches the entry of a carried verifier.
 var verifierName = regexp.MustCompile(`^verifier/dalel-[a-z0-9]{1,20}-[a-z0-9]{1,20}(\.exe)?$`)
+
+// kazakhstan is the time in which the days of a period are meant.
+var kazakhstan = time.FixedZone("UTC+5", 5*60*60)
+
+// ParseDay reads one end of a period: a moment as RFC 3339 writes it, or a day
+// YYYY-MM-DD of Kazakhstan's time (UTC+5), from its beginning or, as the last
+// of a period, to its end. Errors: request.invalid.
+func ParseDay(text string, last bool) (time.Time, error) {
+	if day, err := time.ParseInLocation(time.DateOnly, text, kazakhstan); err == nil {
+		if last {
+			day = day.AddDate(0, 0, 1)
+		}
+		return day.UTC(), nil
+	}
+	moment, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, fault.New(fault.RequestInvalid, "a day is written YYYY-MM-DD, a moment as RFC 3339 does")
+	}
+	return moment.UTC(), nil
+}

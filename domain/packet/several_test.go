@@ -2,10 +2,13 @@ package packet_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"io"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -393,4 +396,40 @@ func TestR_M2_TheCommandsOfAPacketOfSeveralCheckIt(t *testing.T) {
 		}
 		require.Equal(t, want, count, what)
 	}
+}
+
+func TestEveryLabelOfAFactIsAmongTheWordsOfTheReport(t *testing.T) {
+	source, err := os.ReadFile("reading.go")
+	require.NoError(t, err)
+	words, err := os.ReadFile(filepath.Join("report", "messages.txt"))
+	require.NoError(t, err)
+	labels := regexp.MustCompile(`f\.(?:text|who|at|coded|add)\("([a-z]+)"`).FindAllStringSubmatch(string(source), -1)
+	require.Greater(t, len(labels), 50)
+	for _, label := range labels {
+		require.Contains(t, string(words), "\nfact."+label[1]+" | ")
+	}
+}
+
+// BenchmarkExport measures a document of 20 events, two files and four
+// signatures, with the reports and without.
+func BenchmarkExport(b *testing.B) {
+	l := newLedger(b)
+	for name, export := range map[string]func(context.Context, io.Writer, packet.Request) (packet.Manifest, error){
+		"with reports": packet.Export, "without": packet.ExportFormatTwo,
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := export(b.Context(), io.Discard, l.Request()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	b.Run("extract", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := packet.ExportExtract(b.Context(), io.Discard, l.Request()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -179,16 +179,22 @@ func (w *whole) carry(name string, open func() (io.ReadCloser, error)) {
 // verifierName matches the entry of a carried verifier.
 var verifierName = regexp.MustCompile(`^verifier/dalel-[a-z0-9]{1,20}-[a-z0-9]{1,20}(\.exe)?$`)
 
-// kazakhstan is the time in which the days of a period are meant.
-var kazakhstan = time.FixedZone("UTC+5", 5*60*60)
+// kazakhstan is the time in which the days of a period are meant: UTC+5 since
+// 1 March 2024, and before it the UTC+6 of Almaty.
+func kazakhstan(day string) *time.Location {
+	if day < "2024-03-01" {
+		return time.FixedZone("UTC+6", 6*60*60)
+	}
+	return time.FixedZone("UTC+5", 5*60*60)
+}
 
 // ParseDay reads one end of a period: a moment as RFC 3339 writes it, or a day
-// YYYY-MM-DD of Kazakhstan's time (UTC+5), from its beginning or, as the last
+// YYYY-MM-DD of Kazakhstan's time, from its beginning or, as the last
 // of a period, to its end. Errors: request.invalid.
 func ParseDay(text string, last bool) (time.Time, error) {
-	if day, err := time.ParseInLocation(time.DateOnly, text, kazakhstan); err == nil {
-		if last {
-			day = day.AddDate(0, 0, 1)
+	if day, err := time.ParseInLocation(time.DateOnly, text, kazakhstan(text)); err == nil {
+		if last { // the beginning of the next
+			return ParseDay(day.AddDate(0, 0, 1).Format(time.DateOnly), false)
 		}
 		return day.UTC(), nil
 	}

@@ -97,7 +97,7 @@ func (e Entry) cells(w words) []cell {
 	document = append(document, run{text: e.Document, mono: true})
 	by := w.who(e.Actor)
 	if e.OnBehalf.ID != "" && e.OnBehalf.ID != e.Actor.ID {
-		by = w.say("by.onbehalf", "who", by, "party", w.who(e.OnBehalf))
+		by = w.behalf(e.Actor, e.OnBehalf)
 	}
 	event := cell{{text: w.name("event", e.Type), strong: true}, {text: by}}
 	if e.Party.ID != "" && e.Party.ID != e.Actor.ID && e.Party.ID != e.OnBehalf.ID {

@@ -275,6 +275,16 @@ func (w words) who(p Who) string {
 	return p.ID
 }
 
+// behalf names somebody who acted for a party. An employee's own registration
+// is not in a packet: the name is in the certificate.
+func (w words) behalf(p, party Who) string {
+	who := w.who(p)
+	if who == p.ID {
+		who = w.say("who.person", "id", p.ID)
+	}
+	return w.say("by.onbehalf", "who", who, "party", w.who(party))
+}
+
 func (w words) value(v Value) string {
 	switch {
 	case v.Who != nil:
@@ -523,7 +533,7 @@ func (d Document) signatures(w words) []block {
 		}
 		by := w.who(s.By)
 		if s.OnBehalf {
-			by = w.say("signature.onbehalf", "who", by, "party", w.who(s.Party))
+			by = w.behalf(s.By, s.Party)
 		}
 		add(fact{label: w.say("signature.by"), value: by})
 		add(fact{label: w.say("signature.method"), value: w.name("method", s.Method)})
@@ -579,7 +589,7 @@ func (d Document) timeline(w words) []block {
 		c.facts = append(c.facts, fact{label: w.say("when"), value: w.moment(e.At), strong: true})
 		by := w.who(e.Actor)
 		if e.OnBehalf != nil {
-			by = w.say("by.onbehalf", "who", by, "party", w.who(*e.OnBehalf))
+			by = w.behalf(e.Actor, *e.OnBehalf)
 		}
 		c.facts = append(c.facts, fact{label: w.say("by"), value: by})
 		last := ""

@@ -101,6 +101,8 @@ var examples = map[string]func(p places) string{
 	"getLogKey":                   func(p places) string { return "/log/log.vkey" },
 	"getTile":                     func(p places) string { return fmt.Sprintf("/log/tile/entries/000.p/%d", p.w.tlog.Newest().Size) },
 	"getLogStatus":                func(p places) string { return "/api/v1/log" },
+	"getPackets":                  func(p places) string { return "/api/v1/packet?document=" + p.document },
+	"getExtract":                  func(p places) string { return "/api/v1/extract?document=" + p.document },
 }
 
 func (p places) of(rest string) string { return "/api/v1/documents/" + p.document + rest }
@@ -143,9 +145,9 @@ func expected(r route.Route, k kind) (status int, code string) {
 		return 404, "participant.unknown"
 	case r.Scope == route.Certificate && !k.sender:
 		return 404, "certificate.unknown"
-	case (r.Scope == route.Document || r.Scope == route.Own && !r.Command) && k.noRead:
+	case (r.Scope == route.Document || r.Scope == route.Documents || r.Scope == route.Own && !r.Command) && k.noRead:
 		return 403, "employee.no-right"
-	case r.Scope == route.Document && !k.sees:
+	case (r.Scope == route.Document || r.Scope == route.Documents) && !k.sees:
 		return 404, "document.unknown"
 	}
 	return 0, ""
@@ -252,7 +254,7 @@ func TestAStrangerCannotTellADocumentThatExistsFromOneThatDoesNot(t *testing.T) 
 	nowhere := places{w: w, document: uuid.NewString()}
 	compared := 0
 	for _, r := range w.server.Routes() {
-		if r.Scope != route.Document {
+		if r.Scope != route.Document && r.Scope != route.Documents {
 			continue
 		}
 		for _, caller := range []string{w.stranger.token, w.pending.token} {

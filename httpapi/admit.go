@@ -16,6 +16,7 @@ import (
 	"dalel/domain/certificate"
 	"dalel/domain/document"
 	"dalel/domain/ledger"
+	"dalel/domain/packet"
 	"dalel/domain/participant"
 	"dalel/eventstore"
 	"dalel/httpapi/route"
@@ -182,6 +183,19 @@ func (s *Server) inScope(ctx context.Context, c echo.Context, r route.Route, cal
 			return err
 		}
 		c.Set(keyDocument, snapshot)
+	case route.Documents:
+		named := namedDocuments(c)
+		if len(named) > packet.MaxDocuments {
+			return fault.New(fault.RequestTooLarge, "at most %d documents at a time", packet.MaxDocuments)
+		}
+		if len(named) == 0 {
+			return s.inScope(ctx, c, route.Route{Scope: route.Own}, caller)
+		}
+		for _, id := range named {
+			if _, err := s.Ledger.Document(ctx, caller.Act, id); err != nil {
+				return err
+			}
+		}
 	case route.Certificate:
 		snapshot, err := s.Ledger.Certificate(ctx, param(c, "fingerprint"))
 		if err == nil && caller.Role == access.RoleParticipant && snapshot.State.Participant != caller.By.Participant {
@@ -200,6 +214,9 @@ func (s *Server) inScope(ctx context.Context, c echo.Context, r route.Route, cal
 	}
 	return nil
 }
+
+// namedDocuments are the documents that the query names.
+func namedDocuments(c echo.Context) []string { return c.QueryParams()["document"] }
 
 // documentOf and certificateOf return what inScope has read.
 func documentOf(c echo.Context) ledger.Snapshot[document.State] {

@@ -124,11 +124,25 @@ type packets struct {
 }
 
 func (p packets) Export(ctx context.Context, w io.Writer, document string) error {
-	_, err := packet.Export(ctx, w, packet.Request{
-		Document: document, Ledger: "Test", Verifier: packet.Verifier{Name: "dalel", Version: "test"},
-		Events: p.store, Content: p.ledger.Content(), Openers: event.OpenersOf(p.keys), Sealer: p.sealer,
-	})
+	_, err := packet.Export(ctx, w, p.request(httpapi.Selection{Document: document}))
 	return err
+}
+
+func (p packets) ExportSeveral(ctx context.Context, w io.Writer, of httpapi.Selection) error {
+	_, err := packet.Export(ctx, w, p.request(of))
+	return err
+}
+
+func (p packets) ExportExtract(ctx context.Context, w io.Writer, of httpapi.Selection) error {
+	_, err := packet.ExportExtract(ctx, w, p.request(of))
+	return err
+}
+
+func (p packets) request(of httpapi.Selection) packet.Request {
+	return packet.Request{
+		Document: of.Document, Documents: of.Documents, Participant: of.Participant, From: of.From, To: of.To, Ledger: "Test", Verifier: packet.Verifier{Name: "dalel", Version: "test"},
+		Events: p.store, Content: p.ledger.Content(), Openers: event.OpenersOf(p.keys), Sealer: p.sealer,
+	}
 }
 
 // scanner finds what a test tells it to.

@@ -416,9 +416,16 @@ func (s *Server) evidence(c echo.Context, caller route.Caller) error {
 	return copyChecked(c, http.StatusOK, content)
 }
 
-// packet builds a document's proof packet in a file of its own, so that what
-// goes wrong is a problem document and not half a packet.
+// packet sends a document's proof packet. It is built in a file of its own, so
+// that what goes wrong is a problem document and not half a packet.
 func (s *Server) packet(c echo.Context, caller route.Caller) error {
+	id := documentOf(c).State.ID
+	return s.sendBuilt(c, id, func(ctx context.Context, w io.Writer) error { return s.Packets.Export(ctx, w, id) })
+}
+
+// sendBuilt sends what build writes, named dalel-name.asice, once all of it is
+// there.
+func (s *Server) sendBuilt(c echo.Context, name string, build func(ctx context.Context, w io.Writer) error) error {
 	select {
 	case s.packets <- struct{}{}:
 		defer func() { <-s.packets }()
@@ -434,11 +441,10 @@ func (s *Server) packet(c echo.Context, caller route.Caller) error {
 	if err := os.Remove(file.Name()); err != nil {
 		return fault.Wrap(fault.Unavailable, err, "build the packet")
 	}
-	id := documentOf(c).State.ID
 	// Building may take longer than one write.
 	control := http.NewResponseController(c.Response().Writer)
 	_ = control.SetWriteDeadline(time.Now().Add(30 * time.Minute))
-	if err := s.Packets.Export(c.Request().Context(), file, id); err != nil {
+	if err := build(c.Request().Context(), file); err != nil {
 		return fmt.Errorf("export a packet: %w", err)
 	}
 	size, err := file.Seek(0, io.SeekCurrent)
@@ -448,6 +454,6 @@ func (s *Server) packet(c echo.Context, caller route.Caller) error {
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, err, "the packet cannot be read back")
 	}
-	describeContent(c, "", "application/vnd.etsi.asic-e+zip", "dalel-"+id+".asice", size)
+	describeContent(c, "", "application/vnd.etsi.asic-e+zip", "dalel-"+name+".asice", size)
 	return copyChecked(c, http.StatusOK, file)
 }

@@ -37,6 +37,18 @@ type Models interface {
 type Packets interface {
 	// Export writes the proof packet of a document.
 	Export(ctx context.Context, w io.Writer, document string) error
+	// ExportSeveral writes one packet of several documents.
+	ExportSeveral(ctx context.Context, w io.Writer, of Selection) error
+	// ExportExtract writes a sealed extract from the journals.
+	ExportExtract(ctx context.Context, w io.Writer, of Selection) error
+}
+
+// Selection is what a packet of several documents or an extract is about; see
+// packet.Request and packet.ExportExtract.
+type Selection struct {
+	Document, Participant string
+	Documents             []string
+	From, To              time.Time
 }
 
 // Defaults of [Config].
@@ -167,7 +179,7 @@ func checkRow(r route.Route) error {
 		return fault.New(fault.ConfigInvalid, "%s: a route has roles unless it is public", name)
 	}
 	switch r.Scope {
-	case route.Public, route.Own, route.All, route.Self, route.Document, route.Certificate, route.Token:
+	case route.Public, route.Own, route.All, route.Self, route.Document, route.Documents, route.Certificate, route.Token:
 		return nil
 	default:
 		return fault.New(fault.ConfigInvalid, "%s: no such scope: %q", name, string(r.Scope))

@@ -114,6 +114,14 @@ func (p failingPackets) Export(_ context.Context, w io.Writer, _ string) error {
 	return p.err
 }
 
+func (p failingPackets) ExportSeveral(ctx context.Context, w io.Writer, _ httpapi.Selection) error {
+	return p.Export(ctx, w, "")
+}
+
+func (p failingPackets) ExportExtract(ctx context.Context, w io.Writer, _ httpapi.Selection) error {
+	return p.Export(ctx, w, "")
+}
+
 func TestAPacketThatFailsIsAProblemAndNotHalfAPacket(t *testing.T) {
 	for code, failure := range map[string]error{
 		"blob.corrupt": fault.New(fault.BlobCorrupt, "content is not as it was written"),

@@ -115,6 +115,8 @@ func (s *Server) routes() []route.Route {
 		get("/inbox", "getInbox", readers, route.Own, s.inbox),
 		get("/outbox", "getOutbox", readers, route.Own, s.outbox),
 		get("/journal", "getJournal", all, route.Own, s.journal),
+		get("/packet", "getPackets", readers, route.Documents, s.packetOfSeveral),
+		get("/extract", "getExtract", readers, route.Documents, s.extract),
 		get("/takeout", "getTakeout", roles{participant}, route.Own, s.takeout),
 		get("/takeout/journal.csv", "getTakeoutJournal", roles{participant}, route.Own, s.takeoutJournal),
 		{Method: http.MethodGet, Path: prefix + "/check/:number", Name: "checkNumber", Scope: route.Public, Handler: s.checkNumber},

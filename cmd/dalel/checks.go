@@ -3,50 +3,18 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 
 	"dalel/domain/fsck"
-	"dalel/domain/packet"
 	"dalel/eventstore"
 	"dalel/eventstore/sqlite"
 	"dalel/projections"
 )
-
-// export writes the proof packet of one document.
-func export(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("export", flag.ContinueOnError)
-	var at location
-	at.register(flags)
-	document := flags.String("document", "", "the document's id")
-	out := flags.String("out", "", "the packet to write; it must not exist")
-	if !arguments(flags, args, stderr) {
-		return exitFailed
-	}
-	if err := need(map[string]string{"dir": at.dir, "document": *document, "out": *out}); err != nil {
-		return fail(stderr, "export", err)
-	}
-	if _, err := os.Lstat(*out); !errors.Is(err, fs.ErrNotExist) {
-		return fail(stderr, "export", fmt.Errorf("%s is there already, and may be somebody's evidence", *out))
-	}
-	n, err := openNode(ctx, at, false)
-	if err != nil {
-		return fail(stderr, "export", err)
-	}
-	defer n.Close()
-	manifest, err := packet.ExportFile(ctx, *out, n.packet(*document))
-	if err != nil {
-		return fail(stderr, "export", err)
-	}
-	fmt.Fprintf(stdout, "%s: %d files, as of position %d\n", *out, len(manifest.Files), manifest.Position)
-	return exitGood
-}
 
 // fsckLedger reads everything again: 0 all is as committed, 1 it says what is
 // not, 2 it could not be read.

@@ -6,7 +6,8 @@
 //	dalel serve     serves a ledger
 //	dalel verify    checks a proof packet, with no server and no network
 //	dalel signature verify  states a verdict on any CMS signature
-//	dalel export    takes out the proof packet of a document
+//	dalel export    takes out the proof packet of a document, or of several
+//	dalel extract   takes out a sealed extract from the journals
 //	dalel fsck      reads everything again and names what is not as committed
 //	dalel copy      copies all events into another event store
 //	dalel backup    copies a whole ledger, and its keys apart from it
@@ -58,7 +59,8 @@ func subcommands() []subcommand {
 		{"serve", "serve --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] [--master PLACE] [--listen ADDRESS] [--behind-proxy]", serve},
 		{"verify", "verify [--json] [--trust DIR] PACKET", verifyPacket},
 		{"signature", "signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE] [--online [--tsa URL]] SIGNATURE", signatures},
-		{"export", "export --dir DIR --document ID --out FILE", export},
+		{"export", "export --dir DIR {--document ID | --documents ID,ID… | --participant ID --from DATE --to DATE} [--with-verifier FILE|self] --out FILE", export},
+		{"extract", "extract --dir DIR {--document ID [--participant ID] | [--participant ID] --from DATE --to DATE} --out FILE", extract},
 		{"fsck", "fsck [--json] --dir DIR", fsckLedger},
 		{"copy", "copy --from URL --to URL", copyLedger},
 		{"backup", "backup --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] --out DIR {--keys-out DIR [--with-master] | --no-keys}", makeBackup},

@@ -28,6 +28,7 @@ import (
 	"dalel/domain/retention"
 	"dalel/domain/signature"
 	"dalel/eventstore"
+	"dalel/httpapi"
 	"dalel/httpapi/pages"
 	"dalel/internal/authorities"
 	"dalel/internal/backup"
@@ -301,6 +302,24 @@ func (n *node) packet(document string) packet.Request {
 func (n *node) Export(ctx context.Context, w io.Writer, document string) error {
 	_, err := packet.Export(ctx, w, n.packet(document))
 	return err
+}
+
+// ExportSeveral implements httpapi.Packets.
+func (n *node) ExportSeveral(ctx context.Context, w io.Writer, of httpapi.Selection) error {
+	_, err := packet.Export(ctx, w, n.selected(of))
+	return err
+}
+
+// ExportExtract implements httpapi.Packets.
+func (n *node) ExportExtract(ctx context.Context, w io.Writer, of httpapi.Selection) error {
+	_, err := packet.ExportExtract(ctx, w, n.selected(of))
+	return err
+}
+
+func (n *node) selected(of httpapi.Selection) packet.Request {
+	request := n.packet(of.Document)
+	request.Documents, request.Participant, request.From, request.To = of.Documents, of.Participant, of.From, of.To
+	return request
 }
 
 // kept is what the settings' folder holds.

@@ -95,15 +95,23 @@ func verifyPacket(ctx context.Context, args []string, stdout, stderr io.Writer) 
 func readable(report packet.Report, trust packet.Trust) string {
 	var b strings.Builder
 	if m := report.Manifest; m.Format != 0 {
-		fmt.Fprintf(&b, "document %s\nledger   %q\nas of    %s, position %d\n\n",
-			printable(m.Subject.Document), m.Ledger, m.ExportedAt.UTC().Format("2006-01-02 15:04:05 UTC"), uint64(m.Position))
+		fmt.Fprintf(&b, "%s\nledger   %q\nas of    %s, position %d\n\n",
+			about(m.Subject), m.Ledger, m.ExportedAt.UTC().Format("2006-01-02 15:04:05 UTC"), uint64(m.Position))
 	}
 	marks := map[packet.Answer]string{packet.Yes: "[ ok ]", packet.No: "[BAD ]", packet.NotAnchored: "[ ?  ]", packet.CannotTell: "[ ?? ]"}
+	hidden := 0
 	for _, claim := range report.Claims {
+		if strings.Contains(claim.ID, "/") && claim.Holds == packet.Yes && len(report.Manifest.Subject.Documents) > shownDocuments {
+			hidden++
+			continue
+		}
 		fmt.Fprintf(&b, "%s %-13s %s\n", marks[claim.Holds], claim.ID, printable(claim.Title))
 		if claim.Detail != "" {
 			fmt.Fprintf(&b, "                     %s\n", printable(claim.Detail))
 		}
+	}
+	if hidden > 0 {
+		fmt.Fprintf(&b, "[ ok ] %d further claims on single documents (--json has them all)\n", hidden)
 	}
 	if len(report.Problems) > 0 {
 		b.WriteString("\nWhat does not hold\n")
@@ -133,6 +141,32 @@ func readable(report packet.Report, trust packet.Trust) string {
 		b.WriteString("Consistent in itself, but not all of it rests on your anchors, or not all of it could be decided.\n")
 	}
 	return b.String()
+}
+
+// shownDocuments is how many documents a packet may have for every claim on
+// each to be printed.
+const shownDocuments = 3
+
+// about says what a packet is about.
+func about(s packet.Subject) string {
+	var lines []string
+	add := func(label, value string) { lines = append(lines, fmt.Sprintf("%-8s %s", label, printable(value))) }
+	if s.Kind == packet.KindExtract {
+		add("extract", "from the electronic journals")
+	}
+	if s.Document != "" {
+		add("document", s.Document)
+	}
+	if s.Participant != "" {
+		add("of", s.Participant)
+	}
+	if s.From != nil && s.To != nil {
+		add("period", s.From.UTC().Format("2006-01-02 15:04:05 UTC")+" until before "+s.To.UTC().Format("2006-01-02 15:04:05 UTC"))
+	}
+	for _, member := range s.Documents {
+		add(strings.TrimSuffix(strings.TrimPrefix(member.Folder, "documents/"), "/"), member.Document)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // printable keeps what a hostile packet says from steering a terminal.

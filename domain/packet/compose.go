@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/url"
 	"slices"
 	"strconv"
@@ -24,8 +25,15 @@ import (
 	"dalel/internal/fault"
 )
 
-// Format is the version of the packet's form that this package writes.
-const Format = 2
+// Format is the version of the packet's form that this package writes. It
+// also reads oldest to Format: what a packet of format 2 is, see formatTwo.
+const (
+	Format = 3
+	oldest = formatTwo
+)
+
+// formatTwo has one document and no report.
+const formatTwo = 2
 
 // Names of entries that are in every packet.
 const (
@@ -34,6 +42,8 @@ const (
 	manifestName     = "manifest.json"
 	sumsName         = "manifest-sha256.txt"
 	journalName      = "journal.csv"
+	reportHTMLName   = "report.html"
+	reportPDFName    = "report.pdf"
 	asicManifestName = "META-INF/ASiCManifest.xml"
 	sealName         = "META-INF/signature.p7s"
 
@@ -45,6 +55,9 @@ const (
 	typeText        = "text/plain; charset=utf-8"
 	typeJSON        = "application/json"
 	typeCSV         = "text/csv; charset=utf-8; header=present"
+	typeHTML        = "text/html; charset=utf-8"
+	typePDF         = "application/pdf"
+	typeProgram     = "application/octet-stream"
 	typeCMS         = "application/pkcs7-signature"
 	typeCertificate = "application/pkix-cert"
 )
@@ -66,13 +79,44 @@ type Manifest struct {
 	Files []File `json:"files,omitempty"`
 }
 
+// Kinds of subjects.
+const (
+	// KindDocument is one document.
+	KindDocument = "document"
+	// KindDocuments is several, named one by one.
+	KindDocuments = "documents"
+	// KindParticipant is what was entered in a participant's journal in a
+	// period.
+	KindParticipant = "participant"
+	// KindExtract is an extract from the journals, which is no packet; see
+	// [ExportExtract].
+	KindExtract = "extract"
+)
+
 // Subject is what a packet is about.
 type Subject struct {
-	// Kind is "document".
+	// Kind is one of the kinds.
 	Kind     string `json:"kind"`
-	Document string `json:"document"`
+	Document string `json:"document,omitempty"`
 	// Number is the document's 20-digit number, "" before completion.
 	Number string `json:"number,omitempty"`
+	// Participant is whose journal, From and To (not included) the period in
+	// it. An extract may have a period and no participant.
+	Participant string     `json:"participant,omitempty"`
+	From        *time.Time `json:"from,omitempty"`
+	To          *time.Time `json:"to,omitempty"`
+	// Documents are those of a packet of several, in order of their first
+	// events.
+	Documents []Member `json:"documents,omitempty"`
+}
+
+// Member is one document of a packet of several.
+type Member struct {
+	// Folder has all that is about the document, laid out as a packet of that
+	// document alone is.
+	Folder   string `json:"folder"`
+	Document string `json:"document"`
+	Number   string `json:"number,omitempty"`
 }
 
 // Operator is who seals.
@@ -86,6 +130,9 @@ type Operator struct {
 type Verifier struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
+	// File is the entry that has the program itself, where it was asked for.
+	// It is as trustworthy as what its hash is compared with.
+	File string `json:"file,omitempty"`
 }
 
 // File is a line of the manifest.
@@ -109,6 +156,8 @@ type item struct {
 	digest  blobs.Digest
 	// size of stored content, -1 until it is known.
 	size int64
+	// open gives the content of what is neither: the verifier.
+	open func() (io.ReadCloser, error)
 }
 
 func (i item) file() File { return File{i.name, i.mediaType, i.size, i.digest.String()} }
@@ -172,6 +221,9 @@ func (s signed) nameEvidence() []namedEvidence {
 	return list
 }
 
+// chainName is the entry of the i-th certificate of the chain, from 0.
+func (s signed) chainName(i int) string { return fmt.Sprintf("%schain/%02d.cer", s.folder, i+1) }
+
 // storedAt is the address of a certificate among the evidence.
 func (s signed) storedAt(fingerprint string) string {
 	for _, piece := range s.signature.Evidence {
@@ -189,31 +241,36 @@ type composition struct {
 	history    []record
 	files      []documentFile
 	signatures []signed
+	// folder is where the document lies in a packet of several: "" in one of
+	// its own. Names of entries are relative to it.
+	folder string
 	// items are in no particular order, without the manifests and the seal.
 	items []item
 }
 
 // compose works out what a packet must hold, from the events in order of
-// position. Of the manifest it takes ledger, operator and verifier.
-func compose(head Manifest, id string, history []record) (*composition, error) {
-	if len(history) == 0 {
+// position. Of the manifest it takes format, ledger, operator and verifier.
+func compose(head Manifest, id, folder string, history []record) (*composition, error) {
+	if len(ofStream(history, document.StreamID(id))) == 0 {
 		return nil, fault.New(fault.DocumentUnknown, "no events of this document")
 	}
-	c := &composition{history: history}
+	c := &composition{history: history, folder: folder}
 	for _, r := range ofStream(history, document.StreamID(id)) {
 		c.state = document.Evolve(c.state, r.event)
 	}
 	newest := history[len(history)-1]
 	c.manifest = Manifest{
-		Format:     Format,
-		Subject:    Subject{Kind: "document", Document: id, Number: c.state.Number},
+		Format:     head.Format,
+		Subject:    Subject{Kind: KindDocument, Document: id, Number: c.state.Number},
 		Ledger:     head.Ledger,
 		ExportedAt: newest.metadata.RecordedAt,
 		Position:   newest.Position,
 		Operator:   head.Operator,
 		Verifier:   head.Verifier,
 	}
-	c.add(mimetypeName, "text/plain", ClaimArchive, []byte(mimetype))
+	if folder == "" {
+		c.add(mimetypeName, "text/plain", ClaimArchive, []byte(mimetype))
+	}
 	if err := c.addDocument(); err != nil {
 		return nil, err
 	}
@@ -223,20 +280,32 @@ func compose(head Manifest, id string, history []record) (*composition, error) {
 	if err := c.addEvents(); err != nil {
 		return nil, err
 	}
-	journal, err := c.journal()
-	if err != nil {
-		return nil, err
+	if folder == "" {
+		journal, err := writeJournal(c.journal())
+		if err != nil {
+			return nil, err
+		}
+		c.add(journalName, typeCSV, ClaimJournal, journal)
 	}
-	c.add(journalName, typeCSV, ClaimJournal, journal)
 	c.add(readmeName, typeText, ClaimContents, c.readme())
+	if c.manifest.Format > formatTwo {
+		if err := c.addReports(c.reading()); err != nil {
+			return nil, err
+		}
+	}
 	return c, nil
 }
 
 func (c *composition) add(name, mediaType, claim string, content []byte) {
-	c.items = append(c.items, item{
+	c.items = append(c.items, made(name, mediaType, claim, content))
+}
+
+// made is an item of known content.
+func made(name, mediaType, claim string, content []byte) item {
+	return item{
 		name: name, mediaType: mediaType, claim: claim, content: content,
 		digest: blobs.Sum(content), size: int64(len(content)),
-	})
+	}
 }
 
 func (c *composition) addStored(name, mediaType, claim, sha, stored string, size int64) error {
@@ -347,7 +416,7 @@ func (c *composition) addSignature(s signed) error {
 		return err
 	}
 	for i, fingerprint := range s.chain {
-		if err := c.addStored(fmt.Sprintf("%schain/%02d.cer", s.folder, i+1), typeCertificate, s.claim, fingerprint, s.storedAt(fingerprint), -1); err != nil {
+		if err := c.addStored(s.chainName(i), typeCertificate, s.claim, fingerprint, s.storedAt(fingerprint), -1); err != nil {
 			return err
 		}
 	}
@@ -407,14 +476,8 @@ func (c *composition) addEvents() error {
 // incoming documents hold, the latter from delivery on. RFC 4180, in UTF-8,
 // with a header line. A cell that a spreadsheet would take for a formula has
 // an apostrophe put before it.
-func (c *composition) journal() ([]byte, error) {
-	var out bytes.Buffer
-	w := csv.NewWriter(&out)
-	w.UseCRLF = true
-	rows := [][]string{{
-		"journal", "participant", "document", "kind", "title", "number", "date", "recordedAt",
-		"event", "actor", "onBehalfOf", "revision", "position", "commitment", "file",
-	}}
+func (c *composition) journal() [][]string {
+	var rows [][]string
 	parties := []string{c.state.Sender}
 	for _, p := range c.state.Parties {
 		if p.Participant != c.state.Sender {
@@ -440,10 +503,25 @@ func (c *composition) journal() ([]byte, error) {
 				journal, party, state.ID, string(d.Kind), d.Title, d.Number, d.Date,
 				r.metadata.RecordedAt.UTC().Format(time.RFC3339Nano), r.Type, r.metadata.Actor, r.metadata.OnBehalfOf,
 				strconv.FormatUint(uint64(r.Revision), 10), strconv.FormatUint(uint64(r.Position), 10),
-				r.Commitment.String(), eventName(i+1, r.Type),
+				r.Commitment.String(), c.folder + eventName(i+1, r.Type),
 			})
 		}
 	}
+	return rows
+}
+
+// writeJournal writes rows of journals as CSV.
+func writeJournal(rows [][]string) ([]byte, error) {
+	return writeCSV([]string{
+		"journal", "participant", "document", "kind", "title", "number", "date", "recordedAt",
+		"event", "actor", "onBehalfOf", "revision", "position", "commitment", "file",
+	}, rows)
+}
+
+func writeCSV(head []string, rows [][]string) ([]byte, error) {
+	var out bytes.Buffer
+	w := csv.NewWriter(&out)
+	w.UseCRLF = true
 	for _, row := range rows {
 		for i, cell := range row {
 			if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
@@ -451,7 +529,7 @@ func (c *composition) journal() ([]byte, error) {
 			}
 		}
 	}
-	if err := w.WriteAll(rows); err != nil {
+	if err := w.WriteAll(append([][]string{head}, rows...)); err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "write the journal")
 	}
 	return out.Bytes(), nil
@@ -459,9 +537,9 @@ func (c *composition) journal() ([]byte, error) {
 
 // withFiles returns the manifest with the items as its files. Sizes of stored
 // items must be known.
-func (c *composition) withFiles() Manifest {
-	m := c.manifest
-	for _, i := range c.items {
+func withFiles(m Manifest, items []item) Manifest {
+	m.Files = nil
+	for _, i := range items {
 		m.Files = append(m.Files, i.file())
 	}
 	slices.SortFunc(m.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"dalel/domain/content"
 	"dalel/domain/document"
@@ -40,8 +41,15 @@ type Content interface {
 
 // Request says what to export, from where.
 type Request struct {
-	// Document is the id of the document.
-	Document string
+	// Document is the id of the document. A packet of several has Documents in
+	// its place: any number up to [MaxDocuments], each once, in any order.
+	Document  string
+	Documents []string
+	// Participant says that Documents are those that its journal has between
+	// From and To (not included): [DocumentsOf] finds them. A document that it
+	// has no such entry of is request.invalid.
+	Participant string
+	From, To    time.Time
 	// At is the position up to which events are taken in; 0 means up to now.
 	At eventstore.Position
 	// Ledger names the ledger, as its operator calls it.
@@ -54,44 +62,76 @@ type Request struct {
 	// for a ledger that seals nothing.
 	Openers event.Openers
 	Sealer  Sealer
+	// Carry is the verifying program that goes into the packet; nil for none
+	// (R-G7).
+	Carry *Program
+	// Progress, if set, is told how many of the documents have been read.
+	Progress func(done, total int)
 }
 
-// MaxEvents is how many events a packet holds at most.
+// Program is a file that is a program.
+type Program struct {
+	// OS and Arch are as Go names them: "linux", "amd64".
+	OS, Arch string
+	// Open gives its content from the start, the same each time.
+	Open func() (io.ReadCloser, error)
+}
+
+func (p Program) entry() string {
+	name := "verifier/dalel-" + p.OS + "-" + p.Arch
+	if p.OS == "windows" {
+		name += ".exe"
+	}
+	return name
+}
+
+// MaxEvents is how many events a packet holds at most, of all its documents
+// together.
 const MaxEvents = 50_000
 
-// Export writes the proof packet of a document to w and returns its manifest.
+// Export writes the proof packet of a document, or of several, and returns its
+// manifest.
 //
 // Everything is read and checked once before the first byte is written, so
 // that missing or changed content (blob.not-found, blob.corrupt) or a broken
-// chain (event.chain-broken) leaves w empty; content is then read again and
+// chain (event.chain-broken) leaves out empty; content is then read again and
 // copied, and only small files are held in memory. After any other error what
-// w has is not a packet. document.unknown says that there is no such document
+// out has is not a packet. request.too-large names the bound that the request
+// goes over. document.unknown says that there is no such document
 // up to that position.
-func Export(ctx context.Context, w io.Writer, request Request) (Manifest, error) {
+func Export(ctx context.Context, out io.Writer, request Request) (Manifest, error) {
 	if request.Events == nil || request.Content == nil || request.Sealer == nil {
 		return Manifest{}, fault.New(fault.Internal, "an export needs events, content and a sealer")
 	}
-	history, err := collect(ctx, request)
+	head, stories, err := gather(ctx, request)
 	if err != nil {
 		return Manifest{}, err
 	}
-	head := Manifest{
-		Ledger: request.Ledger, Verifier: request.Verifier,
-		Operator: Operator{Certificate: fingerprint(request.Sealer.Certificate())},
-	}
-	c, err := compose(head, request.Document, history)
+	w, err := composeWhole(head, stories)
 	if err != nil {
 		return Manifest{}, err
 	}
-	sums32 := make([]uint32, len(c.items))
-	for i := range c.items {
-		if sums32[i], err = measure(ctx, request.Content, &c.items[i]); err != nil {
+	if request.Carry != nil {
+		name := request.Carry.entry()
+		if !verifierName.MatchString(name) {
+			return Manifest{}, fault.New(fault.RequestInvalid, "no packet carries a program for %q on %q", request.Carry.OS, request.Carry.Arch)
+		}
+		w.carry(name, request.Carry.Open)
+	}
+	return write(ctx, out, request.Content, request.Sealer, w.manifest, w.items)
+}
+
+// write measures, seals and writes what was composed.
+func write(ctx context.Context, w io.Writer, content Content, sealer Sealer, manifest Manifest, items []item) (Manifest, error) {
+	var err error
+	sums32 := make([]uint32, len(items))
+	for i := range items {
+		if sums32[i], err = measure(ctx, content, &items[i]); err != nil {
 			return Manifest{}, err
 		}
 	}
-	manifest := c.withFiles()
-	items, err := seal(ctx, request.Sealer, c, manifest)
-	if err != nil {
+	manifest = withFiles(manifest, items)
+	if items, err = seal(ctx, sealer, items, manifest); err != nil {
 		return Manifest{}, err
 	}
 	order := make([]int, len(items))
@@ -108,12 +148,12 @@ func Export(ctx context.Context, w io.Writer, request Request) (Manifest, error)
 	for i, n := range order {
 		entries[i] = container.Entry{Name: items[n].name, Size: items[n].size, CRC32: sums32[n]}
 	}
-	out := bufio.NewWriterSize(w, 256<<10)
-	err = container.Write(out, entries, func(i int) (io.ReadCloser, error) {
-		return open(ctx, request.Content, items[order[i]])
+	buffered := bufio.NewWriterSize(w, 256<<10)
+	err = container.Write(buffered, entries, func(i int) (io.ReadCloser, error) {
+		return open(ctx, content, items[order[i]])
 	})
 	if err == nil {
-		err = out.Flush()
+		err = buffered.Flush()
 	}
 	if err != nil {
 		return Manifest{}, fmt.Errorf("write the packet: %w", err)
@@ -136,6 +176,15 @@ func compareBool(a, b bool) int {
 // that is there already stays as it is if the export fails. Errors are those
 // of [Export], storage.full, and those of the operating system.
 func ExportFile(ctx context.Context, path string, request Request) (Manifest, error) {
+	return exportFile(ctx, path, request, Export)
+}
+
+// ExportExtractFile does for [ExportExtract] what ExportFile does for Export.
+func ExportExtractFile(ctx context.Context, path string, request Request) (Manifest, error) {
+	return exportFile(ctx, path, request, ExportExtract)
+}
+
+func exportFile(ctx context.Context, path string, request Request, export func(context.Context, io.Writer, Request) (Manifest, error)) (Manifest, error) {
 	file, err := os.CreateTemp(filepath.Dir(path), ".packet-*.partial")
 	if err != nil {
 		return Manifest{}, fmt.Errorf("begin the packet: %w", err)
@@ -147,7 +196,7 @@ func ExportFile(ctx context.Context, path string, request Request) (Manifest, er
 			os.Remove(file.Name())
 		}
 	}()
-	manifest, err := Export(ctx, file, request)
+	manifest, err := export(ctx, file, request)
 	if err == nil {
 		err = errors.Join(file.Chmod(0o644), file.Sync(), file.Close())
 	}
@@ -170,7 +219,7 @@ func ExportFile(ctx context.Context, path string, request Request) (Manifest, er
 }
 
 // seal adds the three lists and the operator's seal to what was composed.
-func seal(ctx context.Context, sealer Sealer, c *composition, manifest Manifest) ([]item, error) {
+func seal(ctx context.Context, sealer Sealer, items []item, manifest Manifest) ([]item, error) {
 	encoded, err := encode(manifest)
 	if err != nil {
 		return nil, err
@@ -181,27 +230,81 @@ func seal(ctx context.Context, sealer Sealer, c *composition, manifest Manifest)
 	if err != nil {
 		return nil, fmt.Errorf("seal the packet: %w", err)
 	}
-	c.add(manifestName, typeJSON, ClaimManifest, encoded)
-	c.add(sumsName, typeText, ClaimManifest, sums)
-	c.add(asicManifestName, "application/xml", ClaimSeal, asic)
-	c.add(sealName, typeCMS, ClaimSeal, sealed)
-	return c.items, nil
+	return append(items,
+		made(manifestName, typeJSON, ClaimManifest, encoded),
+		made(sumsName, typeText, ClaimManifest, sums),
+		made(asicManifestName, "application/xml", ClaimSeal, asic),
+		made(sealName, typeCMS, ClaimSeal, sealed)), nil
 }
 
-// collect reads the events that belong into the packet, as they were at one
-// position, in order of position, their chains checked.
-func collect(ctx context.Context, request Request) ([]record, error) {
+// gather reads what a request asks for, and says what the packet's head is.
+func gather(ctx context.Context, request Request) (Manifest, []story, error) {
+	head := Manifest{
+		Format: Format, Ledger: request.Ledger, Verifier: request.Verifier, Subject: Subject{Kind: KindDocument},
+		Operator: Operator{Certificate: fingerprint(request.Sealer.Certificate())},
+	}
+	if request.Carry != nil {
+		head.Verifier.File = request.Carry.entry()
+	}
+	ids := []string{request.Document}
+	if request.Document == "" {
+		head.Subject.Kind, ids = KindDocuments, request.Documents
+	}
+	if request.Participant != "" {
+		from, to := request.From.UTC(), request.To.UTC()
+		if request.Document != "" || !from.Before(to) {
+			return Manifest{}, nil, fault.New(fault.RequestInvalid, "a participant's packet has a period that ends after it begins, and no one document")
+		}
+		head.Subject = Subject{Kind: KindParticipant, Participant: request.Participant, From: &from, To: &to}
+	}
+	stories, err := gatherStories(ctx, request, ids)
+	return head, stories, err
+}
+
+// gatherStories reads the events of documents, as they were at one position.
+func gatherStories(ctx context.Context, request Request, ids []string) ([]story, error) {
+	switch {
+	case len(ids) == 0:
+		return nil, fault.New(fault.RequestInvalid, "there is no document to make a packet of")
+	case len(ids) > MaxDocuments:
+		return nil, fault.New(fault.RequestTooLarge, "a packet holds at most %d documents, and these are %d: ask for a shorter period, or for fewer at a time", MaxDocuments, len(ids))
+	}
 	codec, err := newCodec()
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "event types")
 	}
-	at := request.At
-	if at == 0 {
+	if request.At == 0 {
 		// The position is fixed first: what comes later on any stream is out.
-		if at, err = request.Events.End(ctx); err != nil {
+		if request.At, err = request.Events.End(ctx); err != nil {
 			return nil, fmt.Errorf("find the newest event: %w", err)
 		}
 	}
+	var stories []story
+	events := 0
+	for i, id := range ids {
+		if slices.Contains(ids[:i], id) {
+			return nil, fault.New(fault.RequestInvalid, "a document is named twice: %s", id)
+		}
+		request.Document = id
+		history, err := collect(ctx, request, codec)
+		if err != nil {
+			return nil, err
+		}
+		if events += len(history); events > MaxEvents {
+			return nil, fault.New(fault.RequestTooLarge, "a packet holds at most %d events: ask for a shorter period, or for fewer documents at a time", MaxEvents)
+		}
+		stories = append(stories, story{id, history})
+		if request.Progress != nil {
+			request.Progress(i+1, len(ids))
+		}
+	}
+	return stories, nil
+}
+
+// collect reads the events that belong into the packet, as they were at one
+// position, in order of position, their chains checked.
+func collect(ctx context.Context, request Request, codec *event.Codec) ([]record, error) {
+	at := request.At
 	own := document.StreamID(request.Document)
 	history, err := readStream(ctx, request, codec, need{stream: own}, at, 0)
 	if err != nil {
@@ -276,7 +379,7 @@ func readStream(ctx context.Context, request Request, codec *event.Codec, n need
 // measure reads an item's content once, checks it against its digest, and sets
 // its size. It returns the CRC-32.
 func measure(ctx context.Context, from Content, i *item) (uint32, error) {
-	if !i.stored {
+	if !i.stored && i.open == nil {
 		return crc32.ChecksumIEEE(i.content), nil
 	}
 	reader, err := open(ctx, from, *i)
@@ -289,6 +392,10 @@ func measure(ctx context.Context, from Content, i *item) (uint32, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read %s: %w", i.name, err)
 	}
+	if i.open != nil {
+		i.digest, i.size = digest.sum(), size
+		return sum.Sum32(), nil
+	}
 	if digest.sum() != i.digest || i.size >= 0 && size != i.size {
 		return 0, fault.New(fault.BlobCorrupt, "the content of %s is not what the events say", i.name)
 	}
@@ -298,10 +405,16 @@ func measure(ctx context.Context, from Content, i *item) (uint32, error) {
 
 // open opens an item's content.
 func open(ctx context.Context, from Content, i item) (io.ReadCloser, error) {
-	if !i.stored {
+	if !i.stored && i.open == nil {
 		return io.NopCloser(bytes.NewReader(i.content)), nil
 	}
-	reader, err := from.Open(ctx, i.ref)
+	var reader io.ReadCloser
+	var err error
+	if i.open != nil {
+		reader, err = i.open()
+	} else {
+		reader, err = from.Open(ctx, i.ref)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", i.name, err)
 	}

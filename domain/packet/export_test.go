@@ -2,6 +2,7 @@ package packet
 
 import (
 	"context"
+	"io"
 
 	"dalel/blobs"
 	"dalel/domain/signature"
@@ -33,4 +34,18 @@ func Lists(m Manifest) (manifest, sha256, asic []byte) {
 	}
 	sha256 = sums(m, manifest)
 	return manifest, sha256, asicManifest(m, manifest, sha256)
+}
+
+// ExportFormatTwo exports a document as the version before the report did.
+func ExportFormatTwo(ctx context.Context, out io.Writer, request Request) (Manifest, error) {
+	head, stories, err := gather(ctx, request)
+	if err != nil {
+		return Manifest{}, err
+	}
+	head.Format = formatTwo
+	w, err := composeWhole(head, stories)
+	if err != nil {
+		return Manifest{}, err
+	}
+	return write(ctx, out, request.Content, request.Sealer, w.manifest, w.items)
 }

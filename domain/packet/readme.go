@@ -15,21 +15,36 @@ const CommandMark = "    $ "
 func (c *composition) readme() []byte {
 	var b strings.Builder
 	m := c.manifest
-	fmt.Fprintf(&b, `DALEL - пакет доказательств / дәлелдемелер пакеті / proof packet
+	readmeHead(&b, m, fmt.Sprintf("Document:     %s\nNumber:       %s", line(m.Subject.Document), orDash(m.Subject.Number)))
+	switch {
+	case c.folder != "":
+		b.WriteString(readmePart)
+	case m.Format == formatTwo:
+		b.WriteString(readmeTwo)
+	default:
+		b.WriteString(readmeText)
+	}
+	b.WriteString(readmeCommands)
+	if c.folder == "" {
+		wholeCommands(&b)
+	}
+	c.commands(&b)
+	return []byte(b.String())
+}
+
+// readmeHead begins a README.txt; about is what the packet is about.
+func readmeHead(b *strings.Builder, m Manifest, about string) {
+	fmt.Fprintf(b, `DALEL - пакет доказательств / дәлелдемелер пакеті / proof packet
 Format %d
 
-Document:     %s
-Number:       %s
+%s
 Ledger:       %s
 Exported at:  %s (position %d)
 Operator:     SHA-256 of the seal's certificate %s
 Verifier:     %s %s
 
-`, m.Format, line(m.Subject.Document), orDash(m.Subject.Number), line(m.Ledger),
+`, m.Format, about, line(m.Ledger),
 		m.ExportedAt.UTC().Format("2006-01-02T15:04:05.999999Z"), uint64(m.Position), line(m.Operator.Certificate), line(m.Verifier.Name), line(m.Verifier.Version))
-	b.WriteString(readmeText)
-	c.commands(&b)
-	return []byte(b.String())
 }
 
 func orDash(text string) string {
@@ -51,8 +66,9 @@ func line(text string) string {
 
 const readmeText = `== РУССКИЙ ==
 
-Этот файл - электронный документ, его подписи и вся его история. Проверить его
-можно без сервера и без сети. Всё сразу проверяет программа (0 - всё верно,
+Этот файл - электронный документ, его подписи и вся его история. Начните с отчёта
+report.html или report.pdf: там то же словами. Проверить пакет можно без сервера
+и без сети. Всё сразу проверяет программа (0 - всё верно,
 1 - что-то не сходится, 2 - не читается, 3 - сходится само с собой, но опоры
 доверия не ваши):
     dalel verify --trust ПАПКА ПАКЕТ
@@ -75,17 +91,23 @@ const readmeText = `== РУССКИЙ ==
     каждый только к своей части, и её текст. Команда сверяет одно с другим. Части
     без ключа прочесть нельзя: их ключ уничтожен.
 
-О времени - прямо: меток доверенного времени (RFC 3161) в этом пакете нет.
-Моменты в -attime записаны часами оператора при получении подписи; третья
-сторона их не подтверждает. Моменты нужны, чтобы команды работали и после
-окончания сертификатов. Отзыв сертификата (OCSP, CRL) в этот пакет не входит.
-Журнала прозрачности в этом пакете тоже нет: печать показывает, что оператор
-выдал именно эти события, но не то, что позже не было других.
+О времени - прямо: моменты в -attime записаны часами оператора при получении
+подписи. Третья сторона подтверждает лишь время тех подписей, в чьей папке есть
+метка доверенного времени (timestamp/, RFC 3161). Моменты нужны, чтобы команды
+работали и после окончания сертификатов. Сведения об отзыве, на которых основан
+вердикт, лежат рядом с подписью (ocsp/, crl/); команды C их не проверяют, это
+делает программа. Печать показывает, что оператор выдал именно эти события, но
+не то, что позже не было других.
+
+Если в пакете есть папка verifier/, в ней программа проверки. Доверять ей можно
+не больше, чем самому пакету, пока вы не сравнили её SHA-256 с тем, что
+публикует её издатель.
 
 == ҚАЗАҚША ==
 
-Бұл файл - электрондық құжат, оның қолтаңбалары және бүкіл тарихы. Оны серверсіз
-және желісіз тексеруге болады. Бәрін бірден бағдарлама тексереді (0 - бәрі дұрыс,
+Бұл файл - электрондық құжат, оның қолтаңбалары және бүкіл тарихы. report.html
+немесе report.pdf есебінен бастаңыз: онда дәл соның бәрі сөзбен айтылған. Пакетті
+серверсіз және желісіз тексеруге болады. Бәрін бірден бағдарлама тексереді (0 - бәрі дұрыс,
 1 - бір нәрсе сәйкес емес, 2 - оқылмайды, 3 - өз ішінде сәйкес, бірақ сенім
 тіректері сіздікі емес):
     dalel verify --trust ҚАЛТА ПАКЕТ
@@ -109,17 +131,24 @@ const readmeText = `== РУССКИЙ ==
     тек өз бөлігін ашатын кілттер мен сол бөліктің мәтіні бар. Команда біріне-бірін
     салыстырады. Кілті жоқ бөлікті оқуға болмайды: оның кілті жойылған.
 
-Уақыт туралы ашық айтамыз: бұл пакетте сенімді уақыт белгісі (RFC 3161) жоқ.
--attime мәндері - қолтаңба келгенде оператордың сағатымен жазылған сәттер; оларды
-үшінші тарап растамайды. Олар сертификаттардың мерзімі біткеннен кейін де
-командалар жұмыс істеуі үшін керек. Сертификаттың кері қайтарылуы (OCSP, CRL) бұл
-пакетке кірмейді. Ашықтық журналы да бұл пакетте жоқ: мөр оператордың дәл осы
-оқиғаларды бергенін көрсетеді, бірақ кейін басқалары болмағанын көрсетпейді.
+Уақыт туралы ашық айтамыз: -attime мәндері - қолтаңба келгенде оператордың
+сағатымен жазылған сәттер. Үшінші тарап қалтасында сенімді уақыт белгісі
+(timestamp/, RFC 3161) бар қолтаңбалардың ғана уақытын растайды. Бұл сәттер
+сертификаттардың мерзімі біткеннен кейін де командалар жұмыс істеуі үшін керек.
+Тұжырым негізделген кері қайтару туралы мәліметтер қолтаңбаның қасында жатыр
+(ocsp/, crl/); C командалары оларды тексермейді, мұны бағдарлама істейді. Мөр
+оператордың дәл осы оқиғаларды бергенін көрсетеді, бірақ кейін басқалары
+болмағанын көрсетпейді.
+
+Егер пакетте verifier/ қалтасы болса, онда тексеру бағдарламасы бар. Оның SHA-256
+мәнін шығарушысы жариялағанмен салыстырмайынша, оған пакеттің өзінен артық сенуге
+болмайды.
 
 == ENGLISH ==
 
-This file is an electronic document, its signatures and its whole history. It
-can be checked with no server and no network. One program checks everything
+This file is an electronic document, its signatures and its whole history.
+Begin with the report, report.html or report.pdf: it says the same in words. The
+packet can be checked with no server and no network. One program checks everything
 (0 - all holds, 1 - something does not hold, 2 - cannot be read, 3 - consistent
 in itself, but its anchors are not among yours):
     dalel verify --trust DIR PACKET
@@ -144,18 +173,70 @@ the folder into which the packet was unpacked:
     holds one against the other. A part without a key can be read by nobody: its
     key was destroyed.
 
-About time, plainly: there is no trusted time token (RFC 3161) in this packet.
-The moments in -attime were recorded by the operator's clock when the signature
-came; no third party confirms them. They are there so that the commands work
-when the certificates have ended. Revocation (OCSP, CRL) is not in this packet.
-Nor is a transparency log: the seal shows that the operator gave out these very
-events, and not that there were no others later.
+About time, plainly: the moments in -attime were recorded by the operator's
+clock when the signature came. A third party confirms the time of those
+signatures alone whose folder has a trusted time token (timestamp/, RFC 3161).
+The moments are there so that the commands work when the certificates have
+ended. What the verdict rests on about revocation lies beside the signature
+(ocsp/, crl/); the commands C do not check it, the program does. The seal shows
+that the operator gave out these very events, and not that there were no others
+later.
 
+If there is a folder verifier/, it has the verifying program. Trust it no more
+than the packet itself until you have compared its SHA-256 with the one that its
+publisher gives.
+`
+
+const readmeCommands = `
 == КОМАНДЫ / КОМАНДАЛАР / COMMANDS ==
 `
 
-// commands writes the exact commands for this packet.
-func (c *composition) commands(b *strings.Builder) {
+// readmePart is for a document's folder in a packet of several.
+const readmePart = `== РУССКИЙ ==
+
+В этой папке - один документ пакета: его файлы, подписи, события и отчёт
+(report.html, report.pdf). Что значат буквы и как проверить печать оператора и
+хеши файлов, сказано в README.txt в корне пакета. Команды ниже выполняйте в этой
+папке; roots.pem лежит в корне пакета.
+
+== ҚАЗАҚША ==
+
+Бұл қалтада пакеттің бір құжаты: оның файлдары, қолтаңбалары, оқиғалары және есебі
+(report.html, report.pdf). Әріптердің мағынасы, оператордың мөрі мен файлдардың
+хештерін тексеру пакет түбіріндегі README.txt ішінде айтылған. Төмендегі
+командаларды осы қалтада орындаңыз; roots.pem пакеттің түбірінде жатады.
+
+== ENGLISH ==
+
+This folder has one document of the packet: its files, signatures, events and
+report (report.html, report.pdf). What the letters mean, and how the operator's
+seal and the hashes are checked, is in README.txt at the root of the packet. Type
+the commands below in this folder; roots.pem lies at the root of the packet.
+`
+
+// readmeSeveral stands between the common text and the commands of a packet of
+// several documents.
+const readmeSeveral = `
+== НЕСКОЛЬКО ДОКУМЕНТОВ / БІРНЕШЕ ҚҰЖАТ / SEVERAL DOCUMENTS ==
+
+В пакете несколько документов, каждый в своей папке documents/NNNN/ со своим
+README.txt, где стоят команды C, D и E. Здесь - команды A и B. Журнал journal.csv
+один на все документы. Что за период не было других документов, пакет не
+доказывает.
+
+Пакетте бірнеше құжат бар, әрқайсысы өз documents/NNNN/ қалтасында, C, D және E
+командалары сол қалтаның README.txt файлында. Мұнда A және B командалары.
+journal.csv журналы барлық құжатқа біреу. Кезең ішінде басқа құжаттар болмағанын
+пакет дәлелдемейді.
+
+There are several documents, each in a folder documents/NNNN/ of its own with a
+README.txt that has the commands C, D and E. Here are the commands A and B. The
+journal, journal.csv, is one for all documents. That there were no other
+documents in the period is not proved by the packet.
+`
+
+// wholeCommands writes the commands that are about the packet as a whole.
+func wholeCommands(b *strings.Builder) {
 	command := func(format string, args ...any) { fmt.Fprintf(b, CommandMark+format+"\n", args...) }
 
 	b.WriteString("\nA.\n")
@@ -166,18 +247,35 @@ func (c *composition) commands(b *strings.Builder) {
 	command("openssl x509 -in operator.cer -out operator.pem")
 	command("openssl cms -verify -binary -inform DER -in %s -content %s -CAfile operator.pem -partial_chain -no_check_time -purpose any -out /dev/null", sealName, asicManifestName)
 	command(`python3 -c 'import base64,hashlib,urllib.parse,xml.etree.ElementTree as x; [print(f, "OK" if base64.b64encode(hashlib.sha256(open(f,"rb").read()).digest()).decode()==v else "CHANGED") for r in x.parse("%s").getroot()[1:] for f,v in [(urllib.parse.unquote(r.attrib["URI"]),r[1].text)]]'`, asicManifestName)
+}
+
+// signatureCommands are those that check a signature over a file.
+func (c *composition) signatureCommands(s signed, f documentFile) []string {
+	roots, chain := "roots.pem", ""
+	if c.folder != "" {
+		roots = "../../roots.pem"
+	}
+	if len(s.chain) > 0 {
+		chain = " " + s.folder + "chain/*.cer"
+	}
+	return []string{
+		fmt.Sprintf(`for f in %scertificate.cer%s; do openssl x509 -in "$f"; done > chain.pem`, s.folder, chain),
+		fmt.Sprintf("openssl cms -verify -binary -inform DER -in %ssignature.p7s -content %s -certfile chain.pem -CAfile %s -attime %d -purpose any -out /dev/null",
+			s.folder, quote(f.entry), roots, s.signature.Verdict.At.Unix()),
+	}
+}
+
+// commands writes the exact commands for this packet.
+func (c *composition) commands(b *strings.Builder) {
+	command := func(format string, args ...any) { fmt.Fprintf(b, CommandMark+format+"\n", args...) }
 
 	b.WriteString("\nC.\n")
 	for _, s := range c.signatures {
 		for _, f := range s.files {
-			chain := ""
-			if len(s.chain) > 0 {
-				chain = " " + s.folder + "chain/*.cer"
-			}
 			fmt.Fprintf(b, "%s: %s, %s\n", strings.TrimSuffix(s.folder, "/"), line(s.by.Party), s.signature.Verdict.At.UTC().Format("2006-01-02T15:04:05Z"))
-			command(`for f in %scertificate.cer%s; do openssl x509 -in "$f"; done > chain.pem`, s.folder, chain)
-			command("openssl cms -verify -binary -inform DER -in %ssignature.p7s -content %s -certfile chain.pem -CAfile roots.pem -attime %d -purpose any -out /dev/null",
-				s.folder, quote(f.entry), s.signature.Verdict.At.Unix())
+			for _, text := range c.signatureCommands(s, f) {
+				command("%s", text)
+			}
 		}
 	}
 

@@ -47,6 +47,7 @@ const (
 	ClaimDocuments    = "documents"
 	ClaimCertificates = "certificates"
 	ClaimJournal      = "journal"
+	ClaimReport       = "report"
 	ClaimContents     = "contents"
 )
 

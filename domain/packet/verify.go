@@ -70,8 +70,7 @@ func Verify(ctx context.Context, r io.ReaderAt, size int64, options Options) (Re
 	v.open(ClaimArchive, "The archive has the one form of a packet: nothing is hidden in it")
 	v.open(ClaimManifest, "Every file is in the manifest, and is what it says")
 	v.open(ClaimSeal, "The operator's seal is on every file")
-	v.open(ClaimEvents, "The events are as they were committed, each linked to the one before")
-	for _, step := range []func(context.Context) error{v.readArchive, v.checkManifest, v.checkSeal, v.checkEvents, v.checkContents} {
+	for _, step := range []func(context.Context) error{v.readArchive, v.checkManifest, v.checkSeal, v.checkSubject} {
 		if err := step(ctx); err != nil {
 			return Report{}, fmt.Errorf("verify a packet: %w", err)
 		}
@@ -97,7 +96,28 @@ type verification struct {
 	history     []record
 	composition *composition
 	fallen      []Fallen
+	// folder is where the document lies that is looked into, "" in a packet of
+	// one. Then everything here is of that folder, under names without it.
+	folder string
 }
+
+// checkSubject looks into what the packet is about.
+func (v *verification) checkSubject(ctx context.Context) error {
+	several := slices.ContainsFunc(v.archive.Files, func(f container.File) bool { return documentFolder.MatchString(f.Name) })
+	switch kind := v.manifest.Subject.Kind; {
+	case kind == KindExtract:
+		return v.checkExtract()
+	case kind == KindDocuments, kind == KindParticipant, kind == "" && several:
+		return v.checkParts(ctx)
+	}
+	v.open(ClaimEvents, eventsTitle)
+	if err := v.checkEvents(ctx); err != nil {
+		return err
+	}
+	return v.checkContents(ctx)
+}
+
+const eventsTitle = "The events are as they were committed, each linked to the one before"
 
 // readArchive reads every content once.
 func (v *verification) readArchive(ctx context.Context) error {
@@ -111,7 +131,7 @@ func (v *verification) readArchive(ctx context.Context) error {
 		sum, digest := crc32.NewIEEE(), newDigest()
 		to := io.MultiWriter(sum, digest)
 		var kept *bytes.Buffer
-		if !strings.HasPrefix(f.Name, "document/") {
+		if !streamed(f.Name) {
 			if held += f.Size; f.Size > maxHeldFile || held > maxHeld {
 				claim.no(f.Name, "%d bytes are more than such a file may have", f.Size)
 			} else {
@@ -138,6 +158,11 @@ func (v *verification) readArchive(ctx context.Context) error {
 	return nil
 }
 
+// streamed says that a file may be of any size and is not held in memory.
+func streamed(name string) bool {
+	return strings.HasPrefix(name, "verifier/") || strings.HasPrefix(name[len(documentFolder.FindString(name)):], "document/")
+}
+
 // checkManifest holds the archive against manifest.json and
 // manifest-sha256.txt.
 func (v *verification) checkManifest(context.Context) error {
@@ -159,8 +184,11 @@ func (v *verification) checkManifest(context.Context) error {
 	case err != nil:
 		claim.no(manifestName, "it cannot be read: %v", err)
 		return nil
-	case m.Format != Format:
-		claim.no(manifestName, "its format is %d, this verifier knows %d", m.Format, Format)
+	case m.Format < oldest || m.Format > Format:
+		claim.no(manifestName, "its format is %d, this verifier knows %d to %d", m.Format, oldest, Format)
+		return nil
+	case !m.wellFormed():
+		claim.no(manifestName, "it is about nothing that a packet of its format can be about")
 		return nil
 	}
 	v.manifest = m
@@ -193,6 +221,29 @@ func (v *verification) checkManifest(context.Context) error {
 	}
 	claim.says("%d files listed", len(m.Files))
 	return nil
+}
+
+// wellFormed says that a manifest's head is one that could have been written.
+func (m Manifest) wellFormed() bool {
+	s := m.Subject
+	one := s.Kind == KindDocument && s.Document != "" && s.Participant == "" && s.From == nil && s.To == nil && len(s.Documents) == 0
+	if m.Format == formatTwo {
+		return one && m.Verifier.File == ""
+	}
+	if m.Verifier.File != "" && (s.Kind == KindExtract || !verifierName.MatchString(m.Verifier.File)) {
+		return false
+	}
+	switch s.Kind {
+	case KindDocument:
+		return one
+	case KindDocuments:
+		return s.Document == "" && s.Participant == "" && s.From == nil && s.To == nil && len(s.Documents) > 0
+	case KindParticipant:
+		return s.Document == "" && s.Participant != "" && s.From != nil && s.To != nil && len(s.Documents) > 0
+	case KindExtract:
+		return len(s.Documents) == 0
+	}
+	return false
 }
 
 // asicReference is a DataObjectReference.
@@ -421,7 +472,15 @@ func (v *verification) checkContents(ctx context.Context) error {
 	v.inquiry.open(ClaimDocuments, "The document's files are byte for byte those that the events name")
 	certificates := &findings{Claim: Claim{ID: ClaimCertificates, Title: "Each certificate was registered to its party and in force when its signature came", Holds: Yes}}
 	journal := &findings{Claim: Claim{ID: ClaimJournal, Title: "The extract from the journals follows from the events", Holds: Yes}}
-	contents := &findings{Claim: Claim{ID: ClaimContents, Title: "README and manifest follow from the events, and nothing else is in the packet", Holds: Yes}}
+	contents := &findings{Claim: Claim{ID: ClaimContents, Title: contentsTitle, Holds: Yes}}
+	ends := []*findings{certificates, journal}
+	if v.folder != "" {
+		ends = ends[:1]
+	}
+	if v.manifest.Format != formatTwo {
+		ends = append(ends, &findings{Claim: Claim{ID: ClaimReport, Title: reportTitle, Holds: Yes}})
+	}
+	ends = append(ends, contents)
 
 	if v.claim(ClaimEvents).Holds == Yes {
 		var subject string
@@ -430,7 +489,11 @@ func (v *verification) checkContents(ctx context.Context) error {
 				subject = r.Stream.ID()
 			}
 		}
-		composed, err := compose(v.manifest, subject, v.history)
+		head := v.manifest
+		if head.Format == 0 {
+			head.Format = Format
+		}
+		composed, err := compose(head, subject, v.folder, v.history)
 		if err != nil {
 			v.claim(ClaimEvents).no("", "no packet follows from the events: %v", err)
 		} else {
@@ -438,9 +501,9 @@ func (v *verification) checkContents(ctx context.Context) error {
 		}
 	}
 	if v.composition == nil {
-		v.claims = append(v.claims, certificates, journal, contents)
-		for _, id := range []string{ClaimStory, ClaimDocuments, ClaimCertificates, ClaimJournal, ClaimContents} {
-			v.claim(id).unknown("cannot be told, because the events do not hold")
+		v.claims = append(v.claims, ends...)
+		for _, f := range append(ends, v.claim(ClaimStory), v.claim(ClaimDocuments)) {
+			f.unknown("cannot be told, because the events do not hold")
 		}
 		return nil
 	}
@@ -451,14 +514,38 @@ func (v *verification) checkContents(ctx context.Context) error {
 			claim.Files = append(claim.Files, f.entry)
 		}
 	}
-	v.claims = append(v.claims, certificates, journal, contents)
+	v.claims = append(v.claims, ends...)
 
-	expected := map[string]bool{manifestName: true, sumsName: true, asicManifestName: true, sealName: true}
-	for i := range v.composition.items {
-		item := &v.composition.items[i]
+	expected := v.compare(v.composition.items)
+	if v.folder == "" {
+		v.checkWhole(expected, v.composition.manifest, v.composition.items)
+	} else {
+		v.checkNothingElse(expected)
+	}
+	v.story()
+	v.certificates()
+	for _, s := range v.composition.signatures {
+		if err := v.checkSignature(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	contentsTitle = "README and manifest follow from the events, and nothing else is in the packet"
+	reportTitle   = "The readable report says what the events say, byte for byte"
+)
+
+// compare holds files against those that must be there, and returns the names
+// of these.
+func (v *verification) compare(items []item) (expected map[string]bool) {
+	expected = map[string]bool{}
+	for i := range items {
+		item := &items[i]
 		expected[item.name] = true
-		if item.name == readmeName && v.manifest.Format == 0 {
-			contents.unknown("README.txt cannot be compared, because manifest.json cannot be read")
+		if v.manifest.Format == 0 && (item.name == readmeName || item.claim == ClaimReport) {
+			v.claim(item.claim).unknown("%s cannot be compared, because manifest.json cannot be read", item.name)
 			continue
 		}
 		claim := v.claim(item.claim)
@@ -475,26 +562,42 @@ func (v *verification) checkContents(ctx context.Context) error {
 		}
 		item.size = v.sizes[item.name]
 	}
+	return expected
+}
+
+// checkNothingElse names what nothing calls for.
+func (v *verification) checkNothingElse(expected map[string]bool) {
 	for _, f := range v.archive.Files {
 		if !expected[f.Name] {
-			contents.no(f.Name, "nothing in the events calls for it")
+			v.claim(ClaimContents).no(f.Name, "nothing in the events calls for it")
 		}
 	}
+}
+
+// checkWhole holds the archive and its manifest against all that must be
+// there.
+func (v *verification) checkWhole(expected map[string]bool, m Manifest, items []item) {
+	contents := v.claim(ClaimContents)
+	for _, name := range []string{manifestName, sumsName, asicManifestName, sealName} {
+		expected[name] = true
+	}
+	var carried []item
+	if name := v.manifest.Verifier.File; name != "" {
+		// What it must be nobody can tell: its hash is what the manifest says.
+		expected[name] = true
+		if digest, ok := v.digests[name]; ok {
+			carried = []item{{name: name, mediaType: typeProgram, digest: digest, size: v.sizes[name]}}
+		} else {
+			contents.no(name, "it is missing")
+		}
+	}
+	v.checkNothingElse(expected)
 	if v.manifest.Format != 0 {
-		if again, err := encode(v.composition.withFiles()); err != nil {
-			return err
-		} else if !bytes.Equal(again, v.held[manifestName]) {
+		again, err := encode(withFiles(m, slices.Concat(items, carried)))
+		if err != nil || !bytes.Equal(again, v.held[manifestName]) {
 			contents.no(manifestName, "it is not what follows from the events and the files")
 		}
 	}
-	v.story()
-	v.certificates()
-	for _, s := range v.composition.signatures {
-		if err := v.checkSignature(ctx, s); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // checkSignature verifies one CMS anew, at the recorded moment.
@@ -525,7 +628,7 @@ func (v *verification) checkSignature(ctx context.Context, s signed) error {
 	for i := range len(s.chain) + 1 {
 		path := s.folder + "certificate.cer"
 		if i > 0 {
-			path = fmt.Sprintf("%schain/%02d.cer", s.folder, i)
+			path = s.chainName(i - 1)
 		}
 		certificate, err := v.certificate(path)
 		if err != nil {

@@ -145,7 +145,7 @@ func TestNoMessageStandsInTheCatalogueInVain(t *testing.T) {
 func TestRussianAndKazakhAreWrittenInCyrillicAndEnglishInLatin(t *testing.T) {
 	c, err := readCatalogue(messages)
 	require.NoError(t, err)
-	letters := regexp.MustCompile(`\{[a-z]+\}|SHA-256|CMS|XML|OCSP|ZIP|PDF|\.p7s|UTC\+5`)
+	letters := regexp.MustCompile(`\{[a-z]+\}|SHA-256|CMS|XML|OCSP|ZIP|PDF|CSV|\.p7s|UTC\+5`)
 	cyrillic, latin := regexp.MustCompile(`\p{Cyrillic}`), regexp.MustCompile(`\p{Latin}`)
 	for key, row := range c {
 		for i, language := range Languages() {

@@ -49,6 +49,7 @@ type listView struct {
 	Empty, Shown string
 	Next, First  string
 	Filter       *filterView
+	Extract      *extractView
 }
 
 // names are the display names of participants.
@@ -324,6 +325,14 @@ type filterView struct {
 	Reset   string
 }
 
+// extractView is the form that takes out a sealed extract from the journal, or
+// the packet of what it has in a period. Both ends are filled in as the filter
+// has them.
+type extractView struct {
+	words
+	From, To, Extract, Packet string
+}
+
 type option struct {
 	Value, Text string
 	Chosen      bool
@@ -415,6 +424,13 @@ func (p *Pages) journal(c echo.Context, caller route.Caller) error {
 		return err
 	}
 	v.Filter = view
+	if caller.Role != access.RoleOperator {
+		// Operators read no titles, and an extract has them.
+		v.Extract = &extractView{words: v.words, From: view.From, To: view.To, Extract: "/api/v1/extract"}
+	}
+	if caller.Role == access.RoleParticipant {
+		v.Extract.Packet = "/api/v1/packet"
+	}
 	if caller.Role == access.RoleParticipant {
 		filter.Participant = caller.By.Participant
 	}

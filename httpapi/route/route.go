@@ -40,6 +40,10 @@ const (
 	// Document: the address names a document; a participant must be a party
 	// that can see it, and to anybody else it does not exist.
 	Document Scope = "document"
+	// Documents: the query names documents (document=…), and a participant
+	// must see each as with Document; one that names none is about what is the
+	// caller's own, as with Own.
+	Documents Scope = "documents"
 	// Certificate: the address names a certificate, which must be the
 	// caller's own unless the role is operator or auditor.
 	Certificate Scope = "certificate"

@@ -40,6 +40,10 @@ const (
 	Reader    = "0190c2aa-0000-7000-8000-00000000000c"
 	// Number is the document's number; its check digits are right.
 	Number = "12345678901234567888"
+	// Second is a document that [Ledger.Next] may make, and SecondNumber a
+	// number for it.
+	Second       = "0190c2aa-0000-7000-8000-000000000002"
+	SecondNumber = "10000000000000000081"
 )
 
 // start is when the ledger's first event is recorded.
@@ -66,6 +70,8 @@ type Ledger struct {
 	codec            *event.Codec
 	references       map[eventstore.StreamID]event.Reference
 	certificateNames map[string]string
+	// document and number are those of the story that is played.
+	document, number string
 	err              error
 }
 
@@ -94,7 +100,7 @@ func NewDraft(ctx context.Context) (*Ledger, error) {
 			"Договор поставки №7.txt": bytes.Repeat([]byte("Стороны договорились о поставке зерна. / Parties agree.\n"), 40),
 			"Supplement (1).txt":      []byte("A supplement to the contract.\n"),
 		},
-		certificateNames: map[string]string{},
+		certificateNames: map[string]string{}, document: Document, number: Number,
 	}
 	if err := l.authority(); err != nil {
 		return nil, err
@@ -110,25 +116,36 @@ func NewDraft(ctx context.Context) (*Ledger, error) {
 			return nil, err
 		}
 	}
+	l.draft()
+	return l, errors.Join(ctx.Err(), l.err)
+}
+
+// Next plays the same story again with another document.
+func (l *Ledger) Next(ctx context.Context, id, number string) error {
+	l.document, l.number = id, number
+	l.draft()
+	return errors.Join(l.Complete(ctx), l.err)
+}
+
+func (l *Ledger) draft() {
 	by := event.By{Participant: Sender}
-	l.append(document.StreamID(Document), document.Created{Document: Document, Sender: Sender, By: by, Details: document.Details{
+	l.append(document.StreamID(l.document), document.Created{Document: l.document, Sender: Sender, By: by, Details: document.Details{
 		Kind: document.Contract, Title: "=Договор, \"поставка\"", Number: "7", Date: "2026-03-02", Sum: &document.Sum{Minor: "150000000", Currency: "KZT"},
 	}})
 	replaced, replacedAt := l.Put([]byte("first version, replaced before sending"))
-	l.append(document.StreamID(Document), document.FileAttached{Document: Document, Sender: Sender, By: by, File: document.File{
+	l.append(document.StreamID(l.document), document.FileAttached{Document: l.document, Sender: Sender, By: by, File: document.File{
 		Name: "Supplement (1).txt", MediaType: "text/plain", Size: 38, SHA256: replaced.String(), Stored: replacedAt,
 	}})
 	for _, name := range []string{"Supplement (1).txt", "Договор поставки №7.txt"} {
 		digest, address := l.Put(l.Files[name])
-		attached := document.FileAttached{Document: Document, Sender: Sender, By: by, File: document.File{
+		attached := document.FileAttached{Document: l.document, Sender: Sender, By: by, File: document.File{
 			Name: name, MediaType: "text/plain; charset=utf-8", Size: int64(len(l.Files[name])), SHA256: digest.String(), Stored: address,
 		}}
 		if name[0] == 'S' {
 			attached.Replaces = replaced.String()
 		}
-		l.append(document.StreamID(Document), attached)
+		l.append(document.StreamID(l.document), attached)
 	}
-	return l, errors.Join(ctx.Err(), l.err)
 }
 
 func (l *Ledger) authority() error {
@@ -206,9 +223,9 @@ func (l *Ledger) Complete(ctx context.Context) error {
 
 // Send sends the draft.
 func (l *Ledger) Send() {
-	stream := document.StreamID(Document)
+	stream := document.StreamID(l.document)
 	l.append(stream, document.Sent{
-		Document: Document, Sender: Sender, By: event.By{Participant: Sender}, SenderSigns: true, SentAt: l.now,
+		Document: l.document, Sender: Sender, By: event.By{Participant: Sender}, SenderSigns: true, SentAt: l.now,
 		Recipients: []document.Recipient{
 			{Participant: Recipient, Role: document.RoleSign, Method: document.MethodCertificate, Order: 1},
 			{Participant: Reader, Role: document.RoleRead, Order: 1},
@@ -219,21 +236,21 @@ func (l *Ledger) Send() {
 
 // Finish plays what comes after the sender's signature.
 func (l *Ledger) Finish(ctx context.Context) error {
-	stream := document.StreamID(Document)
+	stream := document.StreamID(l.document)
 	for _, name := range []string{Recipient, Reader} {
-		l.append(stream, document.Delivered{Document: Document, Recipient: name, DeliveredAt: l.now})
-		l.append(stream, document.Viewed{Document: Document, Recipient: name, By: event.By{Participant: name}, ViewedAt: l.now})
+		l.append(stream, document.Delivered{Document: l.document, Recipient: name, DeliveredAt: l.now})
+		l.append(stream, document.Viewed{Document: l.document, Recipient: name, By: event.By{Participant: name}, ViewedAt: l.now})
 	}
 	l.append(stream, document.SignatureRefused{
-		Document: Document, Party: Recipient, By: event.By{Participant: Recipient}, AttemptedAt: l.now,
+		Document: l.document, Party: Recipient, By: event.By{Participant: Recipient}, AttemptedAt: l.now,
 		Code: fault.SignatureInvalid, Detail: "the signature is not valid", Reasons: []fault.Reason{{Code: signature.DigestMismatch, Detail: "the content is not what was signed"}},
 	})
 	if err := l.Sign(ctx, Recipient); err != nil {
 		return err
 	}
-	l.append(document.NumberStreamID(Number), document.NumberClaimed{Number: Number, Document: Document, ClaimedAt: l.now})
-	l.append(stream, document.Completed{Document: Document, Number: Number, CompletedAt: l.now})
-	l.append(stream, document.Acknowledged{Document: Document, Recipient: Reader, By: event.By{Participant: Reader}, AcknowledgedAt: l.now})
+	l.append(document.NumberStreamID(l.number), document.NumberClaimed{Number: l.number, Document: l.document, ClaimedAt: l.now})
+	l.append(stream, document.Completed{Document: l.document, Number: l.number, CompletedAt: l.now})
+	l.append(stream, document.Acknowledged{Document: l.document, Recipient: Reader, By: event.By{Participant: Reader}, AcknowledgedAt: l.now})
 	return nil
 }
 
@@ -241,7 +258,7 @@ func (l *Ledger) Finish(ctx context.Context) error {
 func (l *Ledger) Sign(ctx context.Context, name string) error {
 	identity := l.Signers[name]
 	signed := document.Signed{
-		Document: Document, Party: name, By: event.By{Participant: name}, Method: document.MethodCertificate,
+		Document: l.document, Party: name, By: event.By{Participant: name}, Method: document.MethodCertificate,
 		ReceivedAt: l.now, SignedAt: l.now, Certificate: l.certificateNames[name], Seal: true,
 		ReliedOn: []event.Reference{l.references[certificate.StreamID(l.certificateNames[name])]},
 	}
@@ -279,7 +296,7 @@ func (l *Ledger) Sign(ctx context.Context, name string) error {
 	if l.Alter != nil {
 		l.Alter(&signed)
 	}
-	l.append(document.StreamID(Document), signed)
+	l.append(document.StreamID(l.document), signed)
 	return nil
 }
 
@@ -316,16 +333,13 @@ func (l *Ledger) append(stream eventstore.StreamID, e event.Event) {
 // Put stores content sealed under the document's key, and returns its hash and
 // its address.
 func (l *Ledger) Put(clear []byte) (blobs.Digest, string) {
-	ref, err := l.content.Put(context.Background(), subject, clear, time.Time{})
+	ref, err := l.content.Put(context.Background(), "document-"+l.document, clear, time.Time{})
 	if err != nil {
 		l.err = errors.Join(l.err, err)
 	}
 	l.addresses[ref.SHA256] = ref.Stored
 	return ref.SHA256, ref.StoredText()
 }
-
-// subject is whose key the content is sealed under.
-const subject = "document-" + Document
 
 // Forget takes content away, by the hash of its clear bytes.
 func (l *Ledger) Forget(digest blobs.Digest) { delete(l.stored.contents, l.addresses[digest]) }

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"dalel/cmd/dalel/story"
+)
+
+func TestPacketsOfSeveralAndExtractsFromTheCommandLine(t *testing.T) {
+	dir := played(t)
+	trust := filepath.Join(dir, "trust")
+	text, err := os.ReadFile(filepath.Join(dir, storyFile))
+	require.NoError(t, err)
+	var result story.Result
+	require.NoError(t, json.Unmarshal(text, &result))
+	var participant string
+	for _, viewer := range result.Viewers {
+		if viewer.By.Participant != "" && participant == "" {
+			participant = viewer.By.Participant
+		}
+	}
+	out := func(name string) string { return filepath.Join(t.TempDir(), name) }
+	good := func(says string, args ...string) string {
+		t.Helper()
+		path := out("x.asice")
+		status, stdout, stderr := dalel(t, append(args, "--dir", dir, "--out", path)...)
+		require.Zero(t, status, stderr)
+		require.Contains(t, stdout, says)
+		status, stdout, stderr = dalel(t, "verify", "--trust", trust, path)
+		require.Zero(t, status, stdout+stderr)
+		again := out("again.asice")
+		status, _, stderr = dalel(t, append(args, "--dir", dir, "--out", again)...)
+		require.Zero(t, status, stderr)
+		require.Equal(t, read(t, path), read(t, again), "the same bytes")
+		return stdout
+	}
+	t.Run("R_M1 a set of documents", func(t *testing.T) {
+		said := good("2 documents", "export", "--documents", result.Documents[1]+","+result.Documents[0])
+		require.Contains(t, said, "0002     "+result.Documents[1], "in the order of their first events")
+	})
+	t.Run("R_M1 a participant's period", func(t *testing.T) {
+		said := good(" documents, ", "export", "--participant", participant, "--from", "2020-01-01", "--to", "2099-12-31")
+		require.Contains(t, said, "further claims on single documents")
+	})
+	t.Run("R_G2 an extract", func(t *testing.T) {
+		require.Contains(t, good("as of position", "extract", "--document", result.Documents[0]), "extract  from the electronic journals")
+		good("as of position", "extract", "--participant", participant, "--from", "2020-01-01", "--to", "2099-12-31")
+		good("as of position", "extract", "--from", "2020-01-01", "--to", "2099-12-31")
+	})
+	t.Run("R_G7 the verifier in the packet", func(t *testing.T) {
+		path := out("carries.asice")
+		status, _, stderr := dalel(t, "export", "--dir", dir, "--document", result.Documents[0], "--with-verifier", "self", "--out", path)
+		require.Zero(t, status, stderr)
+		status, _, stderr = dalel(t, "verify", "--trust", trust, path)
+		require.Zero(t, status, stderr)
+		self, err := os.Executable()
+		require.NoError(t, err)
+		require.Equal(t, read(t, self), read(t, filepath.Join(unpack(t, path), "verifier", "dalel-"+runtime.GOOS+"-"+runtime.GOARCH)))
+	})
+	t.Run("what cannot be asked for", func(t *testing.T) {
+		for what, args := range map[string][]string{
+			"nothing":                       {"export"},
+			"two things":                    {"export", "--document", "x", "--documents", "y"},
+			"a participant and no period":   {"export", "--participant", participant},
+			"a period and no participant":   {"export", "--document", "x", "--from", "2026-01-01", "--to", "2026-02-01"},
+			"no day":                        {"export", "--participant", participant, "--from", "1.1.2026", "--to", "2026-02-01"},
+			"no documents in it":            {"export", "--participant", participant, "--from", "2020-01-01", "--to", "2020-02-01"},
+			"a verifier that is none":       {"export", "--document", result.Documents[0], "--with-verifier", filepath.Join(dir, settingsFile)},
+			"an extract of nothing":         {"extract"},
+			"an extract of two things":      {"extract", "--document", "x", "--from", "2026-01-01", "--to", "2026-02-01"},
+			"an extract that has no entry":  {"extract", "--from", "2020-01-01", "--to", "2020-02-01"},
+			"an extract of an unknown file": {"extract", "--document", "0190c2d4-0000-8000-8000-000000000000"},
+		} {
+			path := out("none.asice")
+			status, stdout, stderr := dalel(t, append(args, "--dir", dir, "--out", path)...)
+			require.Equal(t, 2, status, "%s: %s", what, stdout)
+			require.NotEmpty(t, strings.TrimSpace(stderr), what)
+			require.NoFileExists(t, path, what)
+		}
+	})
+}

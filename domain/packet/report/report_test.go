@@ -1,0 +1,158 @@
+package report
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"dalel/domain/certificate"
+	"dalel/domain/document"
+	"dalel/domain/participant"
+	"dalel/domain/signature"
+)
+
+func TestR_M1_EveryMessageIsThereInThreeLanguagesWithTheSamePlaces(t *testing.T) {
+	all, err := catalogue()
+	require.NoError(t, err)
+	places := regexp.MustCompile(`\{[a-z]+\}`)
+	for key, russian := range all[0].texts {
+		for _, w := range all {
+			text := w.texts[key]
+			require.NotEmpty(t, text, "%s in %s", key, w.language)
+			require.ElementsMatch(t, places.FindAllString(russian, -1), places.FindAllString(text, -1), "%s in %s", key, w.language)
+		}
+	}
+	_, err = readMessages("a | b | c\n")
+	require.Error(t, err)
+	_, err = readMessages("a | b | c | d\na | b | c | d\n")
+	require.Error(t, err)
+}
+
+func TestR_M1_WhateverAPacketHoldsHasItsWords(t *testing.T) {
+	all, err := catalogue()
+	require.NoError(t, err)
+	var keys []string
+	for _, d := range append(document.Events(), certificate.Events()...) {
+		keys = append(keys, "event."+d.Zero.EventType())
+	}
+	keys = append(keys, "event."+participant.Registered{}.EventType())
+	for _, d := range signature.Definitions() {
+		keys = append(keys, "reason."+d.Code)
+	}
+	for _, k := range document.Kinds() {
+		keys = append(keys, "kind."+string(k))
+	}
+	for _, s := range []document.Status{document.Draft, document.Awaiting, document.Complete, document.Refused, document.Withdrawn, document.Lapsed} {
+		keys = append(keys, "status."+string(s))
+	}
+	for _, s := range []signature.Status{signature.Valid, signature.Invalid, signature.Unknown} {
+		keys = append(keys, "verdict."+string(s))
+	}
+	for _, k := range []participant.Kind{participant.NaturalPerson, participant.SoleTrader, participant.LegalEntity, participant.NonResident} {
+		keys = append(keys, "participant-kind."+string(k), "identifier."+string(k))
+	}
+	keys = append(keys, "role.sign", "role.approve", "role.read", "method.certificate", "state.signed", "state.approved", "state.rejected", "basis.request", "basis.retention-ended")
+	for _, key := range keys {
+		require.NotEmpty(t, all[0].texts[key], key)
+	}
+	require.Equal(t, "new.code", all[0].code("reason", "new.code"), "a code without words stands alone")
+}
+
+func TestR_M1_NoReportHasAWordThatDoesNotExist(t *testing.T) {
+	d := twenty()
+	html, err := d.HTML()
+	require.NoError(t, err)
+	require.NotContains(t, string(html), "⟦")
+}
+
+func TestTheSameDataGiveTheSameBytes(t *testing.T) {
+	d := twenty()
+	for _, make := range []func() ([]byte, error){d.HTML, d.PDF} {
+		first, err := make()
+		require.NoError(t, err)
+		again, err := make()
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(first, again))
+	}
+	other := twenty()
+	other.Title = "Другой"
+	one, err := d.PDF()
+	require.NoError(t, err)
+	two, err := other.PDF()
+	require.NoError(t, err)
+	require.False(t, bytes.Equal(one, two))
+}
+
+// A changed hash here means that packets of the present format no longer
+// verify: what changed it (a word, a margin, fpdf, the compressor, the fonts)
+// needs a new format, with the present one still made for the verifier.
+func TestTheBytesOfAReportBelongToTheFormat(t *testing.T) {
+	d := twenty()
+	html, err := d.HTML()
+	require.NoError(t, err)
+	pdf, err := d.PDF()
+	require.NoError(t, err)
+	x := Extract{Source: d.Source, From: d.At, To: d.At.Add(time.Hour), Newest: d.Seal, Entries: []Entry{{At: d.At, Journal: "incoming", Participant: d.Parties[0].Who, Document: d.ID, Kind: "act", Type: "DocumentSigned", Verdict: "valid", Commitment: d.Seal}}}
+	extract, err := x.PDF()
+	require.NoError(t, err)
+	got := map[string]string{}
+	for name, content := range map[string][]byte{"html": html, "pdf": pdf, "extract": extract} {
+		sum := sha256.Sum256(content)
+		got[name] = hex.EncodeToString(sum[:8])
+	}
+	require.Equal(t, map[string]string{"html": "9f6b081085233523", "pdf": "e15ee14030004c00", "extract": "be9eb4dfcf7a576a"}, got)
+}
+
+func TestAHostileTextIsEscapedAndCannotTurnTheOrderOfReading(t *testing.T) {
+	require.Equal(t, "&lt;b&gt;&#34;&amp;&#39; \ufffd x", escaped("<b>\"&'\n\u202e x"))
+	require.Equal(t, "./a%3Ab/%D0%B6%20%22.pdf", reference(`a:b/ж ".pdf`))
+	d := twenty()
+	d.Title = strings.Repeat("Ж", 3000) + "\u202e\U0001F600 العربية 中文"
+	d.Events[0].Facts = []Fact{{"fact.reason", Value{Text: strings.Repeat("<script>", 2000)}}}
+	html, err := d.HTML()
+	require.NoError(t, err)
+	require.NotContains(t, string(html), "<script")
+	_, err = d.PDF()
+	require.NoError(t, err)
+}
+
+func TestTheFontsHaveTheKazakhLettersAndTheReportReadsAsText(t *testing.T) {
+	fonts, err := faces()
+	require.NoError(t, err)
+	for _, f := range fonts {
+		for _, r := range "АӘБВГҒДЕЁЖЗИЙКҚЛМНҢОӨПРСТУҰҮФХҺЦЧШЩЪЫІЬЭЮЯаәбвгғдеёжзийкқлмнңоөпрстуұүфхһцчшщъыіьэюя№«»—–·₸" {
+			require.True(t, f.known[r], "%s%s has no %q", f.family, f.style, r)
+		}
+	}
+	if _, err := exec.LookPath("pdftotext"); err != nil {
+		t.Skip("no pdftotext here")
+	}
+	pdf, err := twenty().PDF()
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "r.pdf")
+	require.NoError(t, os.WriteFile(path, pdf, 0o600))
+	text, err := exec.CommandContext(t.Context(), "pdftotext", "-layout", path, "-").CombinedOutput()
+	require.NoError(t, err)
+	for _, said := range []string{"Подпись верна", "Қолтаңба дұрыс", "At receipt", "ТОО «Алма»", "1234 5678 9012", "сертификат на этот момент не отозван [revocation.good]", "02.03.2026 14:00:00"} {
+		require.Contains(t, string(text), said)
+	}
+}
+
+func TestMomentsAreThoseOfAlmatyAlsoBeforeTheChangeOfItsTime(t *testing.T) {
+	all, err := catalogue()
+	require.NoError(t, err)
+	w := all[2]
+	require.Equal(t, "29.02.2024 23:59:59 Almaty (UTC+6)", w.almaty(time.Date(2024, 2, 29, 17, 59, 59, 0, time.UTC)))
+	require.Equal(t, "29.02.2024 23:00:00 Almaty (UTC+5)", w.almaty(time.Date(2024, 2, 29, 18, 0, 0, 0, time.UTC)))
+	require.Equal(t, "1,234,567.05\u00a0KZT", w.money("123456705", "KZT"))
+	require.Equal(t, "-0.05\u00a0KZT", w.money("-5", "KZT"))
+}

@@ -37,8 +37,8 @@ func TestARememberedSignatureSpeaksOfNoOther(t *testing.T) {
 		require.ErrorIs(t, known.CheckCertificate(&forged, root.Certificate), pki.ErrMismatch)
 	}
 	var nobody *pki.Algorithms
-	require.ErrorIs(t, nobody.CheckCertificate(leaf.Certificate, root.Certificate), ErrUnsupported)
-	require.ErrorIs(t, new(pki.Algorithms).CheckCertificate(leaf.Certificate, root.Certificate), ErrUnsupported)
+	require.ErrorIs(t, nobody.CheckCertificate(leaf.Certificate, root.Certificate), pki.ErrUnsupported)
+	require.ErrorIs(t, new(pki.Algorithms).CheckCertificate(leaf.Certificate, root.Certificate), pki.ErrUnsupported)
 	require.NoError(t, known.With(nil, nil).CheckCertificate(leaf.Certificate, root.Certificate))
 	require.ErrorIs(t, known.With(nil, []pki.Scheme{{OID: OIDECDSAWithSHA256, Weak: true}}).CheckCertificate(leaf.Certificate, root.Certificate), pki.ErrWeak,
 		"what other algorithms found good is not good here")

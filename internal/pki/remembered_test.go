@@ -40,6 +40,6 @@ func TestARememberedSignatureSpeaksOfNoOther(t *testing.T) {
 	require.ErrorIs(t, nobody.CheckCertificate(leaf.Certificate, root.Certificate), pki.ErrUnsupported)
 	require.ErrorIs(t, new(pki.Algorithms).CheckCertificate(leaf.Certificate, root.Certificate), pki.ErrUnsupported)
 	require.NoError(t, known.With(nil, nil).CheckCertificate(leaf.Certificate, root.Certificate))
-	require.ErrorIs(t, known.With(nil, []pki.Scheme{{OID: OIDECDSAWithSHA256, Weak: true}}).CheckCertificate(leaf.Certificate, root.Certificate), pki.ErrWeak,
+	require.ErrorIs(t, known.With(nil, []pki.Scheme{{OID: pki.OIDECDSAWithSHA256, Weak: true}}).CheckCertificate(leaf.Certificate, root.Certificate), pki.ErrWeak,
 		"what other algorithms found good is not good here")
 }

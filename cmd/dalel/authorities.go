@@ -20,8 +20,9 @@ type authoritySettings struct {
 	// the addresses in the certificates, and time tokens from TimeStamps. Only
 	// certificates that lead to a root in trust/ are asked about.
 	Fetch bool `json:"fetch,omitempty"`
-	// TimeStamps are time-stamping authorities (RFC 3161), tried in this order.
-	// Without any, no signature is given a time token.
+	// TimeStamps are time-stamping authorities (RFC 3161). For a signature they
+	// are tried in this order until one answers; a checkpoint of the log is
+	// stamped by each of them. Without any, nothing is given a time token.
 	TimeStamps []timeStampSettings `json:"timeStamps,omitempty"`
 	// Issuers name services to be asked in place of those in the certificates,
 	// by the SHA-256 of the issuer's certificate in lower-case hex.
@@ -35,7 +36,9 @@ type authoritySettings struct {
 
 // timeStampSettings are one time-stamping authority.
 type timeStampSettings struct {
-	URL string `json:"url"`
+	// Name is how events and pages call it; its host if there is none.
+	Name string `json:"name,omitempty"`
+	URL  string `json:"url"`
 	// Policy is the OID of the policy to ask for; any if there is none.
 	Policy string `json:"policy,omitempty"`
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"dalel/cmd/dalel/story"
@@ -20,6 +22,7 @@ import (
 	"dalel/domain/event"
 	"dalel/domain/ledger"
 	"dalel/domain/packet"
+	"dalel/internal/witness"
 )
 
 // storyFile marks a folder whose story has been played to its end.
@@ -82,7 +85,7 @@ func (d demonstration) run(ctx context.Context, once bool, listen string) (err e
 				return err
 			}
 		}
-		asked = &authoritySettings{Fetch: true, TimeStamps: []timeStampSettings{{URL: authority.TimeStamps()}}}
+		asked = &authoritySettings{Fetch: true, TimeStamps: []timeStampSettings{{Name: "demo time-stamping authority", URL: authority.TimeStamps()}}}
 	}
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
@@ -94,6 +97,11 @@ func (d demonstration) run(ctx context.Context, once bool, listen string) (err e
 		return errors.Join(err, listener.Close())
 	}
 	defer func() { err = errors.Join(err, n.Close(), closing(listener).Close()) }()
+	stopWitness, err := d.witness(ctx, n)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopWitness()) }()
 	if !played {
 		if err := n.recordTrust(ctx, log); err != nil {
 			return err
@@ -154,6 +162,52 @@ func (d demonstration) writeStory(result story.Result) error {
 	return writeNew(filepath.Join(d.dir, storyFile), append(text, '\n'), 0o600)
 }
 
+// demoWitness is the name of the demo's witness.
+const demoWitness = "witness.demo.dalel/1"
+
+// witness runs a witness on this machine, as a partner or an association would
+// on one of its own, and has the ledger ask it. Its key lies among the anchors.
+func (d demonstration) witness(ctx context.Context, n *node) (stop func() error, err error) {
+	if n.logKey == nil {
+		return func() error { return nil }, nil
+	}
+	dir := filepath.Join(d.dir, "witness")
+	folder, err := witness.OpenFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, folder.Close())
+		}
+	}()
+	key, made, err := witness.LoadKey(dir, demoWitness, func(name string) (witness.Key, error) { return witness.NewKey(name, rand.Reader) })
+	if err != nil {
+		return nil, err
+	}
+	if made {
+		if err := writeNew(filepath.Join(d.dir, trustDir, "witness.vkey"), []byte(key.VKey()+"\n"), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	server, err := witness.NewServer(witness.Options{Key: key, State: folder, Logs: []string{n.logKey.vkey}})
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- serveUntil(inner, listener, server) }()
+	n.settings.Log.Witnesses = append(n.settings.Log.Witnesses, witnessSettings{URL: "http://" + listener.Addr().String(), Key: key.VKey()})
+	return func() error {
+		cancel()
+		return errors.Join(<-ended, folder.Close())
+	}, nil
+}
+
 // publish signs a checkpoint over everything that the story made happen.
 func (d demonstration) publish(ctx context.Context, n *node) error {
 	status, err := n.checkpointNow(ctx, slog.New(slog.NewTextHandler(d.out, &slog.HandlerOptions{Level: slog.LevelWarn})))
@@ -162,6 +216,11 @@ func (d demonstration) publish(ctx context.Context, n *node) error {
 	}
 	if status.Root != nil {
 		d.say("the transparency log %s has signed %d events, root %s", status.Origin, status.Published, status.Root)
+		for _, a := range slices.Concat(status.Witnesses, status.Authorities) {
+			if a.Size == status.Published {
+				d.say("%s has confirmed this", a.Name)
+			}
+		}
 	}
 	return nil
 }

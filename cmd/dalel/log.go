@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	blobfile "dalel/blobs/file"
 	blobs3 "dalel/blobs/s3"
@@ -133,10 +134,16 @@ func (n *node) openLog(ctx context.Context, options transparency.Options) (*tran
 	if n.logKey == nil {
 		return nil, nil
 	}
-	options.Interval = n.settings.Log.interval()
+	kept := n.settings.Log
+	options.Interval, options.Cosign, options.Stamp = kept.interval(), time.Duration(kept.Cosign), time.Duration(kept.Stamp)
+	witnesses, err := kept.witnesses()
+	if err != nil {
+		return nil, err
+	}
 	return transparency.Open(ctx, transparency.Config{
 		Path: filepath.Join(n.dir, logFile), Store: n.store, Codec: n.ledger.Codec(), Objects: n.objects, Checkpoints: n.ledger,
 		Signer: n.logKey.signer, Verifier: n.logKey.verifier, Options: options,
+		Witnesses: witnesses, Authorities: n.stampers(),
 	})
 }
 

@@ -82,7 +82,36 @@ type logSettings struct {
 	// Interval is how often a checkpoint is made while something happens, such
 	// as "1s"; see package transparency for the default.
 	Interval duration `json:"interval,omitzero"`
+	// Witnesses are asked to cosign checkpoints.
+	Witnesses []witnessSettings `json:"witnesses,omitempty"`
+	// Cosign and Stamp are how often witnesses and time-stamping authorities are
+	// asked at most; see package transparency for the defaults.
+	Cosign period `json:"cosign,omitzero"`
+	Stamp  period `json:"stamp,omitzero"`
 }
+
+// witnessSettings are one witness (c2sp.org/tlog-witness).
+type witnessSettings struct {
+	// URL is its submission prefix, Key its public key, a vkey.
+	URL string `json:"url"`
+	Key string `json:"key"`
+}
+
+// period is a time between two questions.
+type period time.Duration
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (p *period) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	if err == nil && (parsed < 100*time.Millisecond || parsed > 24*time.Hour) {
+		err = errors.New("there are 100ms to 24h between two questions")
+	}
+	*p = period(parsed)
+	return err
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (p period) MarshalText() ([]byte, error) { return []byte(time.Duration(p).String()), nil }
 
 // duration is a time.Duration as people write it.
 type duration time.Duration
@@ -178,6 +207,10 @@ type node struct {
 	policy   *signature.Policy
 	// authorities is nil if nothing is fetched.
 	authorities *authorities.Client
+	// stamping are the settings that the latter was made of, stampNames how its
+	// time-stamping authorities are called.
+	stamping   authoritySettings
+	stampNames []string
 	// trust is the folder of the anchors, anchors what was read there.
 	trust   string
 	anchors []*x509.Certificate
@@ -252,6 +285,10 @@ func openNode(ctx context.Context, at location, create bool) (_ *node, err error
 	asked := n.settings.Authorities
 	if at.authorities != nil {
 		asked = *at.authorities
+	}
+	n.stamping = asked
+	if n.stampNames, err = asked.names(); err != nil {
+		return nil, err
 	}
 	if n.authorities, err = asked.open(n.policy, filepath.Join(at.dir, cacheDir), at.log); err != nil {
 		return nil, fmt.Errorf("open the client of the authorities' services: %w", err)

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"dalel/httpapi/route"
+	"dalel/internal/fault"
 	"dalel/projections/transparency"
 
 	"github.com/labstack/echo/v4"
@@ -60,7 +61,7 @@ func (p *Pages) logStatus(c echo.Context, caller route.Caller) error {
 			}
 			switch {
 			case a.Failures > 0:
-				row.State = badge{"alarm", v.T("log.silent", "n", a.Failures, "why", v.fault(a.Code))}
+				row.State = badge{"alarm", v.T("log.silent", "n", a.Failures, "why", v.why(a.Code))}
 			case a.Size == 0:
 				row.State = badge{"plain", v.T("log.notyet")}
 			}
@@ -70,6 +71,15 @@ func (p *Pages) logStatus(c echo.Context, caller route.Caller) error {
 	add("witness", s.Witnesses)
 	add("authority", s.Authorities)
 	return p.render(c, http.StatusOK, "log", v)
+}
+
+// why says why somebody has not answered. Those who are asked have codes of
+// their own, which are shown as they are.
+func (v logView) why(code fault.Code) string {
+	if fault.Lookup(code).Code != code {
+		return string(code)
+	}
+	return v.fault(code)
 }
 
 func phaseClass(phase transparency.Phase) string {

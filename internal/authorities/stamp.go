@@ -17,11 +17,23 @@ import (
 // if it is known here and the authority takes it, else SHA-256. The bytes are
 // shared with other callers and must not be changed.
 func (c *Client) TimeToken(ctx context.Context, digest pki.Identifier, message []byte) ([]byte, error) {
+	return c.stamp(ctx, "", c.config.Stamps, digest, message)
+}
+
+// TimeTokenBy has a message stamped by one authority, which need not be among the
+// configured ones, and by no other; all else is as for TimeToken.
+func (c *Client) TimeTokenBy(ctx context.Context, by Stamps, digest pki.Identifier, message []byte) ([]byte, error) {
+	return c.stamp(ctx, by.URL+" "+by.Policy, []Stamps{by}, digest, message)
+}
+
+// stamp asks one authority after the other. key tells questions apart that are
+// put to others.
+func (c *Client) stamp(ctx context.Context, key string, authorities []Stamps, digest pki.Identifier, message []byte) ([]byte, error) {
 	const service = "tsp"
 	sum := sha256.Sum256(message)
-	found, err := c.once(ctx, service, digest.OID+" "+hex.EncodeToString(sum[:]), func(ctx context.Context) ([][]byte, error) {
+	found, err := c.once(ctx, service, key+" "+digest.OID+" "+hex.EncodeToString(sum[:]), func(ctx context.Context) ([][]byte, error) {
 		last := error(&Error{Service: service, Code: NoAddress})
-		for _, stamps := range c.config.Stamps {
+		for _, stamps := range authorities {
 			for _, by := range c.digests(stamps, digest) {
 				var token []byte
 				last = c.exchange(ctx, service, stamps.URL, c.config.Timeout, func(ctx context.Context, to *url.URL) (err error) {

@@ -27,6 +27,13 @@ const (
 	MaxToken        = 64 << 10
 	MaxCosignatures = 32
 	MaxStamps       = 32
+	// MaxPiece is that of a revocation list of a national authority, of which
+	// there are some of 22 MB; MaxPieces are those for one token, MaxKept how
+	// often evidence on one checkpoint's stamps is recorded.
+	MaxPiece      = 64 << 20
+	MaxPieces     = 16
+	MaxAlgorithms = 32
+	MaxKept       = 64
 )
 
 // State is what a log's events come to. The zero State is that of a log that
@@ -42,6 +49,7 @@ type Signed struct {
 	Published
 	Cosignatures []Cosigned
 	Stamps       []TimeStamped
+	Evidence     []EvidenceKept
 }
 
 // Newest returns the newest checkpoint; its Size is 0 where there is none.
@@ -115,9 +123,25 @@ type Stamp struct {
 	Now       time.Time
 }
 
+// Keep records evidence on a stamp that was checked and is stored. The stamp
+// may be older than what a state knows: evidence is asked for again as long as
+// a certificate's stamps have not been renewed.
+type Keep struct {
+	Size               uint64
+	Root               eventstore.Hash
+	Authority, Token   string
+	Certificate        string
+	Stamped, At, Until time.Time
+	EvidenceUntil      time.Time
+	Algorithms         []string
+	Pieces             []Piece
+	Now                time.Time
+}
+
 func (Publish) command() {}
 func (Cosign) command()  {}
 func (Stamp) command()   {}
+func (Keep) command()    {}
 
 // Decide says what follows from a command in a state: events, or a
 // *fault.Error. The mathematics (signatures, roots, tokens) is done before. To
@@ -130,6 +154,8 @@ func Decide(state State, command Command) ([]event.Event, error) {
 		return cosign(state, c)
 	case Stamp:
 		return stamp(state, c)
+	case Keep:
+		return keep(state, c)
 	}
 	return nil, fault.New(fault.Internal, "logs have no command %T", command)
 }
@@ -236,6 +262,58 @@ func stamp(state State, c Stamp) ([]event.Event, error) {
 	}}, nil
 }
 
+func keep(state State, c Keep) ([]event.Event, error) {
+	digests := []string{c.Token, c.Certificate}
+	for _, piece := range c.Pieces {
+		switch {
+		case piece.Kind != PieceCertificate && piece.Kind != PieceOCSP && piece.Kind != PieceCRL:
+			return nil, invalid("there is no evidence of the kind %q", piece.Kind)
+		case piece.Bytes <= 0 || piece.Bytes > MaxPiece:
+			return nil, invalid("a piece of evidence has at most %d bytes", MaxPiece)
+		}
+		digests = append(digests, piece.SHA256)
+	}
+	for _, digest := range digests {
+		if _, err := blobs.ParseDigest(digest); err != nil {
+			return nil, invalid("tokens, certificates and evidence are named by their SHA-256")
+		}
+	}
+	for _, algorithm := range c.Algorithms {
+		if algorithm == "" || wording.Line(algorithm, MaxOrigin) != nil {
+			return nil, invalid("an algorithm has a name")
+		}
+	}
+	switch {
+	case c.Size == 0 || c.Root.IsZero() || c.Authority == "" || wording.Line(c.Authority, MaxOrigin) != nil:
+		return nil, invalid("evidence is on the stamp of an authority on a checkpoint")
+	case len(c.Pieces) == 0 || len(c.Pieces) > MaxPieces || len(c.Algorithms) == 0 || len(c.Algorithms) > MaxAlgorithms:
+		return nil, invalid("evidence has 1 to %d pieces and 1 to %d algorithms", MaxPieces, MaxAlgorithms)
+	}
+	for _, moment := range []time.Time{c.Now, c.Stamped, c.At, c.Until, c.EvidenceUntil} {
+		if err := checkNow(moment); err != nil {
+			return nil, err
+		}
+	}
+	if found, ok := state.Find(c.Size); ok {
+		switch {
+		case found.Root != c.Root:
+			return nil, fault.New(fault.LogDiverged, "the checkpoint of size %d has another root", c.Size)
+		case len(found.Evidence) >= MaxKept:
+			return nil, invalid("evidence on one checkpoint's stamps is recorded at most %d times", MaxKept)
+		}
+		for _, have := range found.Evidence {
+			if have.Token == c.Token && slices.Equal(have.Pieces, c.Pieces) {
+				return nil, nil
+			}
+		}
+	}
+	return []event.Event{EvidenceKept{
+		Size: c.Size, Root: c.Root, Authority: c.Authority, Token: c.Token, Certificate: c.Certificate,
+		Stamped: recorded(c.Stamped), At: recorded(c.At), Until: recorded(c.Until), EvidenceUntil: recorded(c.EvidenceUntil),
+		Algorithms: slices.Clone(c.Algorithms), Pieces: slices.Clone(c.Pieces), RecordedAt: recorded(c.Now),
+	}}, nil
+}
+
 func invalid(format string, args ...any) error {
 	return fault.New(fault.CheckpointInvalid, format, args...)
 }
@@ -262,6 +340,8 @@ func Evolve(state State, e event.Event) State {
 		state = state.change(e.Size, func(s *Signed) { s.Cosignatures = append(slices.Clip(s.Cosignatures), e) })
 	case TimeStamped:
 		state = state.change(e.Size, func(s *Signed) { s.Stamps = append(slices.Clip(s.Stamps), e) })
+	case EvidenceKept:
+		state = state.change(e.Size, func(s *Signed) { s.Evidence = append(slices.Clip(s.Evidence), e) })
 	default:
 		// The codec stops at every type that it does not know: nothing else
 		// comes here.

@@ -60,6 +60,49 @@ func stamped(size uint64) checkpoint.TimeStamped {
 	return checkpoint.TimeStamped{Size: size, Root: root, Authority: "tsa", Time: start, Token: token, Bytes: 5000, Over: checkpoint.OverNote, RecordedAt: start.Add(time.Second)}
 }
 
+func keep(size uint64) checkpoint.Keep {
+	return checkpoint.Keep{
+		Size: size, Root: root, Authority: "tsa", Token: token, Certificate: strings.Repeat("cd", 32),
+		Stamped: start, At: start.Add(time.Second), Until: start.AddDate(2, 0, 0), EvidenceUntil: start.AddDate(1, 0, 0),
+		Algorithms: []string{"SHA256"}, Pieces: []checkpoint.Piece{{Kind: checkpoint.PieceOCSP, SHA256: strings.Repeat("ef", 32), Bytes: 100}}, Now: start.Add(time.Second),
+	}
+}
+
+func kept(size uint64) checkpoint.EvidenceKept {
+	c := keep(size)
+	return checkpoint.EvidenceKept{
+		Size: c.Size, Root: c.Root, Authority: c.Authority, Token: c.Token, Certificate: c.Certificate, Stamped: c.Stamped, At: c.At,
+		Until: c.Until, EvidenceUntil: c.EvidenceUntil, Algorithms: c.Algorithms, Pieces: c.Pieces, RecordedAt: c.Now,
+	}
+}
+
+func TestR_M5_EvidenceThatIsNoneIsRefused(t *testing.T) {
+	for name, change := range map[string]func(*checkpoint.Keep){
+		"no pieces":              func(c *checkpoint.Keep) { c.Pieces = nil },
+		"too many pieces":        func(c *checkpoint.Keep) { c.Pieces = make([]checkpoint.Piece, checkpoint.MaxPieces+1) },
+		"another kind":           func(c *checkpoint.Keep) { c.Pieces[0].Kind = "hearsay" },
+		"a piece without bytes":  func(c *checkpoint.Keep) { c.Pieces[0].Bytes = 0 },
+		"a piece that is huge":   func(c *checkpoint.Keep) { c.Pieces[0].Bytes = checkpoint.MaxPiece + 1 },
+		"a piece without a name": func(c *checkpoint.Keep) { c.Pieces[0].SHA256 = "" },
+		"no token":               func(c *checkpoint.Keep) { c.Token = "" },
+		"no certificate":         func(c *checkpoint.Keep) { c.Certificate = "x" },
+		"no algorithms":          func(c *checkpoint.Keep) { c.Algorithms = nil },
+		"a nameless algorithm":   func(c *checkpoint.Keep) { c.Algorithms = []string{""} },
+		"nobody's":               func(c *checkpoint.Keep) { c.Authority = "" },
+		"on no checkpoint":       func(c *checkpoint.Keep) { c.Size = 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			command := keep(10)
+			change(&command)
+			given(t, published(0, 10), stamped(10)).When(command).ThenRefused(fault.CheckpointInvalid)
+		})
+	}
+	wrong := keep(10)
+	wrong.Root = other
+	given(t, published(0, 10), stamped(10)).When(wrong).ThenRefused(fault.LogDiverged)
+	given(t).When(keep(10)).Then(kept(10))
+}
+
 func given(t testing.TB, history ...event.Event) *eventtest.Scenario[checkpoint.State, checkpoint.Command] {
 	return eventtest.Given(t, checkpoint.Decide, checkpoint.Evolve, history...)
 }
@@ -71,6 +114,7 @@ func TestEveryCommandInEveryStateIsAsDocumented(t *testing.T) {
 			{Name: "nothing published"},
 			{Name: "published", History: []event.Event{published(0, 10)}},
 			{Name: "cosigned, stamped", History: []event.Event{published(0, 10), cosigned(10), stamped(10)}},
+			{Name: "its evidence kept", History: []event.Event{published(0, 10), stamped(10), kept(10)}},
 			{Name: "a newer one published", History: []event.Event{published(0, 10), published(10, 20)}},
 		},
 		Cases: []eventtest.Case[checkpoint.Command]{
@@ -80,6 +124,7 @@ func TestEveryCommandInEveryStateIsAsDocumented(t *testing.T) {
 			{Name: "Publish 5 after 10", Command: publish(10, 5, root)},
 			{Name: "Cosign 10", Command: cosign(10), MayBeIdle: true},
 			{Name: "Stamp 10", Command: stamp(10), MayBeIdle: true},
+			{Name: "Keep evidence on 10", Command: keep(10), MayBeIdle: true},
 		},
 	}
 	eventtest.Document(t, "doc.go", "Decisions", matrix.Run(t), *update)

@@ -12,7 +12,9 @@
 // evidence is renewed: a time stamp's hash is in the event that records it, the
 // event is under the next checkpoint, and a stamp on that, by a certificate that
 // ends later and with an algorithm that has not aged, vouches for the older one
-// (the idea of RFC 4998).
+// (the idea of RFC 4998). What shows that the older one's certificate was not
+// revoked by then is kept beside it, as blobs that [EvidenceKept] names: years
+// later nobody answers for a certificate that has ended.
 //
 // Sizes only grow, and each checkpoint names the size of the one that it
 // follows. A log that two nodes write for has one order of checkpoints all the
@@ -27,12 +29,13 @@
 //
 // Every command in every state; the test writes this table.
 //
-//	|                              | nothing published   | published             | cosigned, stamped   | a newer one published |
-//	| ---------------------------- | ------------------- | --------------------- | ------------------- | --------------------- |
-//	| Publish 10 after none        | CheckpointPublished | nothing to do         | nothing to do       | log.superseded        |
-//	| Publish 20 after 10          | log.superseded      | CheckpointPublished   | CheckpointPublished | nothing to do         |
-//	| Publish 10 with another root | CheckpointPublished | log.diverged          | log.diverged        | log.superseded        |
-//	| Publish 5 after 10           | log.superseded      | log.superseded        | log.superseded      | log.superseded        |
-//	| Cosign 10                    | checkpoint.unknown  | CheckpointCosigned    | nothing to do       | CheckpointCosigned    |
-//	| Stamp 10                     | checkpoint.unknown  | CheckpointTimeStamped | nothing to do       | CheckpointTimeStamped |
+//	|                              | nothing published   | published             | cosigned, stamped   | its evidence kept   | a newer one published |
+//	| ---------------------------- | ------------------- | --------------------- | ------------------- | ------------------- | --------------------- |
+//	| Publish 10 after none        | CheckpointPublished | nothing to do         | nothing to do       | nothing to do       | log.superseded        |
+//	| Publish 20 after 10          | log.superseded      | CheckpointPublished   | CheckpointPublished | CheckpointPublished | nothing to do         |
+//	| Publish 10 with another root | CheckpointPublished | log.diverged          | log.diverged        | log.diverged        | log.superseded        |
+//	| Publish 5 after 10           | log.superseded      | log.superseded        | log.superseded      | log.superseded      | log.superseded        |
+//	| Cosign 10                    | checkpoint.unknown  | CheckpointCosigned    | nothing to do       | CheckpointCosigned  | CheckpointCosigned    |
+//	| Stamp 10                     | checkpoint.unknown  | CheckpointTimeStamped | nothing to do       | nothing to do       | CheckpointTimeStamped |
+//	| Keep evidence on 10          | StampEvidenceKept   | StampEvidenceKept     | StampEvidenceKept   | nothing to do       | StampEvidenceKept     |
 package checkpoint

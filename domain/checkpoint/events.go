@@ -80,7 +80,54 @@ type TimeStamped struct {
 // EventType implements event.Event.
 func (TimeStamped) EventType() string { return "CheckpointTimeStamped" }
 
+// PieceKind says what a piece of evidence is.
+type PieceKind string
+
+// The kinds, all in DER.
+const (
+	PieceCertificate PieceKind = "certificate"
+	PieceOCSP        PieceKind = "ocsp" // an OCSPResponse (RFC 6960)
+	PieceCRL         PieceKind = "crl"  // a CertificateList (RFC 5280, 5), full or delta
+)
+
+// Piece is a piece of evidence among the blobs, where it lies in clear.
+type Piece struct {
+	Kind PieceKind `json:"kind"`
+	// SHA256 is its address, Bytes its size.
+	SHA256 string `json:"sha256"`
+	Bytes  int64  `json:"bytes"`
+}
+
+// EvidenceKept says that what shows that a stamping authority's certificates
+// were not revoked at a moment has been fetched and kept, while it could still
+// be had (R-M5). It holds for every stamp by that certificate.
+type EvidenceKept struct {
+	// Size, Root and Authority name the stamp that it was fetched for, Token its
+	// token.
+	Size      uint64          `json:"size"`
+	Root      eventstore.Hash `json:"root"`
+	Authority string          `json:"authority"`
+	Token     string          `json:"token"`
+	// Certificate is the SHA-256 of the certificate that made the token.
+	Certificate string `json:"certificate"`
+	// Stamped is the token's time, At when the evidence was asked for.
+	Stamped time.Time `json:"stamped"`
+	At      time.Time `json:"at"`
+	// Until is the nearest end among the certificates that the token leads
+	// through, EvidenceUntil that among those that the evidence rests on.
+	Until         time.Time `json:"until"`
+	EvidenceUntil time.Time `json:"evidenceUntil"`
+	// Algorithms are those that token, certificates and evidence rest on, as
+	// package renewal names them.
+	Algorithms []string  `json:"algorithms"`
+	Pieces     []Piece   `json:"pieces"`
+	RecordedAt time.Time `json:"recordedAt"`
+}
+
+// EventType implements event.Event.
+func (EvidenceKept) EventType() string { return "StampEvidenceKept" }
+
 // Events lists the package's event types.
 func Events() []event.Definition {
-	return []event.Definition{{Zero: Published{}}, {Zero: Cosigned{}}, {Zero: TimeStamped{}}}
+	return []event.Definition{{Zero: Published{}}, {Zero: Cosigned{}}, {Zero: TimeStamped{}}, {Zero: EvidenceKept{}}}
 }

@@ -289,6 +289,10 @@ func References(happened event.Event) ([]content.Ref, error) {
 		add(event.Subject("participant", operator), e.Letter.SHA256, e.Letter.Stored, e.Letter.Size)
 	case checkpoint.TimeStamped:
 		add("", e.Token, "", e.Bytes)
+	case checkpoint.EvidenceKept:
+		for _, piece := range e.Pieces {
+			add("", piece.SHA256, "", piece.Bytes)
+		}
 	case certificate.Registered:
 		add(event.Subject("participant", e.Participant), e.Certificate, e.Stored, -1)
 	}

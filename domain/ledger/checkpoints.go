@@ -51,6 +51,43 @@ func (l *Ledger) StampCheckpoint(ctx context.Context, command checkpoint.Stamp, 
 	return l.checkpointed(ctx, command)
 }
 
+// Evidence is a piece of evidence that is not kept yet.
+type Evidence struct {
+	Kind checkpoint.PieceKind
+	DER  []byte
+}
+
+// KeepStampEvidence keeps evidence on a stamp's authority and records it; Pieces
+// of the command is set here. Errors: log.diverged, checkpoint.invalid, those of
+// the content store.
+func (l *Ledger) KeepStampEvidence(ctx context.Context, command checkpoint.Keep, evidence []Evidence) error {
+	if len(evidence) > checkpoint.MaxPieces {
+		return fault.New(fault.CheckpointInvalid, "%d pieces of evidence; the limit is %d", len(evidence), checkpoint.MaxPieces)
+	}
+	command.Pieces = nil
+	for _, piece := range evidence {
+		if len(piece.DER) > checkpoint.MaxPiece {
+			return fault.New(fault.CheckpointInvalid, "a piece of evidence of %d bytes; the limit is %d", len(piece.DER), checkpoint.MaxPiece)
+		}
+		ref, err := l.content.PutPublic(ctx, piece.DER, time.Time{})
+		if err != nil {
+			return fmt.Errorf("keep evidence on a time stamp: %w", err)
+		}
+		command.Pieces = append(command.Pieces, checkpoint.Piece{Kind: piece.Kind, SHA256: ref.SHA256.String(), Bytes: ref.Size})
+	}
+	command.Now = l.now()
+	return l.checkpointed(ctx, command)
+}
+
+// StampEvidence returns a piece that KeepStampEvidence has kept.
+func (l *Ledger) StampEvidence(ctx context.Context, piece checkpoint.Piece) ([]byte, error) {
+	ref, err := content.ParseRef("", piece.SHA256, "", piece.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	return l.content.ReadAll(ctx, ref, checkpoint.MaxPiece)
+}
+
 // TimeToken returns a token that StampCheckpoint has kept.
 func (l *Ledger) TimeToken(ctx context.Context, stamped checkpoint.TimeStamped) ([]byte, error) {
 	ref, err := content.ParseRef("", stamped.Token, "", stamped.Bytes)
@@ -89,7 +126,7 @@ func (l *Ledger) checkpoints(ctx context.Context) (Snapshot[checkpoint.State], e
 	snapshot := Snapshot[checkpoint.State]{stream: stream}
 	var tail []eventstore.Recorded // newest first
 	published := 0
-	for recorded, err := range l.store.ReadStreamBackwards(ctx, stream, checkpoint.Kept*(1+checkpoint.MaxCosignatures+checkpoint.MaxStamps)) {
+	for recorded, err := range l.store.ReadStreamBackwards(ctx, stream, checkpoint.Kept*(1+checkpoint.MaxCosignatures+checkpoint.MaxStamps+checkpoint.MaxKept)) {
 		if err != nil {
 			return snapshot, fmt.Errorf("read %s: %w", stream, err)
 		}

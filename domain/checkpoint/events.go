@@ -98,6 +98,12 @@ type Piece struct {
 	Bytes  int64  `json:"bytes"`
 }
 
+// Evidence is a piece of evidence itself.
+type Evidence struct {
+	Kind PieceKind
+	DER  []byte
+}
+
 // EvidenceKept says that what shows that a stamping authority's certificates
 // were not revoked at a moment has been fetched and kept, while it could still
 // be had (R-M5). It holds for every stamp by that certificate.

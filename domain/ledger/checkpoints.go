@@ -51,16 +51,10 @@ func (l *Ledger) StampCheckpoint(ctx context.Context, command checkpoint.Stamp, 
 	return l.checkpointed(ctx, command)
 }
 
-// Evidence is a piece of evidence that is not kept yet.
-type Evidence struct {
-	Kind checkpoint.PieceKind
-	DER  []byte
-}
-
 // KeepStampEvidence keeps evidence on a stamp's authority and records it; Pieces
 // of the command is set here. Errors: log.diverged, checkpoint.invalid, those of
 // the content store.
-func (l *Ledger) KeepStampEvidence(ctx context.Context, command checkpoint.Keep, evidence []Evidence) error {
+func (l *Ledger) KeepStampEvidence(ctx context.Context, command checkpoint.Keep, evidence []checkpoint.Evidence) error {
 	if len(evidence) > checkpoint.MaxPieces {
 		return fault.New(fault.CheckpointInvalid, "%d pieces of evidence; the limit is %d", len(evidence), checkpoint.MaxPieces)
 	}

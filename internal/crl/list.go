@@ -433,3 +433,6 @@ func (l *List) Find(serial *big.Int) (Entry, bool, error) {
 	}
 	return l.find(der.Octets(serial))
 }
+
+// Algorithm is that of the signature on the list.
+func (l *List) Algorithm() pki.Identifier { return l.signed.Algorithm }

@@ -292,3 +292,6 @@ func (r *Single) read(singles *cryptobyte.String) bool {
 	}
 	return true
 }
+
+// Algorithm is that of the signature on the answer.
+func (b *Basic) Algorithm() pki.Identifier { return b.signed.Algorithm }

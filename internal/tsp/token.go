@@ -1,6 +1,7 @@
 package tsp
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/big"
@@ -266,3 +267,18 @@ func (t *Token) readAccuracy(body *cryptobyte.String) bool {
 	t.HasAccuracy = true
 	return accuracy.Empty()
 }
+
+// Algorithms names what the token's proof rests on, besides its certificates:
+// the digest of what was stamped, that of the signed attributes, and the
+// signature's.
+func (t *Token) Algorithms() []pki.Identifier {
+	list := []pki.Identifier{t.Imprint.Digest}
+	for _, signer := range t.message.Signers {
+		list = append(list, signer.DigestAlgorithm, signer.SignatureAlgorithm)
+	}
+	return list
+}
+
+// Certificates are those that the token carries, unverified, without those that
+// cannot be read.
+func (t *Token) Certificates() []*x509.Certificate { return t.certificates() }

@@ -2,7 +2,6 @@ package process
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"io"
 	"net"
@@ -85,7 +84,7 @@ func (n *node) page() string {
 	response, err := jar.Get(n.url + "/signin?token=" + n.operator)
 	require.NoError(n.t, err)
 	response.Body.Close()
-	request, err := http.NewRequestWithContext(n.t.Context(), http.MethodGet, n.url+"/log", nil)
+	request, err := http.NewRequestWithContext(n.t.Context(), http.MethodGet, n.url+"/operator/log", nil)
 	require.NoError(n.t, err)
 	for _, c := range response.Cookies() {
 		request.AddCookie(c)
@@ -128,11 +127,13 @@ func TestR_M4_AServedLedgerHasItsCheckpointsCosignedAndStampedWhoeverIsAwayMeanw
 		}
 		authorities = append(authorities, map[string]string{"name": name, "url": authority.StampsAddress()})
 	}
+	key, err := exec.CommandContext(t.Context(), built, "log", "key", "--dir", n.dir).Output()
+	require.NoError(t, err)
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	w := &witness{t: t, program: built, dir: filepath.Join(t.TempDir(), "witness"), listen: free.Addr().String(), log: strings.TrimSpace(n.run("log", "key"))}
+	w := &witness{t: t, program: built, dir: filepath.Join(t.TempDir(), "witness"), listen: free.Addr().String(), log: strings.TrimSpace(string(key))}
 	require.NoError(t, free.Close())
-	printed, err := exec.CommandContext(context.Background(), built, "witness", "--dir", w.dir, "--name", "witness.example.kz/w1", "--vkey").Output()
+	printed, err := exec.CommandContext(t.Context(), built, "witness", "--dir", w.dir, "--name", "witness.example.kz/w1", "--vkey").Output()
 	require.NoError(t, err)
 	settings, err := json.Marshal(map[string]any{
 		"name": "A ledger",

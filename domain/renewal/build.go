@@ -1,0 +1,366 @@
+package renewal
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"dalel/domain/checkpoint"
+	"dalel/domain/event"
+	"dalel/eventstore"
+	"dalel/internal/fault"
+	"dalel/internal/translog"
+)
+
+// Log proves what is in the transparency log; *transparency.Log does.
+type Log interface {
+	Newest() checkpoint.Signed
+	// Locate returns the index of an event under the newest checkpoint, and
+	// log.not-covered for one that is not.
+	Locate(ctx context.Context, recorded eventstore.Recorded) (uint64, error)
+	Inclusion(ctx context.Context, index, size uint64) ([]translog.Hash, error)
+	Consistency(ctx context.Context, old, size uint64) ([]translog.Hash, error)
+}
+
+// Source is what a record is made from.
+type Source struct {
+	Store eventstore.Store
+	Codec *event.Codec
+	Log   Log
+	// Token and Piece read what is kept; *ledger.Ledger has both.
+	Token func(ctx context.Context, stamped checkpoint.TimeStamped) ([]byte, error)
+	Piece func(ctx context.Context, piece checkpoint.Piece) ([]byte, error)
+}
+
+// slack is how far a moment of ours may be before one of an authority that came
+// first.
+const slack = 10 * time.Minute
+
+// node is a stamp with evidence of its own, from which and to which links go.
+type node struct {
+	stamped  checkpoint.TimeStamped
+	recorded eventstore.Recorded
+	note     string
+	index    uint64 // of the event in the log; none while no checkpoint covers it
+	covered  bool
+	kept     checkpoint.EvidenceKept
+	limit    time.Time // until when it can be renewed
+}
+
+// piece is an event of evidence.
+type piece struct {
+	kept     checkpoint.EvidenceKept
+	recorded eventstore.Recorded
+	index    uint64
+	covered  bool
+}
+
+// Build makes the record from the checkpoint of a size and root to the newest
+// stamp. Where the stamps were not renewed in time the record is made all the
+// same, of the stamps that there are: a verification says which link is missing.
+// It reads the log's stream from that checkpoint on. Errors: checkpoint.unknown
+// for a checkpoint that the log does not have, renewal.not-stamped where no
+// stamp with evidence is on it or on a later one.
+func Build(ctx context.Context, source Source, size uint64, root eventstore.Hash, aged Table, now time.Time) (*Record, error) {
+	b := &builder{Source: source, ctx: ctx, now: now}
+	if aged == nil {
+		aged = Published()
+	}
+	if err := b.readStream(size, root, aged); err != nil {
+		return nil, err
+	}
+	if len(b.nodes) == 0 {
+		return nil, fault.New(NotStamped, "no time stamp with evidence on its authority is on the checkpoint of %d events or on a later one", size)
+	}
+	path, ok := b.search(true)
+	if !ok {
+		path, _ = b.search(false)
+	}
+	return b.record(path, size, root)
+}
+
+type builder struct {
+	Source
+	ctx    context.Context
+	now    time.Time
+	nodes  []node  // in the order of the stream
+	pieces []piece // likewise
+}
+
+// readStream reads the log's stream and keeps what links can be made of.
+func (b *builder) readStream(size uint64, root eventstore.Hash, aged Table) error {
+	begun := false
+	var recent []checkpoint.Published
+	type seen struct {
+		stamped  checkpoint.TimeStamped
+		recorded eventstore.Recorded
+		note     string
+	}
+	stamps := map[string]seen{} // by token
+	stream := checkpoint.StreamID(checkpoint.Log)
+	for recorded, err := range b.Store.ReadStream(b.ctx, stream, 0, 0) {
+		if err != nil {
+			return fmt.Errorf("read %s: %w", stream, err)
+		}
+		if recorded.Type == (checkpoint.Cosigned{}).EventType() {
+			continue
+		}
+		happened, err := b.Codec.Decode(b.ctx, recorded.Event)
+		if err != nil {
+			return fmt.Errorf("read %s@%d: %w", stream, recorded.Revision, err)
+		}
+		switch e := happened.(type) {
+		case checkpoint.Published:
+			begun = begun || e.Size == size && e.Root == root
+			if recent = append(recent, e); len(recent) > checkpoint.Kept {
+				recent = recent[1:]
+			}
+		case checkpoint.TimeStamped:
+			if !begun || e.Size < size {
+				continue
+			}
+			for _, p := range recent {
+				if p.Size == e.Size && p.Root == e.Root {
+					stamps[e.Token] = seen{e, recorded, p.Note}
+				}
+			}
+		case checkpoint.EvidenceKept:
+			p := piece{kept: e, recorded: recorded}
+			if p.index, p.covered, err = b.locate(recorded); err != nil {
+				return err
+			}
+			b.pieces = append(b.pieces, p)
+			s, ok := stamps[e.Token]
+			if !ok {
+				continue
+			}
+			delete(stamps, e.Token)
+			n := node{stamped: s.stamped, recorded: s.recorded, note: s.note, kept: e, limit: e.Until}
+			if n.index, n.covered, err = b.locate(s.recorded); err != nil {
+				return err
+			}
+			var algorithms []Algorithm
+			for _, a := range e.Algorithms {
+				algorithms = append(algorithms, Algorithm(a))
+			}
+			if _, row, ok := aged.First(algorithms); ok {
+				n.limit = earlier(n.limit, row.From.Add(-time.Nanosecond))
+			}
+			b.nodes = append(b.nodes, n)
+		}
+	}
+	if !begun {
+		return fault.New(fault.CheckpointUnknown, "the log has no checkpoint of %d events with this root", size)
+	}
+	slices.SortStableFunc(b.nodes, func(x, y node) int { return x.stamped.Time.Compare(y.stamped.Time) })
+	b.thin()
+	return nil
+}
+
+func (b *builder) locate(recorded eventstore.Recorded) (uint64, bool, error) {
+	index, err := b.Log.Locate(b.ctx, recorded)
+	if fault.Is(err, fault.LogNotCovered) {
+		return 0, false, nil
+	}
+	return index, err == nil, err
+}
+
+// bucket is how far apart stamps are looked at.
+const bucket = 30 * 24 * time.Hour
+
+// thin leaves the first and the last stamp by each certificate in each bucket,
+// so that a search stays short whatever was stamped. What is left leads on as
+// well as what is not: stamps of one certificate in one month do.
+func (b *builder) thin() {
+	type key struct {
+		certificate string
+		month       int64
+	}
+	of := func(n node) key {
+		return key{n.kept.Certificate, n.stamped.Time.Unix() / int64(bucket/time.Second)}
+	}
+	count := map[key]int{}
+	for _, n := range b.nodes {
+		count[of(n)]++
+	}
+	at := map[key]int{}
+	b.nodes = slices.DeleteFunc(b.nodes, func(n node) bool {
+		k := of(n)
+		at[k]++
+		return at[k] != 1 && at[k] != count[k]
+	})
+}
+
+// under says that an event is under the checkpoint of a stamp.
+func (n node) under(index uint64, covered bool) bool { return covered && index < n.stamped.Size }
+
+// evidenceFor returns the first evidence on a stamp's certificate that was asked
+// for after a moment.
+func (b *builder) evidenceFor(n node, after time.Time) (found piece, ok bool) {
+	for _, p := range b.pieces {
+		if p.kept.Certificate == n.kept.Certificate && !p.kept.At.Before(after.Add(-slack)) && (!ok || p.kept.At.Before(found.kept.At)) {
+			found, ok = p, true
+		}
+	}
+	return found, ok
+}
+
+// search finds the chain with the fewest links to a stamp that is good now. If
+// it is not strict, a chain over stamps that came too late, or on which evidence
+// is missing, will do.
+func (b *builder) search(strict bool) ([]int, bool) {
+	n := len(b.nodes)
+	if !strict {
+		// As dense as there is: whichever is missing shows.
+		path := []int{0}
+		for i := 1; i < n; i++ {
+			last := b.nodes[path[len(path)-1]]
+			if b.nodes[i].under(last.index, last.covered) {
+				path = append(path, i)
+			}
+		}
+		return path, true
+	}
+	const never = math.MaxInt32
+	// hops[i][j] is how many links there are from i over j to the end; next the
+	// stamp after j.
+	hops, next := make([][]int32, n), make([][]int, n)
+	evidence := make([]map[int]piece, n)
+	end := make([]bool, n)
+	for i := range n {
+		hops[i], next[i], evidence[i] = make([]int32, n), make([]int, n), map[int]piece{}
+		own, ok := b.evidenceFor(b.nodes[i], b.nodes[i].stamped.Time)
+		end[i] = ok && b.now.Before(b.nodes[i].limit) && b.now.Before(own.kept.EvidenceUntil)
+	}
+	edge := func(i, j int) (piece, bool) {
+		from, to := b.nodes[i], b.nodes[j]
+		if to.stamped.Time.After(from.limit) || !to.under(from.index, from.covered) {
+			return piece{}, false
+		}
+		if known, ok := evidence[i][j]; ok {
+			return known, !known.kept.At.IsZero()
+		}
+		found, ok := b.evidenceFor(from, to.stamped.Time)
+		evidence[i][j] = found
+		return found, ok
+	}
+	for j := n - 1; j >= 0; j-- {
+		for i := range j {
+			hops[i][j] = never
+			found, ok := edge(i, j)
+			if !ok {
+				continue
+			}
+			if end[j] && b.now.Before(found.kept.EvidenceUntil) {
+				hops[i][j], next[i][j] = 1, -1
+			}
+			for k := j + 1; k < n; k++ {
+				if hops[j][k] == 0 || hops[j][k] == never || hops[j][k]+1 >= hops[i][j] {
+					continue
+				}
+				if to := b.nodes[k]; to.under(found.index, found.covered) && to.stamped.Time.Before(found.kept.EvidenceUntil) {
+					hops[i][j], next[i][j] = hops[j][k]+1, k
+				}
+			}
+		}
+	}
+	best, path := int32(never), []int(nil)
+	for i := range n {
+		if end[i] && i == n-1 && best == never {
+			// Where the first one needs no renewal yet.
+			return []int{i}, true
+		}
+		for j := i + 1; j < n; j++ {
+			if hops[i][j] > 0 && hops[i][j] < best {
+				best, path = hops[i][j], []int{i, j}
+			}
+		}
+		if best != never {
+			break // the earliest stamp that leads to the end proves the most
+		}
+	}
+	if path == nil {
+		return nil, false
+	}
+	for {
+		i, j := path[len(path)-2], path[len(path)-1]
+		if next[i][j] < 0 {
+			return path, true
+		}
+		path = append(path, next[i][j])
+	}
+}
+
+// record puts a chain into the form of a record.
+func (b *builder) record(path []int, size uint64, root eventstore.Hash) (*Record, error) {
+	first := b.nodes[path[0]]
+	r := &Record{Format: Format, Origin: b.Log.Newest().Origin, Start: Start{Size: size, Root: hash(root), Consistency: []hash{}}, Pieces: [][]byte{}}
+	if first.stamped.Size != size {
+		proof, err := b.Log.Consistency(b.ctx, size, first.stamped.Size)
+		if err != nil {
+			return nil, fmt.Errorf("prove that the checkpoint of %d events is the beginning of that of %d: %w", size, first.stamped.Size, err)
+		}
+		r.Start.Consistency = hashesOf(proof)
+	}
+	var chosen []node
+	for _, i := range path {
+		chosen = append(chosen, b.nodes[i])
+	}
+	pieces := map[string][]byte{}
+	for i, n := range chosen {
+		token, err := b.Token(b.ctx, n.stamped)
+		if err != nil {
+			return nil, fmt.Errorf("read the time token of the checkpoint of %d events: %w", n.stamped.Size, err)
+		}
+		link := Link{Note: n.note, Token: token, Evidence: []Covered{}, Loose: []string{}}
+		moment := n.stamped.Time
+		if i+1 < len(chosen) {
+			moment = chosen[i+1].stamped.Time
+			stamped, err := b.cover(n.recorded, n.index, chosen, i+1)
+			if err != nil {
+				return nil, err
+			}
+			link.Stamped = &stamped
+		}
+		if found, ok := b.evidenceFor(n, moment); ok {
+			for _, p := range found.kept.Pieces {
+				if pieces[p.SHA256] != nil {
+					continue
+				}
+				if pieces[p.SHA256], err = b.Piece(b.ctx, p); err != nil {
+					return nil, fmt.Errorf("read evidence on a time stamp: %w", err)
+				}
+			}
+			under := slices.IndexFunc(chosen, func(later node) bool { return later.under(found.index, found.covered) })
+			if under > i {
+				covered, err := b.cover(found.recorded, found.index, chosen, under)
+				if err != nil {
+					return nil, err
+				}
+				link.Evidence = append(link.Evidence, covered)
+			} else {
+				for _, p := range found.kept.Pieces {
+					link.Loose = append(link.Loose, p.SHA256)
+				}
+			}
+		}
+		r.Links = append(r.Links, link)
+	}
+	for _, content := range pieces {
+		r.Pieces = append(r.Pieces, content)
+	}
+	slices.SortFunc(r.Pieces, bytes.Compare)
+	return r, nil
+}
+
+// cover proves an event under the checkpoint of a link.
+func (b *builder) cover(recorded eventstore.Recorded, index uint64, chosen []node, under int) (Covered, error) {
+	hashes, err := b.Log.Inclusion(b.ctx, index, chosen[under].stamped.Size)
+	if err != nil {
+		return Covered{}, fmt.Errorf("prove %s@%d: %w", recorded.Stream, recorded.Revision, err)
+	}
+	return Covered{Event: eventOf(recorded.Event), Under: under + 1, Index: index, Hashes: hashesOf(hashes)}, nil
+}

@@ -1,0 +1,86 @@
+package signature
+
+import (
+	"context"
+	"crypto/x509"
+	"time"
+
+	"dalel/internal/crl"
+	"dalel/internal/pki"
+)
+
+// Standing is what evidence adds up to for one certificate of a path at a
+// moment.
+type Standing struct {
+	// Code is one of those about revocation, Detail is for people.
+	Code, Detail string
+	// Revoked are all revocations that the evidence tells of, whenever.
+	Revoked []Revocation
+	// RestsOn is the evidence that decides.
+	RestsOn []Evidence
+}
+
+// Revocation is one that a piece of evidence tells of.
+type Revocation struct {
+	At     time.Time
+	Reason crl.Reason
+	// Invalidity is since when the key is not to be trusted, zero if nobody
+	// says; Never that the authority does not know the certificate.
+	Invalidity time.Time
+	Never      bool
+}
+
+// Standings says of each certificate of a path that leads to a trusted root
+// whether it was revoked at a moment, from the evidence alone; the root itself
+// is trusted as it stands. Evidence that was made after the moment speaks of it
+// too. wanted are those of whom it could not be told.
+func (p *Policy) Standings(path []*x509.Certificate, at time.Time, evidence []Evidence) (standings []Standing, wanted []Wanted) {
+	v := verification{policy: p, at: at, algorithms: p.Known()}
+	for _, piece := range evidence {
+		v.pool.add(piece.Kind, piece.DER)
+	}
+	for depth := range max(0, len(path)-1) {
+		found := v.revocation(pki.Path{Certificates: path, Anchored: true}, depth, at)
+		s := Standing{Code: found.code, Detail: found.detail, RestsOn: found.rests}
+		for _, f := range v.evidenceOn(path[depth], path[depth+1], at).found {
+			if f.revoked {
+				s.Revoked = append(s.Revoked, Revocation{At: f.at, Reason: f.reason, Invalidity: f.invalidity, Never: f.never})
+			}
+		}
+		standings = append(standings, s)
+	}
+	return standings, v.wanted
+}
+
+// Fetch asks the sources whether the certificates of a path to a trusted root
+// are revoked, and returns what they say: nothing where there is no answer.
+func (o *Online) Fetch(ctx context.Context, path []*x509.Certificate, at time.Time) []Evidence {
+	if o.Sources == nil {
+		return nil
+	}
+	limit := o.Limit
+	if limit <= 0 {
+		limit = DefaultLimit
+	}
+	bounded, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var wanted []Wanted
+	for depth := range max(0, len(path)-1) {
+		if publishes(path[depth]) {
+			wanted = append(wanted, Wanted{path[depth], path[depth+1]})
+		}
+	}
+	asked := map[string]bool{}
+	found := o.gather(bounded, Assessment{Wanted: wanted}, at, asked)
+	// A responder's own certificate may need a list to vouch for it.
+	if _, still := o.Standings(path, at, found); len(still) > 0 {
+		for _, w := range still {
+			if lists, err := o.Sources.CRLs(bounded, w.Certificate, w.Issuer); err == nil {
+				for _, list := range lists {
+					found = append(found, Evidence{EvidenceCRL, list})
+				}
+			}
+		}
+	}
+	return found
+}

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"time"
 
 	"dalel/domain/checkpoint"
+	"dalel/domain/renewal"
+	"dalel/domain/signature"
 	"dalel/internal/authorities"
 	"dalel/internal/fault"
 	"dalel/internal/pki"
@@ -85,6 +88,30 @@ func (n *node) stampers() []transparency.Authority {
 		list = append(list, transparency.Authority{Name: n.stampNames[i], Stamper: stamper{n.authorities, authorities.Stamps{URL: one.URL, Policy: one.Policy}}})
 	}
 	return list
+}
+
+// voucher fetches evidence on the time-stamping authorities.
+func (n *node) voucher() transparency.Voucher {
+	if n.authorities == nil {
+		return nil
+	}
+	online := &signature.Online{Policy: n.policy, Sources: n.authorities, Clock: time.Now}
+	return func(ctx context.Context, message, token []byte, now time.Time) (renewal.Kept, error) {
+		return renewal.Gather(ctx, online, message, token, now)
+	}
+}
+
+// aged are the algorithms that prove nothing any more.
+func (l logSettings) aged() (renewal.Table, error) {
+	table := renewal.Published()
+	if l.Aged == nil {
+		return table, nil
+	}
+	further, err := renewal.ParseTable(l.Aged)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", settingsFile, err)
+	}
+	return table.With(further...), nil
 }
 
 // stamper is one authority that is asked over HTTP.

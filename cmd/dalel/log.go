@@ -140,10 +140,13 @@ func (n *node) openLog(ctx context.Context, options transparency.Options) (*tran
 	if err != nil {
 		return nil, err
 	}
+	if options.Aged, err = kept.aged(); err != nil {
+		return nil, err
+	}
 	return transparency.Open(ctx, transparency.Config{
 		Path: filepath.Join(n.dir, logFile), Store: n.store, Codec: n.ledger.Codec(), Objects: n.objects, Checkpoints: n.ledger,
 		Signer: n.logKey.signer, Verifier: n.logKey.verifier, Options: options,
-		Witnesses: witnesses, Authorities: n.stampers(),
+		Witnesses: witnesses, Authorities: n.stampers(), Voucher: n.voucher(),
 	})
 }
 

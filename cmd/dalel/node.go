@@ -88,6 +88,10 @@ type logSettings struct {
 	// asked at most; see package transparency for the defaults.
 	Cosign period `json:"cosign,omitzero"`
 	Stamp  period `json:"stamp,omitzero"`
+	// Aged are algorithms that prove nothing any more from a day on, besides
+	// those that are known here (package renewal): stamps that rest on them are
+	// renewed before.
+	Aged json.RawMessage `json:"aged,omitempty"`
 }
 
 // witnessSettings are one witness (c2sp.org/tlog-witness).

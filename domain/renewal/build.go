@@ -208,6 +208,17 @@ func (b *builder) evidenceFor(n node, after time.Time) (found piece, ok bool) {
 	return found, ok
 }
 
+// newestFor returns the last evidence on a stamp's certificate that can be
+// believed at a moment, if at any; the last link's authority is judged by it.
+func (b *builder) newestFor(n node, at time.Time) (found piece, ok bool) {
+	for _, p := range b.pieces {
+		if p.kept.Certificate == n.kept.Certificate && at.Before(p.kept.EvidenceUntil) && (!ok || !p.kept.At.Before(found.kept.At)) {
+			found, ok = p, true
+		}
+	}
+	return found, ok
+}
+
 // search finds the chain with the fewest links to a stamp that is good now. If
 // it is not strict, a chain over stamps that came too late, or on which evidence
 // is missing, will do.
@@ -269,9 +280,13 @@ func (b *builder) search(strict bool) ([]int, bool) {
 	}
 	best, path := int32(never), []int(nil)
 	for i := range n {
-		if end[i] && i == n-1 && best == never {
-			// Where the first one needs no renewal yet.
-			return []int{i}, true
+		// Of the first stamps, any will do: the others of the same time may be by
+		// authorities that are gone. A later one would prove less.
+		if b.nodes[i].stamped.Time.After(b.nodes[0].stamped.Time.Add(bucket)) {
+			break
+		}
+		if end[i] {
+			return []int{i}, true // it needs no renewal yet
 		}
 		for j := i + 1; j < n; j++ {
 			if hops[i][j] > 0 && hops[i][j] < best {
@@ -279,7 +294,7 @@ func (b *builder) search(strict bool) ([]int, bool) {
 			}
 		}
 		if best != never {
-			break // the earliest stamp that leads to the end proves the most
+			break
 		}
 	}
 	if path == nil {
@@ -315,17 +330,20 @@ func (b *builder) record(path []int, size uint64, root eventstore.Hash) (*Record
 		if err != nil {
 			return nil, fmt.Errorf("read the time token of the checkpoint of %d events: %w", n.stamped.Size, err)
 		}
-		link := Link{Note: n.note, Token: token, Evidence: []Covered{}, Loose: []string{}}
-		moment := n.stamped.Time
+		pieces[n.stamped.Token] = token
+		link := Link{Note: n.note, Token: n.stamped.Token, Evidence: []Covered{}, Loose: []string{}}
+		found, ok := b.newestFor(n, b.now)
 		if i+1 < len(chosen) {
-			moment = chosen[i+1].stamped.Time
+			if found, ok = b.evidenceFor(n, chosen[i+1].stamped.Time); !ok {
+				found, ok = b.newestFor(n, time.Time{}) // what there is
+			}
 			stamped, err := b.cover(n.recorded, n.index, chosen, i+1)
 			if err != nil {
 				return nil, err
 			}
 			link.Stamped = &stamped
 		}
-		if found, ok := b.evidenceFor(n, moment); ok {
+		if ok {
 			for _, p := range found.kept.Pieces {
 				if pieces[p.SHA256] != nil {
 					continue

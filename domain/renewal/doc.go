@@ -27,12 +27,13 @@
 //	             "consistency": [hashes to the first link's checkpoint, none if it is the same]},
 //	  "links": [{
 //	    "note":     a checkpoint, as the log signed it,
-//	    "token":    the time token over these bytes (DER in base64),
+//	    "token":    the SHA-256 of the time token over these bytes,
 //	    "stamped":  the event that records the token; not in the last link,
 //	    "evidence": [the events that name pieces by their SHA-256],
 //	    "loose":    [the SHA-256 of pieces that are under no checkpoint yet]
 //	  }, …],
-//	  "pieces": [certificates, OCSP answers and revocation lists (DER in base64)]
+//	  "pieces": [time tokens, certificates, OCSP answers and revocation lists (DER
+//	             in base64), each named by its SHA-256, in order of their bytes]
 //	}
 //
 // with each event as

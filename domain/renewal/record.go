@@ -45,7 +45,7 @@ type Start struct {
 // Link is one time stamp.
 type Link struct {
 	Note     string    `json:"note"`
-	Token    []byte    `json:"token"`
+	Token    string    `json:"token"`
 	Stamped  *Covered  `json:"stamped,omitempty"`
 	Evidence []Covered `json:"evidence"`
 	Loose    []string  `json:"loose"`
@@ -161,7 +161,7 @@ func (r *Record) bounded() error {
 		return len(c.Hashes) <= maxHashes && len(c.Event.Type) <= 100 && len(c.Event.Data)+len(c.Event.Metadata) <= maxEvent
 	}
 	for i, l := range r.Links {
-		if len(l.Note) > checkpoint.MaxNote || len(l.Token) > checkpoint.MaxToken || len(l.Evidence) > maxEvidence || len(l.Loose) > checkpoint.MaxPieces ||
+		if len(l.Note) > checkpoint.MaxNote || len(l.Token) > 64 || len(l.Evidence) > maxEvidence || len(l.Loose) > checkpoint.MaxPieces ||
 			l.Stamped != nil && !covered(*l.Stamped) {
 			return too(fmt.Sprintf("link %d", i+1))
 		}

@@ -204,7 +204,10 @@ func (v *verification) read(i int) {
 	}
 	l.read = true
 	v.report.Links[i].Size = l.checkpoint.Size
-	if l.token, err = tsp.Parse(from.Token); err != nil {
+	token, ok := v.pieces[from.Token]
+	if v.used[from.Token] = true; !ok || len(token) > checkpoint.MaxToken {
+		v.found(i, Bad, EventInvalid, "the time token is not in the record")
+	} else if l.token, err = tsp.Parse(token); err != nil {
 		v.found(i, Bad, fault.Code(tsp.Unreadable), "the time token cannot be read")
 	} else {
 		v.report.Links[i].Stamped = l.token.Time.Add(l.token.Accuracy).UTC()
@@ -217,7 +220,7 @@ func (v *verification) read(i int) {
 			v.found(i, Bad, EventInvalid, "the event that should record the time token does not")
 		case stamped.Size != l.checkpoint.Size || translog.Hash(stamped.Root) != l.checkpoint.Root || stamped.Over != checkpoint.OverNote:
 			v.found(i, Bad, EventInvalid, "the event records a time token of another checkpoint")
-		case stamped.Token != digest(from.Token) || stamped.Bytes != int64(len(from.Token)):
+		case stamped.Token != from.Token || stamped.Bytes != int64(len(token)):
 			v.found(i, Bad, EventInvalid, "the event records another time token")
 		default:
 			v.report.Links[i].Authority = stamped.Authority
@@ -325,8 +328,9 @@ func (v *verification) judge(i int) {
 	if l.token == nil || report.Status == Bad {
 		return
 	}
-	if moment.IsZero() {
-		v.found(i, CannotTell, RestsOnWorse, "link %d says nothing of when it was", i+2)
+	if !last && v.report.Links[i+1].Status != Good {
+		// Of when this token was there nothing is known for sure.
+		v.found(i, CannotTell, RestsOnWorse, "it rests on link %d", i+2)
 		return
 	}
 	if report.Stamped.After(moment.Add(signature.Tolerance)) {
@@ -371,9 +375,6 @@ func (v *verification) judge(i int) {
 		return
 	}
 	v.revocation(i, answer, moment, last, pieces)
-	if report.Status == Good && !last && v.report.Links[i+1].Status != Good {
-		v.found(i, CannotTell, RestsOnWorse, "it rests on link %d", i+2)
-	}
 }
 
 // kindIn is what a piece is.

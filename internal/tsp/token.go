@@ -1,7 +1,9 @@
 package tsp
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/big"
@@ -282,3 +284,15 @@ func (t *Token) Algorithms() []pki.Identifier {
 // Certificates are those that the token carries, unverified, without those that
 // cannot be read.
 func (t *Token) Certificates() []*x509.Certificate { return t.certificates() }
+
+// SignerID tells the certificates of signers apart: the SHA-256, in lower-case
+// hex, of what the token names its signer by. Nothing of it is verified.
+func (t *Token) SignerID() string {
+	h := sha256.New()
+	for _, signer := range t.message.Signers {
+		h.Write(signer.SubjectKeyID)
+		h.Write(signer.Issuer)
+		h.Write(der.Octets(signer.Serial))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}

@@ -145,6 +145,20 @@ func (l *Log) Collect(ctx context.Context) error {
 			l.log.Warn("a checkpoint was not confirmed", "who", who.name, "size", newest.Size, "code", fault.CodeOf(err))
 		}
 	}
+	if err := l.refresh(ctx); err != nil {
+		return err
+	}
+	if l.Voucher == nil {
+		return nil
+	}
+	if _, err := l.vouchAll(ctx); err != nil && ctx.Err() != nil {
+		return err
+	}
+	return l.refresh(ctx)
+}
+
+// refresh looks at the log's stream again and serves what it says.
+func (l *Log) refresh(ctx context.Context) error {
 	l.mu.Lock()
 	if l.engine != nil {
 		l.engine.stale = true

@@ -46,8 +46,13 @@
 // They are asked about the newest checkpoint, at most so often, with time-outs
 // and back-off, and what they answer becomes a further event. The served
 // checkpoint has all the witnesses' lines that are known for its size. What
-// fails is told by [Log.Status] and is no event. Evidence is renewed by going
-// on: events that record time stamps are covered by later checkpoints, whose
-// stamps vouch for them; where nothing happens for [Options.Renew], a
-// checkpoint is made for this alone.
+// fails is told by [Log.Status] and is no event.
+//
+// Stamps are renewed by going on: events that record time stamps are covered by
+// later checkpoints, whose stamps vouch for them. Where nothing happens, a
+// checkpoint is made for this alone, before what the newest stamps rest on ends
+// or ages (package renewal), and after [Options.Renew] at the latest. After a
+// stamp, what vouches for its authority's certificates is fetched and kept, once
+// a day for each certificate; and when an authority goes over to another
+// certificate, once more for the one before.
 package transparency

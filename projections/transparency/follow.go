@@ -9,6 +9,7 @@ import (
 
 	"dalel/domain/checkpoint"
 	"dalel/domain/event"
+	"dalel/domain/renewal"
 	"dalel/eventstore"
 	"dalel/internal/fault"
 	"dalel/internal/translog"
@@ -111,6 +112,9 @@ func (l *Log) follow(ctx context.Context) error {
 	}
 	for i := range l.Authorities {
 		group.Go(func() error { return l.keepAsking(within, l.authority(i)) })
+	}
+	if l.Voucher != nil && len(l.Authorities) > 0 {
+		group.Go(func() error { return l.keepEvidence(within) })
 	}
 	return group.Wait()
 }
@@ -456,9 +460,10 @@ func (l *Log) publish(ctx context.Context, sign bool) error {
 	}
 	l.reader.Know(translog.Checkpoint{Origin: newest.Origin, Size: newest.Size, Root: translog.Hash(newest.Root)})
 	l.view.Lock()
-	changed := l.newest.Size != newest.Size || len(l.newest.Cosignatures) != len(newest.Cosignatures) || len(l.newest.Stamps) != len(newest.Stamps)
+	changed := l.newest.Size != newest.Size || len(l.newest.Cosignatures) != len(newest.Cosignatures) || len(l.newest.Stamps) != len(newest.Stamps) || len(l.newest.Evidence) != len(newest.Evidence)
 	l.newest = newest
 	l.status.Published, l.status.Root, l.status.PublishedAt = newest.Size, &newest.Root, &newest.PublishedAt
+	l.status.Renewal = l.renewal(e.state)
 	l.view.Unlock()
 	if changed {
 		l.moved.Announce()
@@ -466,15 +471,57 @@ func (l *Log) publish(ctx context.Context, sign bool) error {
 	return nil
 }
 
-// worn reports whether the newest checkpoint's stamps are so old that the
-// events which record them are to be covered and stamped again (R-M5).
+// worn reports whether one of the newest checkpoint's stamps is to be renewed:
+// the events that record them are then covered and stamped again (R-M5).
 func (l *Log) worn(e *engine) bool {
 	newest := e.state.Newest()
-	if len(l.Authorities) == 0 || len(newest.Stamps) == 0 || e.at.size <= newest.Size {
+	if len(l.Authorities) == 0 || e.at.size <= newest.Size {
 		return false
 	}
-	before := l.Clock().Add(-l.Renew)
-	return !slices.ContainsFunc(newest.Stamps, func(s checkpoint.TimeStamped) bool { return s.Time.After(before) })
+	due := l.renewal(e.state)
+	return due != nil && !due.At.After(l.Clock())
+}
+
+// renewal says when the first of the newest checkpoint's stamps must be renewed;
+// nil if it has none. Evidence that was kept since then must be under another
+// checkpoint before it ends too.
+func (l *Log) renewal(state checkpoint.State) *Renewal {
+	newest := state.Newest()
+	if len(newest.Stamps) == 0 {
+		return nil
+	}
+	var stamps []renewal.Stamp
+	for _, signed := range state.Checkpoints {
+		for _, kept := range signed.Evidence {
+			stamp := renewal.Stamp{Authority: kept.Authority}
+			for _, a := range kept.Algorithms {
+				stamp.Algorithms = append(stamp.Algorithms, renewal.Algorithm(a))
+			}
+			if !kept.RecordedAt.Before(newest.PublishedAt) {
+				stamp.Time, stamp.Until = kept.At, kept.EvidenceUntil
+				stamps = append(stamps, stamp)
+			}
+			if signed.Size == newest.Size {
+				stamp.Time, stamp.Until = kept.Stamped, kept.Until
+				stamps = append(stamps, stamp)
+			}
+		}
+	}
+	var first *Renewal
+	if due, ok := renewal.NextRenewal(stamps, l.Aged, l.Clock()); ok {
+		first = &Renewal{At: due.At.UTC(), Authority: due.Authority, Why: due.Why}
+	}
+	// Whatever is known of it, the newest stamp is renewed after a fixed time.
+	last := newest.Stamps[0]
+	for _, s := range newest.Stamps {
+		if s.Time.After(last.Time) {
+			last = s
+		}
+	}
+	if at := last.Time.Add(l.Renew); first == nil || at.Before(first.At) {
+		first = &Renewal{At: at.UTC(), Authority: last.Authority, Why: "a stamp is renewed after " + l.Renew.String() + " at the latest"}
+	}
+	return first
 }
 
 // commit stages, signs, and appends the checkpoint. When another was first the

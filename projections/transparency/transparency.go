@@ -8,6 +8,7 @@ import (
 
 	"dalel/domain/checkpoint"
 	"dalel/domain/event"
+	"dalel/domain/renewal"
 	"dalel/eventstore"
 	"dalel/internal/broadcast"
 	"dalel/internal/fault"
@@ -25,7 +26,13 @@ type Checkpoints interface {
 	PublishCheckpoint(ctx context.Context, command checkpoint.Publish) error
 	CosignCheckpoint(ctx context.Context, command checkpoint.Cosign) error
 	StampCheckpoint(ctx context.Context, command checkpoint.Stamp, token []byte) error
+	TimeToken(ctx context.Context, stamped checkpoint.TimeStamped) ([]byte, error)
+	KeepStampEvidence(ctx context.Context, command checkpoint.Keep, evidence []checkpoint.Evidence) error
 }
+
+// Voucher fetches what shows that a time-stamping authority was not revoked; see
+// [renewal.Gather].
+type Voucher func(ctx context.Context, message, token []byte, now time.Time) (renewal.Kept, error)
 
 // Cosigner is a witness (c2sp.org/tlog-witness).
 type Cosigner interface {
@@ -68,6 +75,8 @@ type Config struct {
 
 	Witnesses   []Witness
 	Authorities []Authority
+	// Voucher fetches evidence on the authorities; none is kept if it is nil.
+	Voucher Voucher
 	// Algorithms are those that time tokens may be made with; pki.Standard
 	// unless set.
 	Algorithms *pki.Algorithms
@@ -81,9 +90,16 @@ type Options struct {
 	// Cosign and Stamp are how often witnesses and authorities are asked at
 	// most, when there is a new checkpoint.
 	Cosign, Stamp time.Duration
-	// Renew is after how long a ledger in which nothing happens has its last
-	// time stamp renewed.
+	// Renew is after how long, at the latest, a ledger in which nothing happens
+	// has its last time stamp renewed: sooner if what the stamp rests on ends or
+	// ages sooner, see [renewal.NextRenewal].
 	Renew time.Duration
+	// Evidence is how often evidence on one certificate of an authority is
+	// fetched and kept, while it stamps.
+	Evidence time.Duration
+	// Aged are the algorithms that prove nothing any more; those of
+	// [renewal.Published] if nil.
+	Aged renewal.Table
 	// Patience bounds one question to a witness or an authority.
 	Patience time.Duration
 	// Backoff is the pause after what may pass by itself, Again that after a
@@ -107,7 +123,9 @@ const (
 	DefaultCosign = 10 * time.Second
 	DefaultStamp  = 10 * time.Minute
 	// DefaultRenew is well within the years that a stamp's certificate lasts.
-	DefaultRenew    = 180 * 24 * time.Hour
+	DefaultRenew = 180 * 24 * time.Hour
+	// DefaultEvidence bounds what is kept to some kilobytes a day.
+	DefaultEvidence = 24 * time.Hour
 	DefaultPatience = 15 * time.Second
 	DefaultCache    = 256
 	DefaultBatch    = 4096
@@ -123,6 +141,10 @@ func (o Options) filled() Options {
 	set(&o.Cosign, DefaultCosign)
 	set(&o.Stamp, DefaultStamp)
 	set(&o.Renew, DefaultRenew)
+	set(&o.Evidence, DefaultEvidence)
+	if o.Aged == nil {
+		o.Aged = renewal.Published()
+	}
 	set(&o.Patience, DefaultPatience)
 	if o.Again == (feed.Backoff{}) {
 		o.Again = feed.Backoff{Min: time.Second, Max: 5 * time.Minute}
@@ -158,6 +180,11 @@ type Log struct {
 	mu     sync.Mutex
 	engine *engine
 
+	// vouching is held by who keeps evidence; held is what each authority has
+	// stamped last, by its number.
+	vouching sync.Mutex
+	held     []held
+
 	// moved is announced when events were integrated or something was
 	// published, or when the log has stopped.
 	moved broadcast.Signal
@@ -185,6 +212,9 @@ func Open(ctx context.Context, config Config) (*Log, error) {
 	}
 	for _, a := range config.Authorities {
 		l.status.Authorities = append(l.status.Authorities, Asked{Name: a.Name})
+		if config.Voucher != nil {
+			l.status.Evidence = append(l.status.Evidence, Asked{Name: a.Name})
+		}
 	}
 	var err error
 	l.memory, err = openMemory(ctx, config.Path, l.log)
@@ -234,6 +264,18 @@ type Status struct {
 	// Witnesses and Authorities are those that are asked.
 	Witnesses   []Asked `json:"witnesses,omitempty"`
 	Authorities []Asked `json:"authorities,omitempty"`
+	// Evidence says how it goes with fetching what vouches for the authorities.
+	Evidence []Asked `json:"evidence,omitempty"`
+	// Renewal is when the newest stamps must be renewed at the latest, and why;
+	// nil where there are none, or nothing of them ends.
+	Renewal *Renewal `json:"renewal,omitempty"`
+}
+
+// Renewal says when a stamp must be renewed.
+type Renewal struct {
+	At        time.Time `json:"at"`
+	Authority string    `json:"authority"`
+	Why       string    `json:"why"`
 }
 
 // Asked says how it goes with somebody who is asked.
@@ -255,6 +297,7 @@ func (l *Log) Status() Status {
 	s := l.status
 	s.Witnesses = append([]Asked(nil), s.Witnesses...)
 	s.Authorities = append([]Asked(nil), s.Authorities...)
+	s.Evidence = append([]Asked(nil), s.Evidence...)
 	return s
 }
 

@@ -78,6 +78,9 @@ type Options struct {
 	// Policies are the OIDs of the policies that it stamps under, the first by
 	// default; those of НУЦ РК if there are none.
 	Policies []string
+	// Lifetime is how long the certificates of the responder and of the
+	// time-stamping authority last; five years if zero.
+	Lifetime time.Duration
 }
 
 // Revocation says since when and why a certificate is revoked.
@@ -189,6 +192,9 @@ func (s *StandIn) open() error {
 		leaf.Key, leaf.Usages = key, none
 		if leaf.NotBefore.IsZero() {
 			leaf.NotBefore, leaf.NotAfter = yesterday, now.AddDate(5, 0, 0)
+			if s.options.Lifetime > 0 {
+				leaf.NotAfter = now.Add(s.options.Lifetime)
+			}
 		}
 		made, err := s.Issue(leaf)
 		if err != nil {
@@ -208,6 +214,9 @@ func (s *StandIn) Close() error {
 }
 
 func (s *StandIn) now() time.Time { return s.options.Clock().UTC().Truncate(time.Second) }
+
+// StampsCertificate is that of the time-stamping authority.
+func (s *StandIn) StampsCertificate() *x509.Certificate { return s.stamps.Certificate }
 
 // OCSPAddress is where the responder is.
 func (s *StandIn) OCSPAddress() string { return s.URL + "/ocsp/" }

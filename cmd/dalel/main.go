@@ -14,6 +14,7 @@
 //	dalel restore   makes a ledger of a backup, and checks it
 //	dalel keys      lists the keys, and wraps them anew
 //	dalel log       prints the transparency log's key, publishes, computes it anew
+//	dalel renewals  makes and checks the record of how time stamps were renewed
 //	dalel sweep     removes uploads that no event names
 //	dalel takeout   fetches everything that a participant has, over HTTP
 //	dalel witness   cosigns the transparency logs of others
@@ -57,7 +58,7 @@ func subcommands() []subcommand {
 		{"demo", "demo [--once] [--dir DIR] [--listen ADDRESS]", demo},
 		{"init", "init --settings DIR [--keys PLACE] [--master PLACE]", initialise},
 		{"serve", "serve --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] [--master PLACE] [--listen ADDRESS] [--behind-proxy]", serve},
-		{"verify", "verify [--json] [--trust DIR] PACKET", verifyPacket},
+		{"verify", "verify [--json] [--trust DIR [--renewals RECORD]] PACKET", verifyPacket},
 		{"signature", "signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE] [--online [--tsa URL]] SIGNATURE", signatures},
 		{"export", "export --dir DIR {--document ID | --documents ID,ID… | --participant ID --from DATE --to DATE} [--with-verifier FILE|self] --out FILE", export},
 		{"extract", "extract --dir DIR {--document ID [--participant ID] | [--participant ID] --from DATE --to DATE} --out FILE", extract},
@@ -67,6 +68,7 @@ func subcommands() []subcommand {
 		{"restore", "restore --from DIR --keys-from DIR --dir NEW [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] [--master PLACE]", restoreBackup},
 		{"keys", "keys {list | rotate [--new-master PLACE]} --dir DIR [--settings DIR] [--keys PLACE] [--master PLACE]", keyCommands},
 		{"log", "log {key | publish | rebuild} --dir DIR [--store URL] [--blobs PLACE] [--settings DIR]", logCommands},
+		{"renewals", "renewals {make --dir DIR {--packet FILE | --checkpoint FILE} --out FILE | verify [--json] --trust DIR [--at RFC3339] [--aged FILE] {--packet FILE | --checkpoint FILE} RECORD}", renewals},
 		{"retain", "retain --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] [--master PLACE]", retain},
 		{"sweep", "sweep --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--dry-run]", sweep},
 		{"takeout", "takeout --url https://HOST --token-file FILE --out DIR", takeOut},

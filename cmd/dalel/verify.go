@@ -11,24 +11,28 @@ import (
 	"strings"
 
 	"dalel/domain/packet"
+	"dalel/domain/renewal"
 )
 
 // verifyPacket checks a proof packet:
 //
-//	dalel verify [--json] [--trust DIR] PACKET
+//	dalel verify [--json] [--trust DIR [--renewals RECORD]] PACKET
 //
 // The exit status is the answer: 0 all holds and rests on the anchors in DIR,
 // 1 something does not hold, 2 it cannot be read, 3 it is consistent in itself
 // but rests on anchors that are not in DIR, or a claim of it could not be
 // decided. Without --trust nothing rests on anchors, and 3 is the best answer.
+// With --renewals the record of how the packet's time stamp was renewed since
+// (`dalel renewals make`) must hold too.
 func verifyPacket(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	const consistent = 3
 	flags := flag.NewFlagSet("dalel verify", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	asJSON := flags.Bool("json", false, "print the report as JSON")
 	trustFolder := flags.String("trust", "", "`folder` of your trust anchors: roots of authorities and certificates of operators, PEM or DER")
+	record := flags.String("renewals", "", "the `file` of the record of how its time stamp was renewed since")
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: dalel verify [--json] [--trust DIR] PACKET")
+		fmt.Fprintln(stderr, "usage: dalel verify [--json] [--trust DIR [--renewals RECORD]] PACKET")
 		flags.PrintDefaults()
 	}
 	files, err := parseMixed(flags, args)
@@ -70,24 +74,54 @@ func verifyPacket(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	if err != nil {
 		return fail(err)
 	}
+	var renewed *renewal.Report
+	if *record != "" {
+		if renewed, err = renewedSince(ctx, files[0], *record, *trustFolder); err != nil {
+			return fail(err)
+		}
+	}
 	if *asJSON {
 		encoder := json.NewEncoder(stdout)
 		encoder.SetIndent("", "  ")
-		err = encoder.Encode(report)
+		if renewed != nil {
+			err = encoder.Encode(struct {
+				Packet   packet.Report   `json:"packet"`
+				Renewals *renewal.Report `json:"renewals"`
+			}{report, renewed})
+		} else {
+			err = encoder.Encode(report)
+		}
 	} else {
 		_, err = io.WriteString(stdout, readable(report, trust))
+		if renewed != nil && err == nil {
+			_, err = io.WriteString(stdout, "\nHow its time stamp was renewed since\n\n"+readableRenewals(*renewed))
+		}
 	}
 	if err != nil {
 		return fail(fmt.Errorf("write the report: %w", err))
 	}
-	switch report.Status {
-	case packet.Good:
-		return exitGood
-	case packet.Bad:
+	bad := report.Status == packet.Bad || renewed != nil && renewed.Status == renewal.Bad
+	switch {
+	case bad:
 		return exitBad
+	case report.Status == packet.Good && (renewed == nil || renewed.Status == renewal.Good):
+		return exitGood
 	default:
 		return consistent
 	}
+}
+
+// renewedSince checks the record that goes with a packet.
+func renewedSince(ctx context.Context, packetFile, record, trust string) (*renewal.Report, error) {
+	if trust == "" {
+		return nil, errors.New("--renewals goes with --trust: the record rests on your anchors alone")
+	}
+	signed, err := packetCheckpoint(packetFile)
+	if err != nil {
+		return nil, err
+	}
+	report, err := checkRenewals(ctx, record, signed, renewalChecks{trust: trust})
+	return &report, err
 }
 
 // readable is the report for people: a line for each claim, the problems, the

@@ -149,12 +149,24 @@ func Verify(ctx context.Context, text []byte, o Options) (Report, error) {
 		v.prove(i)
 	}
 	v.start()
+	if v.report.Start.Status == Bad || slices.ContainsFunc(v.report.Links, func(l LinkReport) bool { return l.Status == Bad }) {
+		// What was changed is found without any anchor, and nothing rests on it.
+		for i := range v.report.Links {
+			v.found(i, CannotTell, RestsOnWorse, "the record is not as it was made")
+		}
+		return v.concluded(), nil
+	}
 	for i := range slices.Backward(r.Links) {
 		if err := ctx.Err(); err != nil {
 			return Report{}, fmt.Errorf("verify a record of renewals: %w", err)
 		}
 		v.judge(i)
 	}
+	return v.concluded(), nil
+}
+
+// concluded puts the answers together.
+func (v *verification) concluded() Report {
 	v.report.Status = v.report.Start.Status
 	for _, l := range v.report.Links {
 		v.report.Status = worse(v.report.Status, l.Status)
@@ -162,7 +174,7 @@ func Verify(ctx context.Context, text []byte, o Options) (Report, error) {
 	if v.report.Status == Good {
 		v.report.Existed = v.report.Links[0].Stamped
 	}
-	return v.report, nil
+	return v.report
 }
 
 type verification struct {

@@ -582,7 +582,13 @@ func (l *Log) serve(ctx context.Context, newest checkpoint.Signed) error {
 // Publish brings the log up to date with all events that there are, makes a
 // checkpoint at once if they ask for one, and serves it. It works beside Run
 // and without it.
-func (l *Log) Publish(ctx context.Context) error {
+func (l *Log) Publish(ctx context.Context) error { return l.bring(ctx, true) }
+
+// CatchUp brings the log up to date with all events that there are and serves
+// the newest checkpoint; it signs nothing.
+func (l *Log) CatchUp(ctx context.Context) error { return l.bring(ctx, false) }
+
+func (l *Log) bring(ctx context.Context, sign bool) error {
 	end, err := l.Store.End(ctx)
 	if err != nil {
 		return err
@@ -592,13 +598,13 @@ func (l *Log) Publish(ctx context.Context) error {
 		if err := l.reached(ctx, end); err != nil {
 			return err
 		}
-		return l.publish(ctx, true)
+		return l.publish(ctx, sign)
 	}
 	defer l.following.Unlock()
 	if err := l.catchUp(ctx, end); err != nil {
 		return err
 	}
-	return l.publish(ctx, true)
+	return l.publish(ctx, sign)
 }
 
 // reached waits until Run has integrated up to a position.

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"dalel/domain/renewal"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestR_M5_TheDemosCheckpointIsStampedAndItsRecordOfRenewalsHolds(t *testing.T) {
+	dir := played(t)
+	served := filepath.Join(dir, blobsDir, logDir, "checkpoint")
+	record := filepath.Join(t.TempDir(), "renewals.json")
+	trust := filepath.Join(dir, trustDir)
+	status, said, stderr := dalel(t, "renewals", "make", "--dir", dir, "--checkpoint", served, "--out", record)
+	require.Zero(t, status, stderr)
+	require.Contains(t, said, "1 time stamps since")
+	status, said, stderr = dalel(t, "renewals", "verify", "--trust", trust, "--checkpoint", served, record)
+	require.Zero(t, status, said+stderr)
+	require.Contains(t, said, "It holds: the checkpoint")
+	require.Contains(t, said, "was not revoked by")
+
+	// In twenty years nobody vouches for it any more.
+	status, said, _ = dalel(t, "renewals", "verify", "--json", "--trust", trust, "--checkpoint", served, "--at", "2060-01-01T00:00:00Z", record)
+	require.Equal(t, exitBad, status, said)
+	var report renewal.Report
+	require.NoError(t, json.Unmarshal([]byte(said), &report))
+	link, ok := report.First()
+	require.True(t, ok)
+	require.Equal(t, renewal.NotRenewed, link.Code)
+
+	aged := filepath.Join(t.TempDir(), "aged.json")
+	require.NoError(t, os.WriteFile(aged, []byte(`[{"algorithm": "ECDSA", "from": "2020-01-01", "why": "a test"}]`), 0o600))
+	status, said, _ = dalel(t, "renewals", "verify", "--trust", trust, "--aged", aged, "--checkpoint", served, record)
+	require.Equal(t, exitBad, status, said)
+	require.Contains(t, said, "renewal.algorithm-aged")
+
+	// Without the root of the authority it cannot be told.
+	few := t.TempDir()
+	for _, name := range []string{"log.vkey", "demo-gost-root-ca.cer"} {
+		require.NoError(t, os.WriteFile(filepath.Join(few, name), read(t, filepath.Join(trust, name)), 0o600))
+	}
+	status, said, _ = dalel(t, "renewals", "verify", "--trust", few, "--checkpoint", served, record)
+	require.Equal(t, 3, status, said)
+
+	t.Run("a packet's checkpoint is found in it", func(t *testing.T) {
+		var archive bytes.Buffer
+		w := zip.NewWriter(&archive)
+		entry, err := w.Create("log/checkpoint")
+		require.NoError(t, err)
+		_, err = entry.Write(read(t, served))
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		packet := filepath.Join(t.TempDir(), "packet.zip")
+		require.NoError(t, os.WriteFile(packet, archive.Bytes(), 0o600))
+		status, said, stderr := dalel(t, "renewals", "verify", "--trust", trust, "--packet", packet, record)
+		require.Zero(t, status, said+stderr)
+		// It is no packet for all that, and the record changes nothing about it.
+		status, said, _ = dalel(t, "verify", "--trust", trust, "--renewals", record, packet)
+		require.Equal(t, exitBad, status)
+		require.Contains(t, said, "It holds: the checkpoint")
+	})
+	t.Run("what cannot be", func(t *testing.T) {
+		for name, args := range map[string][]string{
+			"no subject":        {"renewals", "verify", "--trust", trust, record},
+			"two subjects":      {"renewals", "verify", "--trust", trust, "--checkpoint", served, "--packet", served, record},
+			"no anchors":        {"renewals", "verify", "--checkpoint", served, record},
+			"no key of the log": {"renewals", "verify", "--trust", t.TempDir(), "--checkpoint", served, record},
+			"no record":         {"renewals", "verify", "--trust", trust, "--checkpoint", served, served},
+			"written already":   {"renewals", "make", "--dir", dir, "--checkpoint", served, "--out", record},
+			"no checkpoint":     {"renewals", "make", "--dir", dir, "--checkpoint", record, "--out", filepath.Join(t.TempDir(), "x")},
+		} {
+			status, _, stderr := dalel(t, args...)
+			require.Equal(t, exitFailed, status, name)
+			require.NotEmpty(t, stderr, name)
+		}
+	})
+}
+
+func TestR_M4_TheDemosCheckpointIsCosignedByAWitnessWhoseKeyIsAmongTheAnchors(t *testing.T) {
+	dir := played(t)
+	vkey := filepath.Join(dir, trustDir, "witness.vkey")
+	require.FileExists(t, vkey)
+	require.Contains(t, string(read(t, vkey)), demoWitness+"+")
+	require.Contains(t, string(read(t, filepath.Join(dir, blobsDir, logDir, "checkpoint"))), "\n— "+demoWitness+" ")
+}

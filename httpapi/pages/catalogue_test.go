@@ -72,7 +72,7 @@ func fromCode() map[string]bool {
 	add("log-phase.", texts([]transparency.Phase{
 		transparency.PhaseIdle, transparency.PhaseCatchingUp, transparency.PhaseLive, transparency.PhaseWaiting, transparency.PhaseStopped,
 	})...)
-	add("log.kind.", "witness", "authority")
+	add("log.kind.", "witness", "authority", "evidence")
 	add("destruction-state.", texts(destructionStates())...)
 	add("destruction-subject.", texts(destructionSubjects())...)
 	add("trust-kind.", texts(trust.Kinds())...)

@@ -25,6 +25,10 @@ type logView struct {
 	// Trouble says what it waits for or why it has stopped, Code the fault's.
 	Trouble, Code string
 	Stopped       bool
+	// Renewal is when the newest time stamps must be renewed, RenewalOf whose it is
+	// that ends first; nil where there is nothing to renew.
+	Renewal   *moment
+	RenewalOf string
 	// Asked are those who confirm checkpoints.
 	Asked []askedView
 }
@@ -70,6 +74,10 @@ func (p *Pages) logStatus(c echo.Context, caller route.Caller) error {
 	}
 	add("witness", s.Witnesses)
 	add("authority", s.Authorities)
+	add("evidence", s.Evidence)
+	if s.Renewal != nil {
+		v.Renewal, v.RenewalOf = v.Lang.momentOf(&s.Renewal.At), s.Renewal.Authority
+	}
 	return p.render(c, http.StatusOK, "log", v)
 }
 

@@ -24,6 +24,8 @@ func TestR_M4_TheOperatorsPageSaysHowTheLogIs(t *testing.T) {
 		Origin: "dalel.example/log", Phase: transparency.PhaseLive, Integrated: 1234, Published: 1200, Root: &root, PublishedAt: &when,
 		Witnesses:   []transparency.Asked{{Name: "good.example", Size: 1200, At: &when}, {Name: "silent.example", Failures: 7, Code: fault.Unavailable}},
 		Authorities: []transparency.Asked{{Name: "nca <tsa>"}},
+		Evidence:    []transparency.Asked{{Name: "nca <tsa>", Failures: 2, Code: "authority.timed-out"}},
+		Renewal:     &transparency.Renewal{At: when.AddDate(2, 0, 0), Authority: "nca <tsa>", Why: "its certificate ends"},
 	}
 	stopped := transparency.Status{Origin: "dalel.example/log", Phase: transparency.PhaseStopped, Code: fault.LogDiverged, Detail: "an event"}
 	waiting := transparency.Status{Origin: "dalel.example/log", Phase: transparency.PhaseWaiting, Code: fault.BlobFailed}
@@ -33,7 +35,7 @@ func TestR_M4_TheOperatorsPageSaysHowTheLogIs(t *testing.T) {
 		want   []string
 		not    []string
 	}{
-		"working":            {&live, "en", []string{"working", "1234", "1200", "ab0000", "good.example", "answers", "does not answer, tries: 7", "nca <tsa>", "has not answered yet", "dalel.example/log+00000000+AAAA"}, []string{"has stopped"}},
+		"working":            {&live, "en", []string{"working", "1234", "1200", "ab0000", "good.example", "answers", "does not answer, tries: 7", "nca <tsa>", "has not answered yet", "authority.timed-out", "Whether a time-stamping authority is revoked", "Time stamps to be renewed by", "2028", "dalel.example/log+00000000+AAAA"}, []string{"has stopped"}},
 		"stopped":            {&stopped, "en", []string{"signs nothing any more", "log.diverged"}, []string{"waits and tries"}},
 		"stopped in Russian": {&stopped, "ru", []string{"больше ничего не подписывает"}, nil},
 		"stopped in Kazakh":  {&stopped, "kk", []string{"енді ештеңеге қол қоймайды"}, nil},

@@ -23,6 +23,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -196,6 +197,13 @@ type Staged struct {
 	file    *os.File
 	clear   io.ReaderAt
 	sealed  int64
+
+	// reading guards the window of clear content that is held, and where it
+	// begins.
+	reading sync.Mutex
+	held    []byte
+	from    int64
+
 	// SHA256 and Size are those of the clear content.
 	SHA256 blobs.Digest
 	Size   int64
@@ -283,8 +291,43 @@ func failed(err error, doing string) error {
 	return fault.Wrap(fault.BlobFailed, err, "%s", doing)
 }
 
-// ReadAt reads the clear content anywhere.
-func (s *Staged) ReadAt(p []byte, offset int64) (int, error) { return s.clear.ReadAt(p, offset) }
+// window is how much of staged content is decrypted at a time: one chunk of age.
+const window = 64 << 10
+
+// ReadAt reads the clear content anywhere. Decrypting costs a chunk's worth of
+// new memory for each call, however little is asked for, so that what is read
+// in small pieces is read from the window they are in.
+func (s *Staged) ReadAt(p []byte, offset int64) (int, error) {
+	if offset < 0 {
+		return 0, errors.New("read staged content: negative offset")
+	}
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	done := 0
+	for done < len(p) {
+		at := offset + int64(done)
+		if at >= s.Size {
+			return done, io.EOF
+		}
+		start := at - at%window
+		if s.held == nil || s.from != start {
+			if s.held == nil {
+				s.held = make([]byte, 0, window)
+			}
+			s.held = s.held[:min(window, s.Size-start)]
+			if n, err := s.clear.ReadAt(s.held, start); n < len(s.held) {
+				s.held = nil
+				if err == nil || err == io.EOF {
+					err = io.ErrUnexpectedEOF
+				}
+				return done, err
+			}
+			s.from = start
+		}
+		done += copy(p[done:], s.held[at-start:])
+	}
+	return done, nil
+}
 
 // Reader returns the clear content from its start.
 func (s *Staged) Reader() *io.SectionReader { return io.NewSectionReader(s, 0, s.Size) }

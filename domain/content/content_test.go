@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"dalel/blobs"
 	"dalel/blobs/blobtest"
@@ -165,4 +167,32 @@ func TestR_G3_WhatIsKeptIsLockedForItsTime(t *testing.T) {
 	require.True(t, lock.Held)
 	require.False(t, lock.Until.Before(until))
 	require.Equal(t, fault.BlobRetained, fault.CodeOf(p.blobs.Remove(t.Context(), ref.Address())))
+}
+
+// Wherever it is read, and in however small pieces, it is what came in.
+func TestStagedContentIsReadAnywhere(t *testing.T) {
+	p := open(t)
+	rapid.Check(t, func(r *rapid.T) {
+		size := rapid.SampledFrom([]int{1, 65535, 65536, 65537, 131072, 200000}).Draw(r, "size")
+		clear := make([]byte, size)
+		_, err := rand.NewChaCha8([32]byte{byte(size)}).Read(clear)
+		require.NoError(r, err)
+		staged, err := p.Stage(t.Context(), subject, bytes.NewReader(clear), int64(size))
+		require.NoError(r, err)
+		defer staged.Discard()
+		for range 8 {
+			at := rapid.IntRange(0, size+3).Draw(r, "at")
+			into := make([]byte, rapid.IntRange(0, size+3).Draw(r, "length"))
+			n, err := staged.ReadAt(into, int64(at))
+			want := clear[min(at, size):min(at+len(into), size)]
+			require.Equal(r, want, into[:n])
+			if len(want) < len(into) {
+				require.ErrorIs(r, err, io.EOF)
+			} else {
+				require.NoError(r, err)
+			}
+		}
+		_, err = staged.ReadAt(make([]byte, 1), -1)
+		require.Error(r, err)
+	})
 }

@@ -11,6 +11,7 @@
 //	README.txt                        how to check each claim by hand, in ru, kk, en
 //	manifest.json                     what this is, and every file with its SHA-256
 //	manifest-sha256.txt               the same hashes for sha256sum -c
+//	report.html, report.pdf           all of it in words, in ru, kk, en (package report)
 //	document/…                        the document's files, byte for byte
 //	signatures/01/signature.p7s       a party's CMS over one file, as it came
 //	signatures/01/certificate.cer     that party's certificate, DER
@@ -22,6 +23,7 @@
 //	signatures/01/verdict.json        the verdict as the events record it
 //	events/0001-DocumentCreated.json  every event, in order of position
 //	journal.csv                       the extract from the parties' journals
+//	verifier/dalel-linux-amd64        the verifying program, where it was asked for
 //	META-INF/ASiCManifest.xml         the hash of every file but three
 //	META-INF/signature.p7s            the operator's seal over that
 //
@@ -36,6 +38,24 @@
 // prints gives the hash that the commitment is made of. What is sealed in them
 // stays sealed there; "openers" has the key of each box (package sealing) and
 // its text, for these events and no others.
+//
+// # Several documents
+//
+// A packet of several documents, named one by one or those that a
+// participant's journal has in a period, has a folder documents/0001/, … for
+// each, laid out as a packet of that document alone: document/, signatures/,
+// events/, README.txt, report.html and report.pdf. The lists, the seal and
+// journal.csv are one for all, and so is a report at the root that leads to
+// the others. They are in order of their first events. That a period has no
+// further documents is not shown by a packet.
+//
+// # The extract from the journals
+//
+// [ExportExtract] writes a container of the same kind without evidence: the
+// entries of the journals as journal.csv and extract.pdf, under the seal
+// (R-G2). [Verify] checks that both say the same and that the seal is on them;
+// the entries themselves are the operator's word, and each names its event's
+// commitment, which a proof packet proves.
 //
 // # What was destroyed
 //
@@ -66,13 +86,17 @@
 // no clock: "exported at" is when the newest event in the packet was recorded.
 // Everything but the stored content and the seal is composed from the events
 // by one function, which [Export] uses to write and [Verify] uses to compare.
-// Its output belongs to [Format]: a change of it is another format.
+// Its output belongs to [Format]: a change of it is another format. So do the
+// reports; what could change them by itself is pinned, see package report.
+// Format 2, which had one document and no report, is still verified. A carried
+// verifier is the one file that nothing else in a packet determines: its hash
+// in the manifest, under the seal, is all that is said of it.
 //
 // # What a packet cannot show yet
 //
-// There is no time token and no transparency log in this format. The recorded
-// moments are the operator's word, and an operator could leave out the newest
-// events of a stream. The README of each packet says so.
+// There is no transparency log in this format: an operator could leave out the
+// newest events of a stream. The recorded moments are the operator's word but
+// for those that a time token proves. README and report of each packet say so.
 //
 // # A signature that fell
 //

@@ -130,6 +130,9 @@ func write(ctx context.Context, w io.Writer, content Content, sealer Sealer, man
 			return Manifest{}, err
 		}
 	}
+	if err := held(items); err != nil {
+		return Manifest{}, err
+	}
 	manifest = withFiles(manifest, items)
 	if items, err = seal(ctx, sealer, items, manifest); err != nil {
 		return Manifest{}, err
@@ -159,6 +162,21 @@ func write(ctx context.Context, w io.Writer, content Content, sealer Sealer, man
 		return Manifest{}, fmt.Errorf("write the packet: %w", err)
 	}
 	return manifest, nil
+}
+
+// held refuses what a verifier would not hold in memory: everything but the
+// documents' own files and a carried verifier.
+func held(items []item) error {
+	var all int64
+	for _, i := range items {
+		if streamed(i.name) {
+			continue
+		}
+		if all += i.size; i.size > maxHeldFile || all > maxHeld-maxLists {
+			return fault.New(fault.RequestTooLarge, "the events, signatures and evidence of a packet have at most %d bytes, and one of them at most %d: ask for a shorter period, or for fewer documents at a time", maxHeld-maxLists, maxHeldFile)
+		}
+	}
+	return nil
 }
 
 func compareBool(a, b bool) int {

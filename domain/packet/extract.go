@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -363,9 +364,16 @@ func harmless(cell string) string {
 
 // readExtract reads journal.csv of an extract.
 func readExtract(table []byte) ([]extractRow, error) {
-	records, err := csv.NewReader(bytes.NewReader(table)).ReadAll()
-	if err != nil {
-		return nil, err
+	var records [][]string
+	for reader := csv.NewReader(bytes.NewReader(table)); len(records) <= MaxExtractRows+1; {
+		record, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, record)
 	}
 	if len(records) < 2 || len(records) > MaxExtractRows+1 || !slices.Equal(records[0], extractColumns) {
 		return nil, fmt.Errorf("an extract has its %d columns and 1 to %d entries", len(extractColumns), MaxExtractRows)

@@ -134,6 +134,16 @@ func TestR_M1_WhatCannotBeOnePacketIsRefusedBeforeTheFirstByte(t *testing.T) {
 	}
 }
 
+func TestWhatAVerifierWouldNotHoldIsNotExported(t *testing.T) {
+	require.NoError(t, packet.Held(map[string]int64{"document/a": 1 << 40, "documents/0001/document/b": 1 << 40, "verifier/dalel-linux-amd64": 1 << 30, "journal.csv": 64 << 20}))
+	require.Equal(t, fault.RequestTooLarge, fault.CodeOf(packet.Held(map[string]int64{"signatures/01/crl/01.crl": 64<<20 + 1})))
+	many := map[string]int64{}
+	for _, n := range "abcdefghi" {
+		many["documents/0001/signatures/"+string(n)] = 50 << 20
+	}
+	require.Equal(t, fault.RequestTooLarge, fault.CodeOf(packet.Held(many)))
+}
+
 func TestR_M2_AChangeInAPacketOfSeveralIsFoundAndNamed(t *testing.T) {
 	l := two(t)
 	m := &tamperer{t: t, ledger: l, original: exported(t, period(l, packettest.Sender))}

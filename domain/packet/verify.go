@@ -44,8 +44,10 @@ type Options struct {
 const (
 	// maxHeldFile is the size of any other file at most.
 	maxHeldFile = 64 << 20
-	// maxHeld is the size of all of them.
-	maxHeld = 512 << 20
+	// maxHeld is the size of all of them, maxLists that of the lists of hashes
+	// and the seal among them.
+	maxHeld  = 512 << 20
+	maxLists = 64 << 20
 )
 
 // Verify checks a packet against itself and against the given anchors. It

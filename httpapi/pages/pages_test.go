@@ -361,6 +361,18 @@ func TestTheLanguageIsAskedForRememberedOrGuessed(t *testing.T) {
 	require.Contains(t, next.Body.String(), `<html lang="kk">`)
 }
 
+func TestR_G2_TheJournalOffersItsExtractToWhomMayReadIt(t *testing.T) {
+	h := newStory("x", "y").serve(t)
+	body := get(t, h, "participant", "/journal?from=2026-11-01&to=2026-11-30", "en").Body.String()
+	require.Contains(t, body, `action="/api/v1/extract"`)
+	require.Contains(t, body, `formaction="/api/v1/packet"`)
+	require.Contains(t, body, `id="extract-from" name="from" type="date" value="2026-11-01" required`)
+	body = get(t, h, "auditor", "/journals", "en").Body.String()
+	require.Contains(t, body, `action="/api/v1/extract"`)
+	require.NotContains(t, body, `/api/v1/packet`, "an auditor says whose, over the interface")
+	require.NotContains(t, get(t, h, "operator", "/journals", "en").Body.String(), `/api/v1/extract`, "operators read no content")
+}
+
 func TestR_G1_TheJournalIsNarrowedByPeriodPartyKindStatusAndNumber(t *testing.T) {
 	s := newStory("x", "y")
 	h := s.serve(t)

@@ -51,3 +51,19 @@ func BenchmarkPDF(b *testing.B) {
 		b.ReportMetric(float64(len(out)), "bytes")
 	}
 }
+
+// BenchmarkExtract sets an extract of five thousand entries.
+func BenchmarkExtract(b *testing.B) {
+	d := twenty()
+	x := Extract{Source: d.Source, Newest: d.Seal}
+	for range 5000 {
+		x.Entries = append(x.Entries, Entry{At: d.At, Journal: "incoming", Participant: d.Parties[0].Who, Document: d.ID, Kind: "act", Title: "Акт", Type: "DocumentSigned", Verdict: "valid", Position: "1", Commitment: d.Seal})
+	}
+	for b.Loop() {
+		out, err := x.PDF()
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(len(out)), "bytes")
+	}
+}

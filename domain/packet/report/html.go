@@ -171,8 +171,17 @@ func escaped(text string) string {
 // missing stands for a character that is not shown.
 const missing = '\ufffd'
 
-// oneLine keeps a value on its line.
+// oneLine keeps a value on its line, and to a length that can be read.
 func oneLine(text string) string {
+	if len(text) > maxText {
+		count := 0
+		for at := range text {
+			if count++; count > maxText {
+				text = text[:at] + "…"
+				break
+			}
+		}
+	}
 	return strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\r' || r == '\t' {
 			return ' '

@@ -579,12 +579,26 @@ func (d Document) signatures(w words) []block {
 	return blocks
 }
 
+// Bounds of what a report shows: of more events the first and the last, of a
+// longer text its beginning.
+const (
+	maxEvents = 4000
+	maxText   = 6000 // characters
+)
+
 // hashes are the labels of values that are hashes.
 var hashes = []string{"fact.hash", "fact.replaces", "fact.certificate", "fact.letter"}
 
 func (d Document) timeline(w words) []block {
 	blocks := []block{paragraph(w.say("timeline.lead"), quiet)}
-	for _, e := range d.Events {
+	for i, e := range d.Events {
+		// Nobody reads more, and a hostile packet may have any number.
+		if omitted := len(d.Events) - maxEvents; omitted > 0 && i >= maxEvents/2 && i < maxEvents/2+omitted {
+			if i == maxEvents/2 {
+				blocks = append(blocks, paragraph(w.say("timeline.omitted", "n", omitted), open))
+			}
+			continue
+		}
 		c := card{number: strconv.Itoa(e.Number), title: w.name("event", e.Type)}
 		c.facts = append(c.facts, fact{label: w.say("when"), value: w.moment(e.At), strong: true})
 		by := w.who(e.Actor)

@@ -125,6 +125,25 @@ func TestAHostileTextIsEscapedAndCannotTurnTheOrderOfReading(t *testing.T) {
 	require.NoError(t, err)
 }
 
+func TestALongHistoryAndALongTextAreCutAndSaySo(t *testing.T) {
+	d := twenty()
+	for len(d.Events) < maxEvents+500 {
+		e := d.Events[0]
+		e.Number = len(d.Events) + 1
+		e.Facts = nil
+		d.Events = append(d.Events, e)
+	}
+	d.EndReason = strings.Repeat("ы", maxText+1)
+	html, err := d.HTML()
+	require.NoError(t, err)
+	require.Contains(t, string(html), "Events not shown here: 500.")
+	require.Contains(t, string(html), ">4500<")
+	require.Contains(t, string(html), ">2000<")
+	require.NotContains(t, string(html), ">2001<")
+	require.Contains(t, string(html), strings.Repeat("ы", maxText)+"…")
+	require.Less(t, len(html), 16<<20)
+}
+
 func TestTheFontsHaveTheKazakhLettersAndTheReportReadsAsText(t *testing.T) {
 	fonts, err := faces()
 	require.NoError(t, err)

@@ -84,6 +84,7 @@ type world struct {
 	verifier note.Verifier
 	past     *history.History
 	roots    []*x509.Certificate
+	others   []*x509.Certificate
 	running  []*services.StandIn
 	away     bool
 	issuing  []*testca.Identity
@@ -97,7 +98,7 @@ func (w *world) now() time.Time {
 	return w.clock
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB, further ...transparency.Authority) *world {
 	w := &world{t: t, clock: eras()[0].from, store: &history.Memory{}, past: history.New(mathrand.New(mathrand.NewPCG(1, 2)).IntN, 5, 20)}
 	for i, e := range eras() {
 		root, err := testca.NewRoot(testca.CA{Name: fmt.Sprintf("Root %d", i+1), Key: e.key, NotBefore: e.from.AddDate(0, -1, 0), NotAfter: e.from.AddDate(6, 0, 0)})
@@ -106,11 +107,16 @@ func newWorld(t testing.TB) *world {
 		require.NoError(t, err)
 		w.roots, w.issuing = append(w.roots, root.Certificate), append(w.issuing, issuing)
 	}
+	for _, a := range further {
+		if other, ok := a.Stamper.(*leaving); ok {
+			w.roots, w.others = append(w.roots, other.root.Certificate), append(w.others, other.issuing.Certificate)
+		}
+	}
 	dir := t.TempDir()
 	content, err := file.Open(filepath.Join(dir, "blobs"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, content.Close()) })
-	policy := &signature.Policy{Roots: w.roots}
+	policy := &signature.Policy{Roots: w.roots, Offered: w.others}
 	for _, issuing := range w.issuing {
 		policy.Offered = append(policy.Offered, issuing.Certificate)
 	}
@@ -132,7 +138,7 @@ func newWorld(t testing.TB) *world {
 	w.log, err = transparency.Open(t.Context(), transparency.Config{
 		Path: filepath.Join(dir, "log.db"), Store: w.store, Codec: w.ledger.Codec(), Objects: &blobtest.MemoryObjects{}, Checkpoints: w.ledger,
 		Signer: signer, Verifier: w.verifier,
-		Authorities: []transparency.Authority{{Name: "tsa", Stamper: stamper{w}}},
+		Authorities: append(further, transparency.Authority{Name: "tsa", Stamper: stamper{w}}),
 		Voucher: func(ctx context.Context, message, token []byte, now time.Time) (renewal.Kept, error) {
 			return renewal.Gather(ctx, w.online, message, token, now)
 		},
@@ -446,4 +452,47 @@ func TestR_M5_AKeyThatWasCompromisedBeforeTheRenewalProvesNothing(t *testing.T) 
 	link := blamed(t, report, renewal.Bad, renewal.Revoked)
 	require.Equal(t, 1, link.Number)
 	require.Contains(t, link.Detail, "keyCompromise")
+}
+
+// leaving is an authority of another hierarchy that gives up its service.
+type leaving struct {
+	*world
+	root, issuing *testca.Identity
+	running       *services.StandIn
+}
+
+func (l *leaving) Stamp(ctx context.Context, message []byte) ([]byte, error) {
+	if l.now().After(day(2028, 1, 1)) {
+		return nil, fault.New(fault.Unavailable, "the authority is no more")
+	}
+	if l.running == nil {
+		var err error
+		if l.running, err = services.Start(l.issuing, services.Options{Clock: l.now, Lifetime: 2 * years}); err != nil {
+			return nil, err
+		}
+		l.t.Cleanup(func() { require.NoError(l.t, l.running.Close()) })
+	}
+	return l.client.TimeTokenBy(ctx, authorities.Stamps{URL: l.running.StampsAddress()}, pki.Identifier{OID: pki.OIDSHA256}, message)
+}
+
+func TestR_M5_AnAuthorityThatIsNoMoreTakesNothingFromTheOthers(t *testing.T) {
+	from := eras()[0].from.AddDate(0, -1, 0)
+	root, err := testca.NewRoot(testca.CA{Name: "Root of another", NotBefore: from})
+	require.NoError(t, err)
+	issuing, err := root.NewIntermediate(testca.CA{Name: "Issuing CA of another", NotBefore: from})
+	require.NoError(t, err)
+	other := &leaving{root: root, issuing: issuing}
+	w := newWorld(t, transparency.Authority{Name: "another", Stamper: other})
+	other.world = w
+	happens := rarely()
+	w.live(day(2026, 6, 5), happens)
+	first := w.log.Newest()
+	require.Len(t, first.Stamps, 2)
+	w.live(day(2033, 6, 1), happens)
+	require.NotZero(t, w.log.Status().Authorities[0].Failures)
+	_, text := w.record(first)
+	report, err := w.ask(first, text)
+	require.NoError(t, err)
+	require.Equal(t, renewal.Good, report.Status, said(t, report))
+	require.WithinDuration(t, day(2026, 6, 1), report.Existed, 24*time.Hour)
 }

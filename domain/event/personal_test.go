@@ -85,6 +85,7 @@ var impersonal = map[string]string{
 	"signatures[].evidence[].kind": "fixed", "basis": "fixed",
 	// Certificates of authorities, of which a person's is none (package trust).
 	"anchor.subject": "an authority's name", "anchor.der": "an authority's certificate", "anchor.kind": "fixed",
+	"algorithms[]": "fixed", "pieces[].kind": "fixed", "pieces[].sha256": "hash",
 	"anchor.algorithm": "algorithm", "anchor.fingerprint": "hash", "fingerprint": "hash", "how": "fixed",
 	// Hashes, numbers and names of algorithms.
 	"certificate": "hash", "token": "hash of 256 random bits", "file.sha256": "hash", "replaces": "hash",

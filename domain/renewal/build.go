@@ -3,9 +3,11 @@ package renewal
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"time"
 
 	"dalel/domain/checkpoint"
@@ -50,10 +52,12 @@ type node struct {
 	limit    time.Time // until when it can be renewed
 }
 
-// piece is an event of evidence.
+// piece is an event of evidence. Where it is in the log is looked up when it is
+// asked for: there is one a day, and few are needed.
 type piece struct {
 	kept     checkpoint.EvidenceKept
 	recorded eventstore.Recorded
+	located  bool
 	index    uint64
 	covered  bool
 }
@@ -61,11 +65,11 @@ type piece struct {
 // Build makes the record from the checkpoint of a size and root to the newest
 // stamp. Where the stamps were not renewed in time the record is made all the
 // same, of the stamps that there are: a verification says which link is missing.
-// It reads the log's stream from that checkpoint on. Errors: checkpoint.unknown
+// It reads the log's whole stream. Errors: checkpoint.unknown
 // for a checkpoint that the log does not have, renewal.not-stamped where no
 // stamp with evidence is on it or on a later one.
 func Build(ctx context.Context, source Source, size uint64, root eventstore.Hash, aged Table, now time.Time) (*Record, error) {
-	b := &builder{Source: source, ctx: ctx, now: now}
+	b := &builder{Source: source, ctx: ctx, now: now, pieces: map[string][]*piece{}}
 	if aged == nil {
 		aged = Published()
 	}
@@ -79,15 +83,18 @@ func Build(ctx context.Context, source Source, size uint64, root eventstore.Hash
 	if !ok {
 		path, _ = b.search(false)
 	}
-	return b.record(path, size, root)
+	made, err := b.record(path, size, root)
+	return made, errors.Join(b.failed, err)
 }
 
 type builder struct {
 	Source
-	ctx    context.Context
-	now    time.Time
-	nodes  []node  // in the order of the stream
-	pieces []piece // likewise
+	ctx   context.Context
+	now   time.Time
+	nodes []node // in the order of their times
+	// pieces are the evidence on each certificate, in the order of time.
+	pieces map[string][]*piece
+	failed error // of a look into the log
 }
 
 // readStream reads the log's stream and keeps what links can be made of.
@@ -128,20 +135,13 @@ func (b *builder) readStream(size uint64, root eventstore.Hash, aged Table) erro
 				}
 			}
 		case checkpoint.EvidenceKept:
-			p := piece{kept: e, recorded: recorded}
-			if p.index, p.covered, err = b.locate(recorded); err != nil {
-				return err
-			}
-			b.pieces = append(b.pieces, p)
+			b.pieces[e.Certificate] = append(b.pieces[e.Certificate], &piece{kept: e, recorded: recorded})
 			s, ok := stamps[e.Token]
 			if !ok {
 				continue
 			}
 			delete(stamps, e.Token)
 			n := node{stamped: s.stamped, recorded: s.recorded, note: s.note, kept: e, limit: e.Until}
-			if n.index, n.covered, err = b.locate(s.recorded); err != nil {
-				return err
-			}
 			var algorithms []Algorithm
 			for _, a := range e.Algorithms {
 				algorithms = append(algorithms, Algorithm(a))
@@ -157,6 +157,16 @@ func (b *builder) readStream(size uint64, root eventstore.Hash, aged Table) erro
 	}
 	slices.SortStableFunc(b.nodes, func(x, y node) int { return x.stamped.Time.Compare(y.stamped.Time) })
 	b.thin()
+	for i := range b.nodes {
+		n := &b.nodes[i]
+		var err error
+		if n.index, n.covered, err = b.locate(n.recorded); err != nil {
+			return err
+		}
+	}
+	for _, list := range b.pieces {
+		slices.SortStableFunc(list, func(x, y *piece) int { return x.kept.At.Compare(y.kept.At) })
+	}
 	return nil
 }
 
@@ -198,25 +208,35 @@ func (b *builder) thin() {
 func (n node) under(index uint64, covered bool) bool { return covered && index < n.stamped.Size }
 
 // evidenceFor returns the first evidence on a stamp's certificate that was asked
-// for after a moment.
-func (b *builder) evidenceFor(n node, after time.Time) (found piece, ok bool) {
-	for _, p := range b.pieces {
-		if p.kept.Certificate == n.kept.Certificate && !p.kept.At.Before(after.Add(-slack)) && (!ok || p.kept.At.Before(found.kept.At)) {
-			found, ok = p, true
-		}
+// for after a moment, nil if there is none.
+func (b *builder) evidenceFor(n node, after time.Time) *piece {
+	list := b.pieces[n.kept.Certificate]
+	at := sort.Search(len(list), func(i int) bool { return !list[i].kept.At.Before(after.Add(-slack)) })
+	if at == len(list) {
+		return nil
 	}
-	return found, ok
+	return list[at]
 }
 
 // newestFor returns the last evidence on a stamp's certificate that can be
-// believed at a moment, if at any; the last link's authority is judged by it.
-func (b *builder) newestFor(n node, at time.Time) (found piece, ok bool) {
-	for _, p := range b.pieces {
-		if p.kept.Certificate == n.kept.Certificate && at.Before(p.kept.EvidenceUntil) && (!ok || !p.kept.At.Before(found.kept.At)) {
-			found, ok = p, true
+// believed at a moment, nil if there is none; the last link's authority is judged
+// by it.
+func (b *builder) newestFor(n node, at time.Time) *piece {
+	for _, p := range slices.Backward(b.pieces[n.kept.Certificate]) {
+		if at.Before(p.kept.EvidenceUntil) {
+			return p
 		}
 	}
-	return found, ok
+	return nil
+}
+
+// underOf says that a piece of evidence is under the checkpoint of a stamp.
+func (b *builder) underOf(n node, p *piece) bool {
+	if !p.located && b.failed == nil {
+		p.index, p.covered, b.failed = b.locate(p.recorded)
+		p.located = true
+	}
+	return n.under(p.index, p.covered)
 }
 
 // search finds the chain with the fewest links to a stamp that is good now. If
@@ -239,30 +259,24 @@ func (b *builder) search(strict bool) ([]int, bool) {
 	// hops[i][j] is how many links there are from i over j to the end; next the
 	// stamp after j.
 	hops, next := make([][]int32, n), make([][]int, n)
-	evidence := make([]map[int]piece, n)
 	end := make([]bool, n)
 	for i := range n {
-		hops[i], next[i], evidence[i] = make([]int32, n), make([]int, n), map[int]piece{}
-		own, ok := b.evidenceFor(b.nodes[i], b.nodes[i].stamped.Time)
-		end[i] = ok && b.now.Before(b.nodes[i].limit) && b.now.Before(own.kept.EvidenceUntil)
+		hops[i], next[i] = make([]int32, n), make([]int, n)
+		own := b.newestFor(b.nodes[i], b.now)
+		end[i] = own != nil && !own.kept.At.Before(b.nodes[i].stamped.Time.Add(-slack)) && b.now.Before(b.nodes[i].limit)
 	}
-	edge := func(i, j int) (piece, bool) {
+	edge := func(i, j int) *piece {
 		from, to := b.nodes[i], b.nodes[j]
 		if to.stamped.Time.After(from.limit) || !to.under(from.index, from.covered) {
-			return piece{}, false
+			return nil
 		}
-		if known, ok := evidence[i][j]; ok {
-			return known, !known.kept.At.IsZero()
-		}
-		found, ok := b.evidenceFor(from, to.stamped.Time)
-		evidence[i][j] = found
-		return found, ok
+		return b.evidenceFor(from, to.stamped.Time)
 	}
 	for j := n - 1; j >= 0; j-- {
 		for i := range j {
 			hops[i][j] = never
-			found, ok := edge(i, j)
-			if !ok {
+			found := edge(i, j)
+			if found == nil {
 				continue
 			}
 			if end[j] && b.now.Before(found.kept.EvidenceUntil) {
@@ -272,7 +286,7 @@ func (b *builder) search(strict bool) ([]int, bool) {
 				if hops[j][k] == 0 || hops[j][k] == never || hops[j][k]+1 >= hops[i][j] {
 					continue
 				}
-				if to := b.nodes[k]; to.under(found.index, found.covered) && to.stamped.Time.Before(found.kept.EvidenceUntil) {
+				if to := b.nodes[k]; b.underOf(to, found) && to.stamped.Time.Before(found.kept.EvidenceUntil) {
 					hops[i][j], next[i][j] = hops[j][k]+1, k
 				}
 			}
@@ -332,10 +346,10 @@ func (b *builder) record(path []int, size uint64, root eventstore.Hash) (*Record
 		}
 		pieces[n.stamped.Token] = token
 		link := Link{Note: n.note, Token: n.stamped.Token, Evidence: []Covered{}, Loose: []string{}}
-		found, ok := b.newestFor(n, b.now)
+		found := b.newestFor(n, b.now)
 		if i+1 < len(chosen) {
-			if found, ok = b.evidenceFor(n, chosen[i+1].stamped.Time); !ok {
-				found, ok = b.newestFor(n, time.Time{}) // what there is
+			if found = b.evidenceFor(n, chosen[i+1].stamped.Time); found == nil {
+				found = b.newestFor(n, time.Time{}) // what there is
 			}
 			stamped, err := b.cover(n.recorded, n.index, chosen, i+1)
 			if err != nil {
@@ -343,7 +357,7 @@ func (b *builder) record(path []int, size uint64, root eventstore.Hash) (*Record
 			}
 			link.Stamped = &stamped
 		}
-		if ok {
+		if found != nil {
 			for _, p := range found.kept.Pieces {
 				if pieces[p.SHA256] != nil {
 					continue
@@ -352,7 +366,7 @@ func (b *builder) record(path []int, size uint64, root eventstore.Hash) (*Record
 					return nil, fmt.Errorf("read evidence on a time stamp: %w", err)
 				}
 			}
-			under := slices.IndexFunc(chosen, func(later node) bool { return later.under(found.index, found.covered) })
+			under := slices.IndexFunc(chosen, func(later node) bool { return b.underOf(later, found) })
 			if under > i {
 				covered, err := b.cover(found.recorded, found.index, chosen, under)
 				if err != nil {

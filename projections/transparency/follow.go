@@ -463,7 +463,20 @@ func (l *Log) publish(ctx context.Context, sign bool) error {
 	changed := l.newest.Size != newest.Size || len(l.newest.Cosignatures) != len(newest.Cosignatures) || len(l.newest.Stamps) != len(newest.Stamps) || len(l.newest.Evidence) != len(newest.Evidence)
 	l.newest = newest
 	l.status.Published, l.status.Root, l.status.PublishedAt = newest.Size, &newest.Root, &newest.PublishedAt
-	l.status.Renewal = l.renewal(e.state)
+	for i, a := range l.Authorities {
+		for _, c := range slices.Backward(e.state.Checkpoints) {
+			if slices.ContainsFunc(c.Stamps, func(s checkpoint.TimeStamped) bool { return s.Authority == a.Name }) {
+				l.stamped[i] = c
+				break
+			}
+		}
+	}
+	for _, c := range slices.Backward(e.state.Checkpoints) {
+		if due := l.renewal(e.state, c); due != nil {
+			l.status.Renewal = due
+			break
+		}
+	}
 	l.view.Unlock()
 	if changed {
 		l.moved.Announce()
@@ -478,15 +491,14 @@ func (l *Log) worn(e *engine) bool {
 	if len(l.Authorities) == 0 || e.at.size <= newest.Size {
 		return false
 	}
-	due := l.renewal(e.state)
+	due := l.renewal(e.state, newest)
 	return due != nil && !due.At.After(l.Clock())
 }
 
-// renewal says when the first of the newest checkpoint's stamps must be renewed;
-// nil if it has none. Evidence that was kept since then must be under another
+// renewal says when the first of a checkpoint's stamps must be renewed; nil if it
+// has none. Evidence that was kept since it was published must be under another
 // checkpoint before it ends too.
-func (l *Log) renewal(state checkpoint.State) *Renewal {
-	newest := state.Newest()
+func (l *Log) renewal(state checkpoint.State, newest checkpoint.Signed) *Renewal {
 	if len(newest.Stamps) == 0 {
 		return nil
 	}

@@ -192,7 +192,10 @@ type Log struct {
 	view   sync.RWMutex // guards what follows: what readers look at
 	starts []eventstore.Position
 	newest checkpoint.Signed
-	status Status
+	// stamped is the newest checkpoint that each authority has stamped, by its
+	// number; of size 0 where it is not known.
+	stamped []checkpoint.Signed
+	status  Status
 }
 
 // Open opens a log. It reads the node's memory and nothing else; Run, Publish
@@ -207,6 +210,7 @@ func Open(ctx context.Context, config Config) (*Log, error) {
 	}
 	l := &Log{Config: config, log: config.Logger, reader: translog.NewReader(config.Objects, config.Cache), stream: checkpoint.StreamID(checkpoint.Log)}
 	l.status = Status{Origin: l.Origin(), Phase: PhaseIdle}
+	l.stamped, l.held = make([]checkpoint.Signed, len(config.Authorities)), make([]held, len(config.Authorities))
 	for _, w := range config.Witnesses {
 		l.status.Witnesses = append(l.status.Witnesses, Asked{Name: w.Name})
 	}
@@ -267,7 +271,7 @@ type Status struct {
 	// Evidence says how it goes with fetching what vouches for the authorities.
 	Evidence []Asked `json:"evidence,omitempty"`
 	// Renewal is when the newest stamps must be renewed at the latest, and why;
-	// nil where there are none, or nothing of them ends.
+	// nil where there are none.
 	Renewal *Renewal `json:"renewal,omitempty"`
 }
 

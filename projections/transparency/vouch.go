@@ -64,18 +64,17 @@ func (l *Log) keepEvidence(ctx context.Context) error {
 func (l *Log) vouchAll(ctx context.Context) (time.Duration, error) {
 	l.vouching.Lock()
 	defer l.vouching.Unlock()
-	newest := l.Newest()
-	if newest.Size == 0 {
-		return l.Evidence, nil
-	}
-	if l.held == nil {
-		l.held = make([]held, len(l.Authorities))
-	}
+	l.view.RLock()
+	stamped := append([]checkpoint.Signed(nil), l.stamped...)
+	l.view.RUnlock()
 	next := l.Evidence
 	var failed error
 	for i, a := range l.Authorities {
+		if stamped[i].Size == 0 {
+			continue
+		}
 		bounded, cancel := context.WithTimeout(ctx, 2*l.Patience)
-		wait, err := l.vouch(bounded, i, newest)
+		wait, err := l.vouch(bounded, i, stamped[i])
 		cancel()
 		next = min(next, wait)
 		if err == nil {
@@ -93,8 +92,8 @@ func (l *Log) vouchAll(ctx context.Context) (time.Duration, error) {
 	return max(next, time.Second), failed
 }
 
-// vouch keeps the evidence that is due on an authority, and returns after how
-// long there may be more.
+// vouch keeps the evidence that is due on an authority, which has stamped a
+// checkpoint last, and returns after how long there may be more.
 func (l *Log) vouch(ctx context.Context, i int, newest checkpoint.Signed) (time.Duration, error) {
 	h := &l.held[i]
 	if !h.looked {
@@ -107,9 +106,6 @@ func (l *Log) vouch(ctx context.Context, i int, newest checkpoint.Signed) (time.
 		if s.Authority == l.Authorities[i].Name {
 			stamped = s
 		}
-	}
-	if stamped.Size == 0 {
-		return l.Evidence, nil
 	}
 	own := false
 	for _, kept := range newest.Evidence {

@@ -79,6 +79,27 @@ func TestR_M5_WhatIsMissingIsSaidAndStopsNothing(t *testing.T) {
 	w.verify()
 }
 
+func TestR_M5_EvidenceIsKeptWhereCheckpointsComeFasterThanStamps(t *testing.T) {
+	w := newWorld(t)
+	a := newAuthority(t)
+	v := &vouching{until: time.Now().AddDate(2, 0, 0)}
+	slow := stamps(func(ctx context.Context, message []byte) ([]byte, error) {
+		time.Sleep(30 * time.Millisecond)
+		return a.Stamp(ctx, message)
+	})
+	log := w.node("a", func(c *transparency.Config) {
+		c.Authorities = []transparency.Authority{{Name: "test authority", Stamper: slow}}
+		c.Voucher = v.vouch
+	})
+	stop := run(log)
+	require.Eventually(t, func() bool {
+		w.happen(1)
+		return log.Status().Evidence[0].Size > 0
+	}, 20*time.Second, 2*time.Millisecond)
+	require.NotNil(t, log.Status().Renewal)
+	require.NoError(t, stop())
+}
+
 func TestR_M5_EvidenceIsKeptOnceADayAndWhenTheAuthorityTakesAnotherCertificate(t *testing.T) {
 	w := newWorld(t)
 	first, second := newAuthority(t), newAuthority(t)

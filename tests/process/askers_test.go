@@ -56,6 +56,8 @@ type logStatus struct {
 	Published              uint64
 	Cosigned, Stamped      []string
 	Witnesses, Authorities []asked
+	Evidence               []asked
+	Renewal                *struct{ At time.Time }
 }
 
 type asked struct {
@@ -147,6 +149,8 @@ func TestR_M4_AServedLedgerHasItsCheckpointsCosignedAndStampedWhoeverIsAwayMeanw
 	require.NoError(t, os.WriteFile(filepath.Join(n.dir, "ledger.json"), settings, 0o600))
 
 	stamping[1].Break(services.Stamps, services.Failing)
+	stamping[0].Break(services.OCSP, services.Failing)
+	stamping[0].Break(services.CRL, services.Failing)
 	n.start()
 	// The witness is away and one authority fails: the other is asked all the same.
 	s := n.eventually("the first authority has stamped, the others are said to fail", func(s logStatus) bool {
@@ -157,6 +161,14 @@ func TestR_M4_AServedLedgerHasItsCheckpointsCosignedAndStampedWhoeverIsAwayMeanw
 	require.Equal(t, "witness.unreachable", s.Witnesses[0].Code)
 	require.Contains(t, []string{"authority.http-status", "authority.away"}, s.Authorities[1].Code)
 	require.Contains(t, n.page(), "witness.unreachable")
+
+	// Nor does it stop anything that nobody says whether the first is revoked.
+	s = n.eventually("evidence on the first authority is missing", func(s logStatus) bool { return len(s.Evidence) == 2 && s.Evidence[0].Failures > 0 })
+	require.Equal(t, "renewal.evidence-missing", s.Evidence[0].Code)
+	require.Contains(t, n.page(), "renewal.evidence-missing")
+	stamping[0].Break(services.OCSP, services.None)
+	s = n.eventually("evidence is kept", func(s logStatus) bool { return s.Evidence[0].Size > 0 && s.Evidence[0].Failures == 0 && s.Renewal != nil })
+	require.WithinDuration(t, time.Now().Add(180*24*time.Hour), s.Renewal.At, time.Hour)
 
 	// Both come back, and the same checkpoint gets what it lacks.
 	stamping[1].Break(services.Stamps, services.None)

@@ -18,7 +18,7 @@ const Format = 1
 
 // Bounds of a record.
 const (
-	MaxRecord   = 256 << 20
+	MaxRecord   = 128 << 20
 	MaxLinks    = 4096
 	maxHashes   = 64
 	maxEvidence = 16

@@ -194,6 +194,8 @@ type link struct {
 	read       bool // the checkpoint is the log's
 	kept       []checkpoint.EvidenceKept
 	token      *tsp.Token
+	// shown is, for each piece of evidence, by when it was there for sure.
+	shown map[string]time.Time
 }
 
 // found notes what is wrong with a link; what was found first stays, unless it
@@ -411,7 +413,11 @@ func (v *verification) evidence(i int) []signature.Evidence {
 			return
 		}
 		usable = append(usable, signature.Evidence{Kind: signatureKind(kind), DER: content})
+		if name := digest(content); l.shown[name].IsZero() || shown.Before(l.shown[name]) {
+			l.shown[name] = shown
+		}
 	}
+	l.shown = map[string]time.Time{}
 	for n, kept := range l.kept {
 		under := from.Evidence[n].Under
 		if under <= i+1 || under > len(v.links) || v.report.Links[under-1].Status != Good {
@@ -471,6 +477,10 @@ func (v *verification) revocation(i int, answer tsp.Answer, moment time.Time, la
 			}
 			if at := madeAt(e); at.After(report.KnownUntil) {
 				report.KnownUntil = at
+			}
+			// What an issuer signs is believed as long as its certificate lasts.
+			if issuer := answer.Path[depth+1]; depth+1 < len(answer.Path)-1 && v.links[i].shown[e.Name()].After(issuer.NotAfter) {
+				v.found(i, CannotTell, EvidenceMissing, "that evidence was there is not shown before its issuer's certificate ended at %s", rfc3339(issuer.NotAfter))
 			}
 		}
 		who := "the authority"

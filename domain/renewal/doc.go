@@ -60,7 +60,9 @@
 // a checkpoint, or is now, while those who signed it had not ended.
 //
 // Each link has an answer of its own: good, bad, or cannot tell. The first bad
-// one from the end is what is wrong with a record: those before rest on it.
+// one from the end is what is wrong with a record: those before rest on it. What
+// was changed in a record is found first, without any anchor, by hashes, by the
+// log's signatures and by the proofs.
 //
 // # What it does not do
 //
@@ -69,6 +71,9 @@
 // since then only a newer answer tells. Evidence is believed by the signature
 // and the dates of who signed it; that an OCSP responder's own key was
 // compromised between an answer and the checkpoint over it is not looked into.
+// A record starts from the first stamp with evidence of its own, which comes
+// within a day of the checkpoint where an authority stamps often.
+//
 // The tree itself rests on SHA-256: were it to age, the table says so, and every
 // record is bad from then on, since such a log has to be hashed anew (RFC 4998,
 // 5.3), which is not built.

@@ -3,7 +3,6 @@ package renewal
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -518,10 +517,4 @@ func voids(r signature.Revocation, answer tsp.Answer, at time.Time, last bool) b
 		return true
 	}
 	return r.Never || !r.At.After(at) || !r.Invalidity.IsZero() && !r.Invalidity.After(at)
-}
-
-// IsMalformed says that bytes are no record.
-func IsMalformed(err error) bool {
-	var known *fault.Error
-	return errors.As(err, &known) && known.Code == RecordMalformed
 }

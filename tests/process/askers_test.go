@@ -167,7 +167,9 @@ func TestR_M4_AServedLedgerHasItsCheckpointsCosignedAndStampedWhoeverIsAwayMeanw
 	require.Equal(t, "renewal.evidence-missing", s.Evidence[0].Code)
 	require.Contains(t, n.page(), "renewal.evidence-missing")
 	stamping[0].Break(services.OCSP, services.None)
-	s = n.eventually("evidence is kept", func(s logStatus) bool { return s.Evidence[0].Size > 0 && s.Evidence[0].Failures == 0 && s.Renewal != nil })
+	s = n.eventually("evidence is kept", func(s logStatus) bool {
+		return s.Evidence[0].Size > 0 && s.Evidence[0].Failures == 0 && s.Renewal != nil
+	})
 	require.WithinDuration(t, time.Now().Add(180*24*time.Hour), s.Renewal.At, time.Hour)
 
 	// Both come back, and the same checkpoint gets what it lacks.
@@ -185,7 +187,9 @@ func TestR_M4_AServedLedgerHasItsCheckpointsCosignedAndStampedWhoeverIsAwayMeanw
 	w.kill()
 	before := n.logStatus().Published
 	n.participant("90010130000")
-	s = n.eventually("the log goes on without the witness", func(s logStatus) bool { return s.Published > before && s.Witnesses[0].Failures > 0 && len(s.Stamped) == 2 })
+	s = n.eventually("the log goes on without the witness", func(s logStatus) bool {
+		return s.Published > before && s.Witnesses[0].Failures > 0 && len(s.Stamped) == 2
+	})
 	require.Empty(t, s.Cosigned)
 	w.start()
 	s = n.eventually("the witness has caught up", func(s logStatus) bool { return len(s.Cosigned) == 1 })

@@ -7,7 +7,6 @@ import (
 
 	"dalel/domain/certificate"
 	"dalel/domain/document"
-	"dalel/domain/event"
 	"dalel/eventstore"
 	"dalel/internal/fault"
 )
@@ -28,13 +27,19 @@ type FileView struct {
 	// Withheld says that the document's destruction is ordered or done; nothing
 	// else is said of it then.
 	Withheld bool `json:"withheld"`
+	// FileStanding is nil if Withheld.
+	*FileStanding
+}
+
+// FileStanding is what is said of a document by one of its files.
+type FileStanding struct {
 	// Number is its 20-digit number, by which it can be looked at again.
-	Number string `json:"number,omitempty"`
+	Number string `json:"number"`
 	// Status is signed, or revoked after it was.
-	Status document.Status `json:"status,omitempty"`
-	SentAt *time.Time      `json:"sentAt,omitempty"`
+	Status document.Status `json:"status"`
+	SentAt time.Time       `json:"sentAt"`
 	// CompletedAt is when the last signature was in.
-	CompletedAt *time.Time `json:"completedAt,omitempty"`
+	CompletedAt time.Time  `json:"completedAt"`
 	RevokedAt   *time.Time `json:"revokedAt,omitempty"`
 	// Signatures is how many signatures it has. Fallen is how many of them fell
 	// with their keys, Annulled how many of the others were made with
@@ -42,8 +47,8 @@ type FileView struct {
 	Signatures int `json:"signatures"`
 	Fallen     int `json:"fallen"`
 	Annulled   int `json:"annulled"`
-	// Completion is the event by which it was completed, nil if Withheld.
-	Completion *eventstore.Recorded `json:"-"`
+	// Completion is the event by which it was completed.
+	Completion eventstore.Recorded `json:"-"`
 }
 
 // CheckFile answers an outsider who holds a file with the given SHA-256
@@ -67,6 +72,7 @@ func (l *Ledger) CheckFile(ctx context.Context, sha256 string, documents []strin
 func (l *Ledger) checkFile(ctx context.Context, sha256, id string) (view FileView, shown bool, err error) {
 	var head eventstore.Head
 	var s document.State
+	var completion *eventstore.Recorded
 	stream := document.StreamID(id)
 	for recorded, err := range l.store.ReadStream(ctx, stream, 0, 0) {
 		if err != nil {
@@ -75,39 +81,40 @@ func (l *Ledger) checkFile(ctx context.Context, sha256, id string) (view FileVie
 		if head, err = eventstore.Follow(head, recorded.Event); err != nil {
 			return view, false, err
 		}
-		var happened event.Event
-		if happened, err = l.codec.Decode(ctx, recorded.Event); err != nil {
+		happened, err := l.codec.Decode(ctx, recorded.Event)
+		if err != nil {
 			return view, false, fmt.Errorf("read %s@%d: %w", stream, recorded.Revision, err)
 		}
 		if _, completed := happened.(document.Completed); completed {
-			view.Completion = &recorded
+			completion = &recorded
 		}
 		s = document.Evolve(s, happened)
 	}
-	if _, has := s.FileOf(sha256); !has || view.Completion == nil {
-		return FileView{}, false, nil
+	if _, has := s.FileOf(sha256); !has || completion == nil {
+		return view, false, nil
 	}
 	if s.Gone() {
 		return FileView{Withheld: true}, true, nil
 	}
-	view.Number, view.Status, view.SentAt, view.CompletedAt = s.Number, s.Status, s.SentAt, s.CompletedAt
-	if s.Status == document.Withdrawn {
-		view.RevokedAt = s.EndedAt
+	standing := FileStanding{
+		Number: s.Number, Status: s.Status, SentAt: *s.SentAt, CompletedAt: *s.CompletedAt, Signatures: len(s.Signatures), Completion: *completion,
 	}
-	view.Signatures = len(s.Signatures)
+	if s.Status == document.Withdrawn {
+		standing.RevokedAt = s.EndedAt
+	}
 	for _, sig := range s.Signatures {
 		if sig.FallenBy != "" {
-			view.Fallen++
+			standing.Fallen++
 			continue
 		}
 		registered, err := l.Certificate(ctx, sig.Certificate)
 		switch {
 		case fault.Is(err, fault.CertificateUnknown):
 		case err != nil:
-			return FileView{}, false, err
+			return view, false, err
 		case registered.State.Status == certificate.StatusAnnulled:
-			view.Annulled++
+			standing.Annulled++
 		}
 	}
-	return view, true, nil
+	return FileView{FileStanding: &standing}, true, nil
 }

@@ -22,7 +22,9 @@ import (
 // ever saw. What is left tells a guesser what a party to the document would
 // prove to him anyway with the file and its signatures, and not who the parties
 // are; a file that can be guessed (a form with one sum in it) is confirmed by
-// that, as it would be by its published hash. Tries are counted by address.
+// that, as it would be by its published hash. The number leads on to the hashes
+// of the document's other files ([PublicView]), which confirm a guess no more
+// than asking here does. Tries are counted by address.
 type FileView struct {
 	// Withheld says that the document's destruction is ordered or done; nothing
 	// else is said of it then.

@@ -301,6 +301,9 @@ func (w words) packetAnswer(found check.Packet) *packetAnswer {
 	}
 	if found.Fallen > 0 {
 		a.Fallen = w.T("check.packet.fallen", "n", found.Fallen)
+		if found.Status == packet.Good {
+			a.Class = "warn"
+		}
 	}
 	if found.More {
 		a.More = w.T("check.packet.more", "n", len(found.Problems))

@@ -82,7 +82,9 @@ type insideView struct {
 	words
 	Form    string
 	Verdict badge
-	Now     badge
+	// Now is the verdict for now where it is another than Verdict, which a time
+	// token may have made one for an earlier moment.
+	Now     *badge
 	At      moment
 	Reasons []reasonView
 	Signers []insideSigner
@@ -273,8 +275,12 @@ func (w words) match(d check.Document) matchView {
 
 func (w words) inside(in *check.Inside) *insideView {
 	v := &insideView{
-		words: w, Form: strings.ToUpper(string(in.Form)), Verdict: w.verdict(in.Status), Now: w.verdict(in.StatusNow),
+		words: w, Form: strings.ToUpper(string(in.Form)), Verdict: w.verdict(in.Status),
 		At: w.Lang.moment(in.At), Reasons: w.reasons(in.Reasons),
+	}
+	if in.StatusNow != in.Status {
+		now := w.verdict(in.StatusNow)
+		v.Now = &now
 	}
 	for i, s := range in.Signers {
 		v.Signers = append(v.Signers, insideSigner{

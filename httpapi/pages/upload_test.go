@@ -95,7 +95,7 @@ func found() asked.File {
 			one, two, standing(ledger.FileStanding{Number: lostNumber, Status: document.Withdrawn, Signatures: 1, RevokedAt: &revoked}),
 			{FileView: ledger.FileView{Withheld: true}}, standing(ledger.FileStanding{Number: deedNumber, Status: document.Complete}),
 		},
-		Inside: &asked.Inside{Form: asked.PDF, Status: signature.Unknown, StatusNow: signature.Unknown, At: at(100), Signers: []asked.Signer{
+		Inside: &asked.Inside{Form: asked.PDF, Status: signature.Unknown, StatusNow: signature.Invalid, At: at(100), Signers: []asked.Signer{
 			{Status: signature.Valid, Certificate: keyHash, Algorithm: "RSA-2048-SHA256", SignedBy: &by, Reasons: []signature.Reason{reason("time.trusted"), reason("revocation.good")}},
 			{Status: signature.Unknown, Reasons: []signature.Reason{reason("certificate.missing")}},
 		}},
@@ -118,7 +118,7 @@ func TestR_M3_ThePageTellsOfAFileInEveryLanguage(t *testing.T) {
 	for language, want := range map[string][]string{
 		"ru": {"Такой файл есть в 5 завершённых документах", "Документ есть, его подписи действуют", "Отозван", "уничтожается или уничтожен", "охватывает событий: 1284", "ещё не вошло", "Подписи в самом файле (PDF)", "Установить нельзя", "certificate.missing"},
 		"kk": {"Мұндай файл аяқталған 5 құжатта бар", "Құжат бар, оның қолтаңбалары күшінде", "жойылуда немесе жойылған", "Файлдың өзіндегі қолтаңбалар (PDF)"},
-		"en": {"5 completed documents have this file", "signatures stand", "fallen with a compromised key: 1", "annulled later, which leaves them standing: 1", "being destroyed or was", "events under its checkpoint: 1284", "not under a checkpoint yet", "The first 5 are shown", "Signatures in the file itself (PDF)", "Cannot tell", "RSA-2048-SHA256", keyHash, fileHash},
+		"en": {"5 completed documents have this file", "signatures stand", "fallen with a compromised key: 1", "annulled later, which leaves them standing: 1", "being destroyed or was", "events under its checkpoint: 1284", "not under a checkpoint yet", "The first 5 are shown", "Signatures in the file itself (PDF)", "Cannot tell", "now:", "Invalid", "RSA-2048-SHA256", keyHash, fileHash},
 	} {
 		s := newStory("Тайный договор", "ТОО «Астана Логистик»")
 		s.uploads.file = found()

@@ -34,6 +34,7 @@ import (
 	"dalel/domain/signature"
 	"dalel/eventstore"
 	"dalel/httpapi"
+	"dalel/httpapi/check"
 	"dalel/internal/cms"
 	"dalel/internal/fault"
 	"dalel/internal/sealing/sealingtest"
@@ -180,8 +181,10 @@ type world struct {
 	clock  atomic.Int64
 	// scanner is what looks for malware.
 	scanner *scanner
-	logs    *syncBuffer
-	keys    atomic.Int64
+	// checks is what the check of uploads is made of.
+	checks check.Config
+	logs   *syncBuffer
+	keys   atomic.Int64
 
 	operator, auditor                string
 	sender, party, stranger, pending person
@@ -219,9 +222,10 @@ func newWorld(t *testing.T, changes ...func(*httpapi.Config)) *world {
 	log := slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	keys := &sealingtest.Keys{}
 	w.scanner = &scanner{}
+	policy := &signature.Policy{Roots: []*x509.Certificate{root.Certificate}}
 	w.ledger, err = ledger.New(ledger.Config{
 		Store: w.store, Blobs: w.blobs, Keys: keys, IdentifierKey: bytes.Repeat([]byte{7}, 32),
-		Signatures: &signature.Policy{Roots: []*x509.Certificate{root.Certificate}},
+		Signatures: policy,
 		Scanner:    w.scanner, Name: "Test", CheckURL: "https://ledger.example/check/", Words: words{},
 		Clock: func() time.Time { return time.Now().Add(time.Duration(w.clock.Load())) },
 	})
@@ -244,6 +248,12 @@ func newWorld(t *testing.T, changes ...func(*httpapi.Config)) *world {
 		Log: log, MaxFailures: 1_000_000, Folder: dir,
 		Clock: func() time.Time { return time.Now().Add(time.Duration(w.clock.Load())) },
 	}
+	w.checks = check.Config{
+		Ledger: w.ledger, Index: models, Log: w.tlog, Policy: policy, Folder: dir, EachMinute: 1_000_000,
+		Trust: packet.Trust{Roots: policy.Roots, Operators: []*x509.Certificate{seal.Certificate}},
+	}
+	config.Check, err = check.New(w.checks)
+	require.NoError(t, err)
 	for _, change := range changes {
 		change(&config)
 	}

@@ -5,7 +5,8 @@
 // there is no other way in, so what does not stand in the table cannot be
 // served. Every request goes the same way, in [Server.admit]:
 //
-//  1. bounds: requests at once, size of the body, time for each read;
+//  1. bounds: requests at once, size of the body, time for each read, and for
+//     what anybody may upload time for all of it;
 //  2. cross-origin check of unsafe methods (browsers with a cookie);
 //  3. who: Authorization: Bearer, or the cookie dalel_session;
 //  4. may this role do this: by the row's roles;

@@ -31,7 +31,11 @@ func (s *Server) bound(c echo.Context, r route.Route) error {
 		}
 		return fault.New(fault.RequestTooLarge, "a body of %d bytes; at most %d are taken here", request.ContentLength, r.MaxBody)
 	}
-	request.Body = &body{ReadCloser: http.MaxBytesReader(c.Response().Writer, request.Body, r.MaxBody), control: control}
+	limited := &body{ReadCloser: http.MaxBytesReader(c.Response().Writer, request.Body, r.MaxBody), control: control, header: c.Response().Header()}
+	if r.Within > 0 {
+		limited.until = time.Now().Add(r.Within)
+	}
+	request.Body = limited
 	return nil
 }
 
@@ -40,15 +44,32 @@ func (s *Server) bound(c echo.Context, r route.Route) error {
 type body struct {
 	io.ReadCloser
 	control *http.ResponseController
+	// header is the answer's.
+	header http.Header
+	// until is when no further read is waited for; zero for never.
+	until time.Time
 }
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
 	now := time.Now()
-	_ = b.control.SetReadDeadline(now.Add(patience))
+	deadline := now.Add(patience)
+	if !b.until.IsZero() && b.until.Before(deadline) {
+		if !now.Before(b.until) {
+			b.header.Set("Connection", "close")
+			return 0, fault.New(fault.RequestCutOff, "the body did not come in within the time that it has here")
+		}
+		deadline = b.until
+	}
+	_ = b.control.SetReadDeadline(deadline)
 	_ = b.control.SetWriteDeadline(now.Add(2 * patience))
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
+	switch {
+	case err == nil:
+	case err != io.EOF && !b.until.IsZero() && !time.Now().Before(b.until):
+		// What is left is not waited for either, before the answer or after it.
+		b.header.Set("Connection", "close")
+	default:
 		// A deadline that stayed would end the request while it is answered.
 		_ = b.control.SetReadDeadline(time.Time{})
 	}

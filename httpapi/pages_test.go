@@ -58,6 +58,8 @@ var pageExamples = map[string]func(p places) string{
 	"page-own-erasure": func(places) string { return "/personal-data/erasure-request" },
 
 	"page-check":        func(places) string { return "/check" },
+	"page-check-file":   func(places) string { return "/check/file" },
+	"page-check-packet": func(places) string { return "/check/packet" },
 	"page-check-number": func(p places) string { return "/check/" + p.number },
 }
 
@@ -66,7 +68,7 @@ var pageExamples = map[string]func(p places) string{
 // interface. A page without an example fails.
 func TestR_O2_EveryPageWithEveryKindOfCaller(t *testing.T) {
 	w := newWorld(t, func(config *httpapi.Config) {
-		site, err := pages.New(pages.Config{Ledger: config.Ledger, Models: config.Models.(pages.Models), Log: config.Transparency.(pages.Log)})
+		site, err := pages.New(pages.Config{Ledger: config.Ledger, Models: config.Models.(pages.Models), Uploads: config.Check, Log: config.Transparency.(pages.Log)})
 		require.NoError(t, err)
 		config.Pages, config.PageError = site.Routes(), site.Error
 	})

@@ -11,6 +11,7 @@ import (
 
 	"dalel/domain/ledger"
 	"dalel/eventstore"
+	"dalel/httpapi/check"
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
 	"dalel/projections"
@@ -68,11 +69,15 @@ const (
 // waitLimit bounds Dalel-Wait-For.
 const waitLimit = 5 * time.Second
 
-// Config is what a server is made of. Ledger, Models and Packets are needed.
+// Config is what a server is made of. Ledger, Models, Packets and Check are
+// needed.
 type Config struct {
 	Ledger  *ledger.Ledger
 	Models  Models
 	Packets Packets
+	// Check answers who uploads something to have it checked; the pages have the
+	// same.
+	Check *check.Checker
 	// Pages are further rows of the table, and PageError answers an error on
 	// one of them, or on an address that is none where the client asks for
 	// HTML. Without it a page's error is a problem document too.
@@ -119,8 +124,8 @@ type Server struct {
 
 // New makes a server. Errors: config.invalid.
 func New(config Config) (*Server, error) {
-	if config.Ledger == nil || config.Models == nil || config.Packets == nil {
-		return nil, fault.New(fault.ConfigInvalid, "the HTTP interface needs Ledger, Models, Packets and Content")
+	if config.Ledger == nil || config.Models == nil || config.Packets == nil || config.Check == nil {
+		return nil, fault.New(fault.ConfigInvalid, "the HTTP interface needs Ledger, Models, Packets and Check")
 	}
 	fill := func(value *int, otherwise int) {
 		if *value <= 0 {

@@ -38,6 +38,13 @@ func (s *Server) routes() []route.Route {
 	const file = "/documents/:id/files/:name"
 	head := get(file, "headFile", readers, route.Document, s.headFile)
 	head.Method = http.MethodHead
+	// An upload to be checked changes nothing: it is no command, and anybody's.
+	upload := func(what, name string, body int64, handler route.Handler) route.Route {
+		return route.Route{
+			Method: http.MethodPost, Path: prefix + "/check/" + what, Name: name, Scope: route.Public,
+			MaxBody: body, Within: s.Check.Bounds().Within, Handler: handler,
+		}
+	}
 	return []route.Route{
 		{Method: http.MethodGet, Path: "/openapi.yaml", Name: "getDescription", Scope: route.Public, Handler: s.description},
 		{Method: http.MethodGet, Path: "/healthz", Name: "getHealth", Scope: route.Public, Handler: s.health},
@@ -120,5 +127,7 @@ func (s *Server) routes() []route.Route {
 		get("/takeout", "getTakeout", roles{participant}, route.Own, s.takeout),
 		get("/takeout/journal.csv", "getTakeoutJournal", roles{participant}, route.Own, s.takeoutJournal),
 		{Method: http.MethodGet, Path: prefix + "/check/:number", Name: "checkNumber", Scope: route.Public, Handler: s.checkNumber},
+		upload("file", "checkFile", s.Check.Bounds().File, s.checkFile),
+		upload("packet", "checkPacket", s.Check.Bounds().Packet, s.checkPacket),
 	}
 }

@@ -42,6 +42,9 @@ type card struct {
 	UpdatedAt   int64         `json:"u"`
 	Proposed    bool          `json:"p,omitzero"`
 	Compromised bool          `json:"k,omitzero"`
+	// Hashes are the SHA-256 of its files until the route ends: those of a
+	// completed document stand in the table files.
+	Hashes []string `json:"z,omitempty"`
 	// EndedAt is when the route ended, DeliveredAt the last delivery so far,
 	// RecordedAt the last act in the document's journal: retention begins with
 	// them.
@@ -177,7 +180,10 @@ type documents struct {
 	times   []happened
 	// gone are those that the batch has taken the words from, and asked what
 	// is to be written of their destruction, by its place.
-	gone  []*entry
+	gone []*entry
+	// files are what the batch changes in the table files: the hashes of a
+	// document that was completed, or none for one whose content is gone.
+	files []contents
 	asked map[eventstore.Position]*entry
 }
 
@@ -192,6 +198,12 @@ type journalEntry struct {
 	at          int64
 }
 
+// contents are the hashes of a document's files, each once.
+type contents struct {
+	document eventstore.Position
+	hashes   []string
+}
+
 // happened is an event of a batch with its document's number.
 type happened struct {
 	*entry
@@ -201,7 +213,7 @@ type happened struct {
 // forget drops everything that is not in the file.
 func (d *documents) forget() {
 	clear(d.known)
-	d.changed, d.journal, d.times, d.gone = nil, nil, nil, nil
+	d.changed, d.journal, d.times, d.gone, d.files = nil, nil, nil, nil, nil
 	clear(d.asked)
 }
 
@@ -291,8 +303,11 @@ func (d *documents) evolve(e *entry, h *happening) error {
 		if ev.Replaces == "" {
 			c.Files++
 		}
+		c.drop(ev.Replaces)
+		c.Hashes = append(c.Hashes, ev.File.SHA256)
 	case document.FileRemoved:
 		c.Files--
+		c.drop(ev.SHA256)
 	case document.Sent:
 		e.status, c.SentAt = StatusAwaiting, micros(ev.SentAt)
 		sender := party{Participant: e.sender}
@@ -342,13 +357,16 @@ func (d *documents) evolve(e *entry, h *happening) error {
 	case document.Rejected:
 		c.record(ev.RejectedAt)
 		act(ev.Party, document.OutcomeRejected)
-		e.status, c.EndedAt = StatusRejected, micros(ev.RejectedAt)
+		e.status, c.EndedAt, c.Hashes = StatusRejected, micros(ev.RejectedAt), nil
 	case document.Completed:
 		c.record(ev.CompletedAt)
 		e.status, e.ledgerNumber, c.EndedAt = StatusSigned, ev.Number, micros(ev.CompletedAt)
+		slices.Sort(c.Hashes)
+		d.files = append(d.files, contents{e.number, slices.Compact(c.Hashes)})
+		c.Hashes = nil
 	case document.Revoked:
 		c.record(ev.RevokedAt)
-		e.status, c.Proposed, c.EndedAt = StatusRevoked, false, micros(ev.RevokedAt)
+		e.status, c.Proposed, c.EndedAt, c.Hashes = StatusRevoked, false, micros(ev.RevokedAt), nil
 	case document.RevocationProposed:
 		c.record(ev.ProposedAt)
 		c.Proposed = true
@@ -359,7 +377,7 @@ func (d *documents) evolve(e *entry, h *happening) error {
 		c.Proposed = false
 	case document.Expired:
 		c.record(ev.ExpiredAt)
-		e.status, c.EndedAt = StatusExpired, micros(ev.ExpiredAt)
+		e.status, c.EndedAt, c.Hashes = StatusExpired, micros(ev.ExpiredAt), nil
 	case document.KeyCompromised:
 		c.record(ev.MarkedAt)
 		c.Compromised = c.Compromised || len(ev.Affected) > 0
@@ -394,6 +412,7 @@ func (d *documents) evolve(e *entry, h *happening) error {
 	case document.Destroyed:
 		d.destruction(e, h, ev.DestroyedAt).DestroyedAt = micros(ev.DestroyedAt)
 		d.forgetWords(e)
+		d.forgetContents(e)
 	case document.SignatureRefused, document.FileRefused:
 		// Seen in the timeline alone.
 	default:
@@ -451,6 +470,23 @@ func (d *documents) forgetWords(e *entry) {
 	d.gone = append(d.gone, e)
 }
 
+// forgetContents takes the hashes of the document's files out: what was
+// destroyed is not found any more by who guesses it.
+func (d *documents) forgetContents(e *entry) {
+	e.card.Hashes = nil
+	d.files = append(d.files, contents{document: e.number})
+	d.file.forgotten = true
+}
+
+// drop takes a hash out of those of a draft's files, once. An older version did
+// not say which file was removed: its hash stays, and whoever looks a document
+// up by it asks the document's own stream.
+func (c *card) drop(hash string) {
+	if i := slices.Index(c.Hashes, hash); i >= 0 {
+		c.Hashes = slices.Delete(c.Hashes, i, i+1)
+	}
+}
+
 func (d *documents) register(e *entry, h *happening, participant string, direction Direction, at int64) {
 	d.journal = append(d.journal, journalEntry{h.Position, e.number, participant, direction, at})
 }
@@ -494,6 +530,9 @@ func (d *documents) write() error {
 	if err := d.writeTimes(); err != nil {
 		return err
 	}
+	if err := d.writeContents(); err != nil {
+		return err
+	}
 	for _, e := range d.gone {
 		if err := d.forgetTimes(e); err != nil {
 			return err
@@ -504,7 +543,28 @@ func (d *documents) write() error {
 			return err
 		}
 	}
-	d.changed, d.journal, d.times, d.gone = d.changed[:0], d.journal[:0], d.times[:0], d.gone[:0]
+	d.changed, d.journal, d.times, d.gone, d.files = d.changed[:0], d.journal[:0], d.times[:0], d.gone[:0], d.files[:0]
 	clear(d.asked)
 	return nil
+}
+
+// writeContents brings the table files up to date, in the order of events.
+func (d *documents) writeContents() error {
+	inserts := d.file.inserter("files", 2)
+	for _, f := range d.files {
+		if len(f.hashes) == 0 {
+			if err := inserts.flush(); err != nil {
+				return err
+			}
+			if err := d.file.exec("DELETE FROM files WHERE document = ?", int64(f.document)); err != nil {
+				return err
+			}
+		}
+		for _, hash := range f.hashes {
+			if err := inserts.add(int64(f.document), hash); err != nil {
+				return err
+			}
+		}
+	}
+	return inserts.flush()
 }

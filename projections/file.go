@@ -22,7 +22,7 @@ const ApplicationID = 0x446c524d
 // SchemaVersion is the version of the tables and of what is written in them.
 // A file of another version is thrown away and made anew from the events, so
 // a change of either needs nothing but a new number here.
-const SchemaVersion = 3
+const SchemaVersion = 4
 
 // The tables. A document's number is the position of its first event: it is
 // the same in every rebuild, and documents that are made together lie
@@ -60,6 +60,16 @@ var tables = []string{
 	`CREATE INDEX documents_deadline ON documents (deadline) WHERE deadline IS NOT NULL`,
 
 	`CREATE INDEX documents_due ON documents (due) WHERE due IS NOT NULL`,
+
+	// The contents of completed documents by their SHA-256, for whoever holds a
+	// file and asks (R-M3). Drafts and documents under way have no rows, so that
+	// nothing of them shows, not even by how long the answer takes.
+	`CREATE TABLE files (
+	document INTEGER NOT NULL,
+	sha256   TEXT NOT NULL,
+	PRIMARY KEY (document, sha256)
+) STRICT, WITHOUT ROWID`,
+	`CREATE INDEX files_sha256 ON files (sha256)`,
 
 	// What the operator is asked to destroy, or has ordered to be: a document
 	// or a participant, by number. place is the position of the event that

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -232,6 +233,24 @@ func oracle(t require.TestingT, codec *event.Codec, store eventstore.Store, mode
 			require.EqualValues(t, revision, event.Revision)
 			require.Equal(t, state.Gone(), event.Destroyed)
 			require.False(t, state.Gone() && strings.Contains(string(event.Facts), history.Secret))
+		}
+	}
+	// R-M3: a completed document is found by its files until it is destroyed, and
+	// no other document ever is.
+	held := map[string][]string{}
+	for _, id := range created {
+		for i, f := range states[id].Files {
+			found, err := models.DocumentsWith(ctx, f.SHA256, 1000)
+			require.NoError(t, err)
+			wanted := states[id].Number != "" && states[id].DestroyedAt == nil
+			require.Equal(t, wanted, slices.Contains(found, id), "%s document, file %d", states[id].Status, i)
+			held[f.SHA256] = found
+		}
+	}
+	for hash, found := range held {
+		for _, id := range found {
+			_, has := states[id].FileOf(hash)
+			require.True(t, has, "the index has a file that its document does not")
 		}
 	}
 	entries := 0

@@ -302,6 +302,15 @@ func (m *Models) Document(ctx context.Context, id string) (DocumentRow, error) {
 	return rows[0].row(), nil
 }
 
+// DocumentsWith returns the ids of completed documents that have a file with
+// this content (SHA-256, lower-case hex), the oldest first, at most limit. It
+// is a hint for who then reads their streams: a document that is being
+// destroyed is among them until it is. Errors: unavailable.
+func (m *Models) DocumentsWith(ctx context.Context, sha256 string, limit int) ([]string, error) {
+	return readRows(ctx, m, func(rows *sql.Rows) (id string, err error) { return id, rows.Scan(&id) },
+		"SELECT d.id FROM files f JOIN documents d ON d.number = f.document WHERE f.sha256 = ? ORDER BY f.document LIMIT ?", sha256, limit)
+}
+
 // Timeline returns the events of a document after a position, oldest first,
 // at most limit of them (1 to MaxTimeline, 0 means MaxTimeline). A document
 // that does not exist has none. Errors: request.invalid, unavailable.

@@ -16,7 +16,9 @@ import (
 	"dalel/domain/access"
 	"dalel/domain/event"
 	"dalel/domain/ledger"
+	"dalel/domain/packet"
 	"dalel/httpapi"
+	"dalel/httpapi/check"
 	"dalel/httpapi/pages"
 	"dalel/internal/fault"
 	"dalel/projections"
@@ -113,15 +115,26 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 	if err != nil {
 		return nil, fmt.Errorf("open the transparency log: %w", err)
 	}
+	// A folder of anchors is to packets what it is to `dalel verify`.
+	anchors, err := packet.LoadTrust(n.trust)
+	if err != nil {
+		return nil, fmt.Errorf("read the trust anchors: %w", err)
+	}
+	checked := check.Config{Ledger: n.ledger, Index: models, Policy: n.policy, Trust: anchors}
 	shown := pages.Config{Ledger: n.ledger, Models: models, Secure: proxied}
 	served := httpapi.Config{Ledger: n.ledger, Models: models, Packets: n, TrustProxy: proxied, Log: log}
 	if tlog != nil {
 		opened = append(opened, tlog)
 		shown.Log, shown.LogKey = tlog, n.logKey.vkey
 		served.Transparency, served.LogKey = tlog, n.logKey.vkey
+		checked.Log = tlog
 	} else {
 		log.Warn("the ledger keeps no transparency log: there is no key for one among the secrets", "key", logKeyFile)
 	}
+	if served.Check, err = check.New(checked); err != nil {
+		return nil, fmt.Errorf("prepare the check of uploads: %w", err)
+	}
+	shown.Uploads = served.Check
 	site, err := pages.New(shown)
 	if err != nil {
 		return nil, fmt.Errorf("prepare the pages: %w", err)

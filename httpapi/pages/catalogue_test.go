@@ -11,6 +11,7 @@ import (
 	"dalel/domain/access"
 	"dalel/domain/certificate"
 	"dalel/domain/document"
+	"dalel/domain/packet"
 	"dalel/domain/participant"
 	"dalel/domain/retention"
 	"dalel/domain/signature"
@@ -73,6 +74,11 @@ func fromCode() map[string]bool {
 		transparency.PhaseIdle, transparency.PhaseCatchingUp, transparency.PhaseLive, transparency.PhaseWaiting, transparency.PhaseStopped,
 	})...)
 	add("log.kind.", "witness", "authority", "evidence")
+	add("check.upload.large.", "file", "packet")
+	add("packet-status.", texts([]packet.Status{packet.Good, packet.Bad, packet.Untrusted})...)
+	add("packet-answer.", texts([]packet.Answer{packet.Yes, packet.No, packet.NotAnchored, packet.CannotTell})...)
+	add("packet-claim.", packet.ClaimArchive, packet.ClaimManifest, packet.ClaimSeal, packet.ClaimEvents, packet.ClaimStory, packet.ClaimDocuments,
+		packet.ClaimCertificates, packet.ClaimJournal, packet.ClaimContents, "signature")
 	add("destruction-state.", texts(destructionStates())...)
 	add("destruction-subject.", texts(destructionSubjects())...)
 	add("trust-kind.", texts(trust.Kinds())...)

@@ -18,9 +18,10 @@ import (
 )
 
 // This file has the page on which anybody who holds a document's number
-// checks it (R-M3).
+// checks it (R-M3); see upload.go for those who hold a file or a packet.
 
-// checkView is the page: the form, and what is known of a number.
+// checkView is the page: the forms, and what is known of a number, a file or a
+// packet.
 type checkView struct {
 	frame
 	// Typed is the number as it was given.
@@ -28,6 +29,24 @@ type checkView struct {
 	// Trouble says that there is no answer, and TroubleText why.
 	Trouble, TroubleText string
 	Found                *foundView
+	// Uploads are the forms for a file and for a packet.
+	Uploads []*uploadView
+	File    *fileAnswer
+	Packet  *packetAnswer
+}
+
+// checkPage is the page with its forms and nothing else.
+func (p *Pages) checkPage(c echo.Context, caller route.Caller) checkView {
+	v := checkView{frame: p.frame(c, caller, "check")}
+	v.Title = v.T("check.title")
+	v.Uploads = v.uploads(p.uploads.Bounds())
+	if c.Request().Method != http.MethodGet {
+		// What was sent is not kept: another language begins anew.
+		for i := range v.Switch {
+			v.Switch[i].Href = "/check?lang=" + string(v.Switch[i].Lang)
+		}
+	}
+	return v
 }
 
 // foundView is what an outsider sees of a document.
@@ -85,6 +104,10 @@ func (p *Pages) checkForm(c echo.Context, caller route.Caller) error {
 }
 
 func (p *Pages) checkNumber(c echo.Context, caller route.Caller) error {
+	if number := c.Param("number"); number == "file" || number == "packet" {
+		// Where a form was sent to, asked for again.
+		return p.seeOther(c, "/check")
+	}
 	return p.answerCheck(c, caller, c.Param("number"))
 }
 
@@ -102,8 +125,7 @@ func digits(typed string) string {
 }
 
 func (p *Pages) answerCheck(c echo.Context, caller route.Caller, typed string) error {
-	v := checkView{frame: p.frame(c, caller, "check")}
-	v.Title = v.T("check.title")
+	v := p.checkPage(c, caller)
 	if len(typed) <= maxTypedText {
 		v.Typed = typed
 	}

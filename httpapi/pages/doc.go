@@ -43,5 +43,6 @@
 // The check page is for everybody who has a document's number (R-M3). It says
 // what ledger.PublicView says, tells a mistyped number from an unknown one by
 // its check digits alone, and bounds how many unknown numbers an address may
-// try in a minute.
+// try in a minute. Who holds a file or a proof packet uploads it there: package
+// check answers, and what it cannot take is told beside the form that sent it.
 package pages

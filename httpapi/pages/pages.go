@@ -111,10 +111,12 @@ type Log interface {
 	Newest() checkpoint.Signed
 }
 
-// Config is what the pages are made of. Ledger and Models are needed.
+// Config is what the pages are made of. Ledger, Models and Uploads are needed.
 type Config struct {
 	Ledger Ledger
 	Models Models
+	// Uploads checks what outsiders upload.
+	Uploads Uploads
 	// Log is nil where the ledger keeps no transparency log; LogKey is the text
 	// of its public key.
 	Log    Log
@@ -131,6 +133,7 @@ type Config struct {
 type Pages struct {
 	ledger    Ledger
 	models    Models
+	uploads   Uploads
 	log       Log
 	logKey    string
 	clock     func() time.Time
@@ -155,12 +158,12 @@ var assetFiles embed.FS
 // ones.
 func New(config Config) (*Pages, error) {
 	p := &Pages{
-		ledger: config.Ledger, models: config.Models, log: config.Log, logKey: config.LogKey, clock: config.Clock, secure: config.Secure,
+		ledger: config.Ledger, models: config.Models, uploads: config.Uploads, log: config.Log, logKey: config.LogKey, clock: config.Clock, secure: config.Secure,
 		matcher:   language.NewMatcher([]language.Tag{language.Russian, language.Kazakh, language.English}),
 		templates: map[string]*template.Template{}, assets: map[string][]byte{},
 	}
-	if p.ledger == nil || p.models == nil {
-		return nil, fault.New(fault.ConfigInvalid, "the pages need a ledger and read models")
+	if p.ledger == nil || p.models == nil || p.uploads == nil {
+		return nil, fault.New(fault.ConfigInvalid, "the pages need a ledger, read models and what checks uploads")
 	}
 	if p.clock == nil {
 		p.clock = time.Now
@@ -208,6 +211,10 @@ func (p *Pages) readAssets() error {
 	return nil
 }
 
+// formOf is room for a form with a file of the given size, and to tell one that
+// is too large that it is.
+func formOf(size int64) int64 { return size + size/2 + maxFormBytes }
+
 // Routes lists the pages' routes.
 func (p *Pages) Routes() []route.Route {
 	parties := []access.Role{access.RoleParticipant}
@@ -221,6 +228,8 @@ func (p *Pages) Routes() []route.Route {
 		{Method: http.MethodPost, Path: "/signout", Name: "page-signout", Scope: route.Public, MaxBody: maxFormBytes, Handler: p.signOut},
 		{Method: http.MethodGet, Path: "/check", Name: "page-check", Scope: route.Public, Handler: p.checkForm},
 		{Method: http.MethodGet, Path: "/check/:number", Name: "page-check-number", Scope: route.Public, Handler: p.checkNumber},
+		{Method: http.MethodPost, Path: "/check/file", Name: "page-check-file", Scope: route.Public, MaxBody: formOf(p.uploads.Bounds().File), Within: p.uploads.Bounds().Within, Handler: p.checkUpload("file")},
+		{Method: http.MethodPost, Path: "/check/packet", Name: "page-check-packet", Scope: route.Public, MaxBody: formOf(p.uploads.Bounds().Packet), Within: p.uploads.Bounds().Within, Handler: p.checkUpload("packet")},
 		{Method: http.MethodGet, Path: "/inbox", Name: "page-inbox", Roles: parties, Scope: route.Own, Handler: p.inbox},
 		{Method: http.MethodGet, Path: "/outbox", Name: "page-outbox", Roles: parties, Scope: route.Own, Handler: p.outbox},
 		{Method: http.MethodGet, Path: ownPage, Name: "page-own", Roles: parties, Scope: route.Own, Handler: p.ownData},

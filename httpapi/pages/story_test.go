@@ -73,6 +73,7 @@ type story struct {
 	original error
 	erasures map[string]*participant.Erasure
 	numbers  map[string]ledger.PublicView
+	uploads  uploads
 	name     string
 }
 
@@ -535,7 +536,7 @@ func (s *story) WaitFor(context.Context, eventstore.Position) error { return nil
 // serve is the pages behind a door that is like the server's.
 func (s *story) serve(t testing.TB) http.Handler {
 	t.Helper()
-	p, err := pages.New(pages.Config{Ledger: s, Models: s, Log: s.log, LogKey: "dalel.example/log+00000000+AAAA", Clock: func() time.Time { return at(100) }})
+	p, err := pages.New(pages.Config{Ledger: s, Models: s, Uploads: &s.uploads, Log: s.log, LogKey: "dalel.example/log+00000000+AAAA", Clock: func() time.Time { return at(100) }})
 	require.NoError(t, err)
 	e := echo.New()
 	e.Logger.SetOutput(new(strings.Builder))

@@ -5,6 +5,8 @@
 package route
 
 import (
+	"time"
+
 	"dalel/domain/access"
 	"dalel/domain/ledger"
 
@@ -80,5 +82,8 @@ type Route struct {
 	Page bool
 	// MaxBody is how many bytes of body are taken; 0 for none.
 	MaxBody int64
+	// Within is how long the whole body may take to come in; 0 for as long as
+	// some of it keeps coming.
+	Within  time.Duration
 	Handler Handler
 }

@@ -31,6 +31,10 @@ type File struct {
 // a content that is cut off ends early.
 func (f File) Open() io.Reader { return io.NewSectionReader(f.content, 0, f.content.Size()) }
 
+// Stored is how many bytes of the content there are to read: fewer than its
+// size where it is cut off.
+func (f File) Stored() int64 { return f.content.Size() }
+
 // Archive is what could be read of a file.
 type Archive struct {
 	// Files are its entries in the file's order. No two have the same name.

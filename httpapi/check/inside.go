@@ -1,0 +1,168 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"time"
+
+	"dalel/domain/signature"
+	"dalel/domain/signature/pdfform"
+	"dalel/domain/signature/xmlform"
+	"dalel/internal/cms"
+)
+
+// Form is how a file carries signatures.
+type Form string
+
+// The forms.
+const (
+	CMS Form = "cms"
+	XML Form = "xml"
+	PDF Form = "pdf"
+)
+
+// Inside is what can be said of the signatures in a file now, by this ledger's
+// anchors and with the evidence in the file alone.
+type Inside struct {
+	Form Form `json:"form"`
+	// Status is the verdict for the moment of signing where a time token proves
+	// it, else for now; StatusNow the one for now.
+	Status    signature.Status `json:"status"`
+	StatusNow signature.Status `json:"statusNow"`
+	// At is now.
+	At time.Time `json:"at"`
+	// Reasons say what is true of the file as a whole.
+	Reasons []signature.Reason `json:"reasons"`
+	Signers []Signer           `json:"signers"`
+}
+
+// Signer is one signer, without a name.
+type Signer struct {
+	Status signature.Status `json:"status"`
+	// Certificate is the SHA-256 of its certificate, "" if it is not at hand.
+	Certificate string `json:"certificate,omitempty"`
+	Algorithm   string `json:"algorithm,omitempty"`
+	// SignedBy is when it was signed at the latest, as a time token proves.
+	SignedBy *time.Time         `json:"signedBy,omitempty"`
+	Reasons  []signature.Reason `json:"reasons"`
+}
+
+// holder keeps the beginning of a file that may carry signatures.
+type holder struct {
+	limit int
+	bytes.Buffer
+	size   int64
+	passed bool // by its first bytes it carries none
+}
+
+// sniff is how much is looked at to tell.
+const sniff = 64
+
+// Write implements io.Writer.
+func (h *holder) Write(p []byte) (int, error) {
+	h.size += int64(len(p))
+	if h.passed {
+		return len(p), nil
+	}
+	h.Buffer.Write(p[:min(len(p), h.limit-h.Len())])
+	if h.Len() >= sniff && formOf(h.Bytes()) == "" {
+		h.passed, h.Buffer = true, bytes.Buffer{}
+	}
+	return len(p), nil
+}
+
+// formOf says which form a file may have by how it begins.
+func formOf(data []byte) Form {
+	text := bytes.TrimLeft(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")), " \t\r\n")
+	switch {
+	case pdfform.Is(data):
+		return PDF
+	case bytes.HasPrefix(text, []byte("<")):
+		return XML
+	// A SEQUENCE in DER or BER, as it is or in base64, or PEM.
+	case len(data) > 1 && data[0] == 0x30 && data[1] >= 0x80, bytes.HasPrefix(text, []byte("MI")), bytes.HasPrefix(text, []byte("-----BEGIN ")):
+		return CMS
+	}
+	return ""
+}
+
+// inside judges the signatures in a file; nil if it carries none.
+func (c *Checker) inside(ctx context.Context, held *holder) (*Inside, error) {
+	form := formOf(held.Bytes())
+	if held.passed || form == "" {
+		return nil, nil
+	}
+	now := c.Clock()
+	if held.size > int64(held.limit) {
+		code := map[Form]string{CMS: signature.CMSTooLarge, XML: signature.XMLTooLarge, PDF: signature.PDFTooLarge}[form]
+		return insideOf(form, now, signature.Whole(now, code, "only a smaller file is searched for signatures here")), nil
+	}
+	var found *signature.Assessment
+	err := c.thinking(ctx, func(ctx context.Context) error {
+		assessed, err := c.assess(ctx, form, held.Bytes(), now)
+		found = assessed
+		return err
+	})
+	if err != nil || found == nil {
+		return nil, err
+	}
+	return insideOf(form, now, *found), nil
+}
+
+// assess judges a file of a form; nil if there is nothing to judge: no
+// signature, or no file of that form after all and nothing in it that looks like
+// a signature.
+func (c *Checker) assess(ctx context.Context, form Form, data []byte, now time.Time) (*signature.Assessment, error) {
+	var found signature.Assessment
+	var err error
+	sign := "" // what a signature of the form has in it
+	switch form {
+	case CMS:
+		message, failed := cms.Decode(data)
+		if failed != nil {
+			return nil, nil
+		}
+		if _, failed = cms.Parse(message); failed != nil {
+			return nil, nil
+		}
+		found, err = c.Policy.Assess(ctx, signature.Request{CMS: message, At: now})
+	case XML:
+		sign = "http://www.w3.org/2000/09/xmldsig#"
+		found, err = xmlform.Assess(ctx, c.Policy, data, now, nil)
+	case PDF:
+		sign = "/ByteRange"
+		found, err = pdfform.Assess(ctx, c.Policy, data, now, nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	has := func(codes ...string) bool {
+		return slices.ContainsFunc(found.Signing.Reasons, func(r signature.Reason) bool { return slices.Contains(codes, r.Code) })
+	}
+	switch {
+	case has(signature.SignersNone):
+		return nil, nil
+	case has(signature.XMLUnreadable, signature.PDFUnreadable):
+		if !bytes.Contains(data, []byte(sign)) {
+			return nil, nil
+		}
+		// There may be a signature, and nobody can tell of what.
+		found.Signing.Status, found.Receipt.Status = signature.Unknown, signature.Unknown
+	}
+	return &found, nil
+}
+
+func insideOf(form Form, now time.Time, found signature.Assessment) *Inside {
+	in := &Inside{
+		Form: form, Status: found.Signing.Status, StatusNow: found.Receipt.Status, At: now.UTC(),
+		Reasons: append([]signature.Reason{}, found.Signing.Reasons...), Signers: []Signer{},
+	}
+	for _, s := range found.Signing.Signers {
+		in.Signers = append(in.Signers, Signer{
+			Status: s.Status, Certificate: s.Certificate, Algorithm: s.Algorithm, SignedBy: s.At,
+			Reasons: append([]signature.Reason{}, s.Reasons...),
+		})
+	}
+	return in
+}

@@ -1,0 +1,344 @@
+package pages
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"dalel/domain/document"
+	"dalel/domain/packet"
+	"dalel/domain/signature"
+	"dalel/httpapi/check"
+	"dalel/httpapi/route"
+	"dalel/internal/fault"
+	"dalel/projections"
+
+	"github.com/labstack/echo/v4"
+)
+
+// This file has the part of the check page that takes uploads (R-M3): a file,
+// or a proof packet, in a plain form. Nothing changes by it, so there is no key
+// and no session; a form on another site is refused by the server as all are.
+
+// Uploads checks what is uploaded; *check.Checker does it.
+type Uploads interface {
+	Enter(address string) (leave func(), err error)
+	File(ctx context.Context, from io.Reader) (check.File, error)
+	Packet(ctx context.Context, from io.Reader) (check.Packet, error)
+	Bounds() check.Bounds
+}
+
+// uploadView is one of the forms, and what is wrong with what it sent.
+type uploadView struct {
+	// Name is file or packet: of the form, its field and its address.
+	Name, Title, Lead, Label, Hint string
+	Accept                         string
+	// Trouble says why there is no answer, TroubleText what to do.
+	Trouble, TroubleText string
+}
+
+func (w words) uploads(bounds check.Bounds) []*uploadView {
+	return []*uploadView{
+		{Name: "file", Title: w.T("check.file.title"), Lead: w.T("check.file.lead"), Label: w.T("check.file.label", "n", w.size(bounds.File)), Hint: w.T("check.file.hint", "n", w.size(check.MaxInside))},
+		{Name: "packet", Title: w.T("check.packet.title"), Lead: w.T("check.packet.lead"), Label: w.T("check.packet.label", "n", w.size(bounds.Packet)), Hint: w.T("check.packet.hint", "command", "dalel verify"), Accept: ".zip,.asice,.sce,application/zip,application/vnd.etsi.asic-e+zip"},
+	}
+}
+
+// fileAnswer is what is told of a file.
+type fileAnswer struct {
+	words
+	Hash, Size string
+	// Class and Answer say it in short, Text what that means.
+	Class, Answer, Text string
+	Matches             []matchView
+	More                string
+	Inside              *insideView
+}
+
+// matchView is a document with the file.
+type matchView struct {
+	words
+	ID            string
+	Class, Answer string
+	// Number is nil for a document of which nothing is told.
+	Number          []string
+	Href            string
+	Status          badge
+	Sent, Completed moment
+	Revoked         *moment
+	// Signed says how many signatures there are; Notes what became of some.
+	Signed string
+	Notes  []string
+	Log    string
+}
+
+type insideView struct {
+	words
+	Form    string
+	Verdict badge
+	// Now is the verdict for now where it is another than Verdict, which a time
+	// token may have made one for an earlier moment.
+	Now     *badge
+	At      moment
+	Reasons []reasonView
+	Signers []insideSigner
+}
+
+type insideSigner struct {
+	words
+	N                      string
+	Verdict                badge
+	Certificate, Algorithm string
+	SignedBy               *moment
+	Reasons                []reasonView
+}
+
+// packetAnswer is what is told of a packet.
+type packetAnswer struct {
+	words
+	Hash, Size          string
+	Class, Answer, Text string
+	Fallen              string
+	Claims              []claimView
+	More                string
+}
+
+type claimView struct {
+	Title string
+	Holds badge
+	// Detail and Problems are the verifier's own words, in English.
+	Detail   string
+	Problems []problemView
+}
+
+type problemView struct{ File, Detail string }
+
+// checkUpload answers an upload. A refusal is told beside its form.
+func (p *Pages) checkUpload(name string) route.Handler {
+	return func(c echo.Context, caller route.Caller) error {
+		v := p.checkPage(c, caller)
+		status := http.StatusOK
+		err := p.answerUpload(c, caller, name, &v)
+		var refusal *fault.Error
+		if errors.As(err, &refusal) && besides(refusal.Code) {
+			status = route.StatusOf(refusal.Code)
+			for _, form := range v.Uploads {
+				if form.Name == name {
+					form.Trouble, form.TroubleText = v.uploadTrouble(name, refusal.Code)
+				}
+			}
+		} else if err != nil {
+			return err
+		}
+		c.Response().Header().Set("X-Robots-Tag", "noindex, nofollow")
+		return p.render(c, status, "check", v)
+	}
+}
+
+// besides reports whether a refusal is about what was sent, and not a failure.
+func besides(code fault.Code) bool {
+	switch fault.Lookup(code).Kind {
+	case fault.KindInvalid, fault.KindTooLarge, fault.KindThrottled, fault.KindUnsupported:
+		return true
+	}
+	return false
+}
+
+func (w words) uploadTrouble(name string, code fault.Code) (trouble, text string) {
+	switch code {
+	case fault.FileTooLarge, fault.RequestTooLarge:
+		return w.T("check.upload.large"), w.T("check.upload.large." + name)
+	case fault.FileInvalid:
+		return w.T("check.upload.empty"), w.T("check.upload.empty.text")
+	case fault.PacketUnreadable:
+		return w.fault(code), w.T("check.packet.unreadable")
+	case fault.Throttled:
+		return w.fault(code), w.T("check.upload.wait")
+	}
+	return w.fault(code), w.T("check.upload.again")
+}
+
+func (p *Pages) answerUpload(c echo.Context, caller route.Caller, name string, v *checkView) error {
+	leave, err := p.uploads.Enter(caller.Act.IP)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	ctx := c.Request().Context()
+	body := c.Request().Body
+	// A browser that still sends is told nothing: what is left is read, within
+	// the bound and the time that the route has.
+	defer func() { _, _ = io.Copy(io.Discard, body) }()
+	part, err := uploaded(c, name)
+	if err != nil {
+		return err
+	}
+	if name == "packet" {
+		found, err := p.uploads.Packet(ctx, formPart{part})
+		if err == nil {
+			v.Packet = v.packetAnswer(found)
+		}
+		return err
+	}
+	found, err := p.uploads.File(ctx, formPart{part})
+	if err == nil {
+		v.File = v.fileAnswer(found)
+	}
+	return err
+}
+
+// uploaded is the part of the form that has the file, as it comes in.
+func uploaded(c echo.Context, field string) (io.Reader, error) {
+	name, params, err := mime.ParseMediaType(c.Request().Header.Get("Content-Type"))
+	if err != nil || name != "multipart/form-data" || params["boundary"] == "" {
+		return nil, fault.New(fault.MediaType, "send the form with the file in it")
+	}
+	parts := multipart.NewReader(c.Request().Body, params["boundary"])
+	for range 10 {
+		part, err := parts.NextPart()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, formFailure(err)
+		}
+		if part.FormName() == field {
+			return part, nil
+		}
+	}
+	return nil, fault.New(fault.FileInvalid, "the form has no file")
+}
+
+func (w words) fileAnswer(found check.File) *fileAnswer {
+	a := &fileAnswer{words: w, Hash: found.SHA256, Size: w.size(found.Size), Class: "good", Answer: w.T("check.file.found", "n", len(found.Documents))}
+	if len(found.Documents) == 0 {
+		a.Class, a.Answer, a.Text = "calm", w.T("check.file.none"), w.T("check.file.none.text")
+	}
+	if found.More {
+		a.More = w.T("check.file.more", "n", len(found.Documents))
+	}
+	for i, d := range found.Documents {
+		m := w.match(d)
+		m.ID = "document-" + strconv.Itoa(i+1)
+		a.Matches = append(a.Matches, m)
+		if m.Class != "good" {
+			a.Class = "calm"
+		}
+	}
+	if in := found.Inside; in != nil {
+		a.Inside = w.inside(in)
+	}
+	return a
+}
+
+func (w words) match(d check.Document) matchView {
+	if d.Withheld {
+		return matchView{words: w, Class: "warn", Answer: w.T("check.withheld")}
+	}
+	m := matchView{
+		words: w, Class: "good", Answer: w.T("check.good"), Number: parts(d.Number), Href: "/check/" + url.PathEscape(d.Number),
+		Status: w.status(projections.Status(d.Status), d.Fallen > 0), Sent: w.Lang.moment(d.SentAt), Completed: w.Lang.moment(d.CompletedAt),
+		Revoked: w.Lang.momentOf(d.RevokedAt), Signed: w.T("check.signed", "n", d.Signatures),
+	}
+	switch {
+	case d.Fallen > 0:
+		m.Notes = append(m.Notes, w.T("check.lost", "n", d.Fallen))
+	case d.Signatures > 0:
+		m.Signed = w.T("check.stand", "n", d.Signatures)
+	}
+	if d.Annulled > 0 {
+		m.Notes = append(m.Notes, w.T("check.annulled", "n", d.Annulled))
+	}
+	switch {
+	case d.Status == document.Withdrawn:
+		m.Class, m.Answer = "warn", w.T("check.revoked")
+	case d.Fallen > 0:
+		m.Class, m.Answer = "alarm", w.T("check.fallen")
+	case d.Signatures == 0:
+		m.Answer = w.T("check.nosignatures")
+	}
+	switch {
+	case d.Log == nil:
+	case d.Log.Covered:
+		m.Log = w.T("check.log.covered", "n", d.Log.Size)
+	default:
+		m.Log = w.T("check.log.waiting", "n", d.Log.Size)
+	}
+	return m
+}
+
+func (w words) inside(in *check.Inside) *insideView {
+	v := &insideView{
+		words: w, Form: strings.ToUpper(string(in.Form)), Verdict: w.verdict(in.Status),
+		At: w.Lang.moment(in.At), Reasons: w.reasons(in.Reasons),
+	}
+	if in.StatusNow != in.Status {
+		now := w.verdict(in.StatusNow)
+		v.Now = &now
+	}
+	for i, s := range in.Signers {
+		v.Signers = append(v.Signers, insideSigner{
+			words: w, N: strconv.Itoa(i + 1), Verdict: w.verdict(s.Status), Certificate: s.Certificate, Algorithm: s.Algorithm,
+			SignedBy: w.Lang.momentOf(s.SignedBy), Reasons: w.reasons(s.Reasons),
+		})
+	}
+	return v
+}
+
+func (w words) reasons(found []signature.Reason) []reasonView {
+	var list []reasonView
+	for _, r := range found {
+		list = append(list, reasonView{w.reason(r.Code, r.Detail), r.Code})
+	}
+	return list
+}
+
+func (w words) packetAnswer(found check.Packet) *packetAnswer {
+	class := map[packet.Status]string{packet.Good: "good", packet.Bad: "alarm", packet.Untrusted: "warn"}[found.Status]
+	a := &packetAnswer{
+		words: w, Hash: found.SHA256, Size: w.size(found.Size), Class: class,
+		Answer: w.T("packet-status." + string(found.Status)), Text: w.T("check.packet.own", "command", "dalel verify"),
+	}
+	if found.Fallen > 0 {
+		a.Fallen = w.T("check.packet.fallen", "n", found.Fallen)
+		if found.Status == packet.Good {
+			a.Class = "warn"
+		}
+	}
+	if found.More {
+		a.More = w.T("check.packet.more", "n", len(found.Problems))
+	}
+	for _, claim := range found.Claims {
+		one := claimView{Title: w.claim(claim), Holds: w.answer(claim.Holds), Detail: claim.Detail}
+		for _, problem := range found.Problems {
+			if problem.Claim == claim.ID {
+				one.Problems = append(one.Problems, problemView{problem.File, problem.Detail})
+			}
+		}
+		if len(one.Problems) > 0 {
+			one.Detail = ""
+		}
+		a.Claims = append(a.Claims, one)
+	}
+	return a
+}
+
+// claim is a claim's title in the page's language: each signature has its own
+// id, and one title.
+func (w words) claim(claim packet.Claim) string {
+	if n, ok := strings.CutPrefix(claim.ID, "signature-"); ok {
+		return w.T("packet-claim.signature", "n", n)
+	}
+	return w.or("packet-claim."+claim.ID, claim.Title)
+}
+
+func (w words) answer(holds packet.Answer) badge {
+	class := map[packet.Answer]string{packet.Yes: "signed", packet.No: "rejected", packet.NotAnchored: "unknown", packet.CannotTell: "unknown"}[holds]
+	return badge{class, w.T("packet-answer." + string(holds))}
+}

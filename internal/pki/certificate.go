@@ -34,4 +34,6 @@ func ParseCertificate(der []byte) (*x509.Certificate, error) {
 
 // SignatureAlgorithm returns the algorithm of the signature on a certificate,
 // which crypto/x509 does not keep where it does not know it.
-func SignatureAlgorithm(certificate *x509.Certificate) (Identifier, error) { return signatureOf(certificate) }
+func SignatureAlgorithm(certificate *x509.Certificate) (Identifier, error) {
+	return signatureOf(certificate)
+}

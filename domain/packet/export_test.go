@@ -36,14 +36,15 @@ func Lists(m Manifest) (manifest, sha256, asic []byte) {
 	return manifest, sha256, asicManifest(m, manifest, sha256)
 }
 
-// ExportFormatTwo exports a document as the version before the report did.
-func ExportFormatTwo(ctx context.Context, out io.Writer, request Request) (Manifest, error) {
+// ExportFormat exports a document as an older version did: 2 is that before the
+// report, 3 that before the transparency log.
+func ExportFormat(ctx context.Context, format int, out io.Writer, request Request) (Manifest, error) {
 	head, stories, err := gather(ctx, request)
 	if err != nil {
 		return Manifest{}, err
 	}
-	head.Format = formatTwo
-	w, err := composeWhole(head, stories)
+	head.Format = format
+	w, err := composeWhole(head, stories, nil)
 	if err != nil {
 		return Manifest{}, err
 	}

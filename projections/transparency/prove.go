@@ -109,3 +109,15 @@ func (l *Log) WaitFor(ctx context.Context, recorded eventstore.Recorded) error {
 func (l *Log) Object(ctx context.Context, name string) ([]byte, error) {
 	return l.Objects.Get(ctx, name)
 }
+
+// Inclusion returns the inclusion proof (RFC 6962, 2.1.1) of an event by its
+// index to the checkpoint of a size, which need not be the newest.
+func (l *Log) Inclusion(ctx context.Context, index, size uint64) ([]translog.Hash, error) {
+	return l.reader.Inclusion(ctx, index, size)
+}
+
+// Consistency returns the proof (RFC 6962, 2.1.2) that the tree of one
+// checkpoint is the beginning of that of another, by their sizes.
+func (l *Log) Consistency(ctx context.Context, old, size uint64) ([]translog.Hash, error) {
+	return l.reader.Consistency(ctx, old, size)
+}

@@ -3,6 +3,7 @@ package packet
 import (
 	"bytes"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -114,6 +115,9 @@ func (v *verification) checkLog() {
 	default:
 		if opened, _, err = translog.ParseCheckpoint(l.checkpoint, l.head.Origin, verifier); err != nil {
 			claim.no(logCheckpointName, "%v", err)
+			if !signedWith(l.checkpoint, verifier) {
+				claim.no(logKeyName, "the checkpoint has no signature of this key")
+			}
 			break
 		}
 		ok = true
@@ -133,6 +137,13 @@ func (v *verification) checkLog() {
 		v.checkStamp(i, ok)
 	}
 	v.checkConsistency(ok)
+}
+
+// signedWith says that a note has a line that says it is of a key.
+func signedWith(signed []byte, verifier note.Verifier) bool {
+	_, err := note.Open(signed, note.VerifierList(verifier))
+	var unverified *note.UnverifiedNoteError
+	return !errors.As(err, &unverified)
 }
 
 // checkNote holds the text that time tokens are over against the checkpoint.

@@ -104,6 +104,9 @@ func (w *whole) compose() error {
 		journal = append(journal, c.journal()...)
 	}
 	overview.Source = source(*m)
+	if m.Format >= formatLog {
+		overview.Log = w.log.reading(0)
+	}
 	written, err := writeJournal(journal)
 	if err != nil {
 		return err

@@ -1,10 +1,12 @@
 package packet
 
 import (
+	"bytes"
 	"context"
 	"io"
 
 	"dalel/blobs"
+	"dalel/domain/packet/container"
 	"dalel/domain/signature"
 )
 
@@ -49,4 +51,47 @@ func ExportFormat(ctx context.Context, format int, out io.Writer, request Reques
 		return Manifest{}, err
 	}
 	return write(ctx, out, request.Content, request.Sealer, w.manifest, w.items)
+}
+
+// FrameProblems are what Verify would report of a packet first: of its frame
+// and, where name is one of its files, of that file's content, without looking
+// at the others.
+func FrameProblems(ctx context.Context, packed []byte, name string) ([]Problem, error) {
+	archive, err := container.Read(bytes.NewReader(packed), int64(len(packed)))
+	if err != nil {
+		return nil, err
+	}
+	if file, ok := archive.File(name); ok {
+		archive.Files = []container.File{file}
+	} else {
+		archive.Files = nil
+	}
+	v := &verification{archive: archive, held: map[string][]byte{}, digests: map[string]blobs.Digest{}}
+	if err := v.readArchive(ctx); err != nil {
+		return nil, err
+	}
+	return v.report(Manifest{}).Problems, nil
+}
+
+// LogReport is what Verify finds about the log alone, in files that somebody
+// who holds the operator's seal has put together.
+func LogReport(ctx context.Context, files map[string][]byte, manifest Manifest, trust Trust) (Report, error) {
+	codec, err := newCodec()
+	if err != nil {
+		return Report{}, err
+	}
+	v := &verification{archive: &container.Archive{}, trust: trust, algorithms: signature.StandardAlgorithms(), held: files, manifest: manifest}
+	for _, f := range manifest.Files {
+		if eventNamePattern.MatchString(f.Path) {
+			r, err := decodeEvent(ctx, codec, files[f.Path])
+			if err != nil {
+				return Report{}, err
+			}
+			v.history = append(v.history, r)
+		}
+	}
+	v.readLog()
+	v.checkLog()
+	v.checkProofs()
+	return v.report(manifest), nil
 }

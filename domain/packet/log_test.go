@@ -2,6 +2,7 @@ package packet_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -405,44 +406,124 @@ func names2(entries []entry) []string {
 	return list
 }
 
-// TestR_M2_EveryByteOfASampleCounts flips one bit of each byte of a packet, one
-// at a time.
+// TestR_M2_EveryByteOfASampleCounts flips a bit of each byte of a packet, one at
+// a time; of report.pdf, which is most of it, each sixteenth. What one step of
+// the verification finds, the whole does, so the first that finds it is enough.
 func TestR_M2_EveryByteOfASampleCounts(t *testing.T) {
 	l, packed := sample(t, true)
 	trust := l.Trust()
 	require.Equal(t, packet.Good, verify(t, packed, trust).Status)
-	stride := 1
-	if testing.Short() {
-		stride = 97
+	type place struct {
+		at   int
+		name string // "" outside of contents
 	}
-	workers := runtime.GOMAXPROCS(0)
+	var places []place
+	add := func(from, to int, name string) {
+		stride := 1
+		if name == "report.pdf" {
+			stride = 16
+		}
+		if testing.Short() {
+			stride *= 97
+		}
+		for at := from; at < to; at += stride {
+			places = append(places, place{at, name})
+		}
+	}
+	at := 0
+	for _, e := range unzip(t, packed) {
+		begin := at + 30 + len(e.name)
+		add(at, begin, "")
+		at = begin + len(e.content)
+		add(begin, at, e.name)
+	}
+	add(at, len(packed), "")
 	started := time.Now()
 	var group sync.WaitGroup
 	var mu sync.Mutex
-	found, unreadable, quiet := 0, 0, []int{}
+	var frame, content, whole, unreadable int
+	var quiet []int
+	workers := runtime.GOMAXPROCS(0)
 	for w := range workers {
 		group.Go(func() {
 			mine := slices.Clone(packed)
-			for at := w * stride; at < len(mine); at += workers * stride {
-				mine[at] ^= 1 << (at % 8)
-				report, err := packet.Verify(t.Context(), bytes.NewReader(mine), int64(len(mine)), packet.Options{Trust: trust})
-				mine[at] = packed[at]
+			for i := w; i < len(places); i += workers {
+				p := places[i]
+				mine[p.at] ^= 1 << (p.at % 8)
+				problems, err := packet.FrameProblems(t.Context(), mine, p.name)
+				full := false
+				if err == nil && len(problems) == 0 {
+					full = true
+					var report packet.Report
+					report, err = packet.Verify(t.Context(), bytes.NewReader(mine), int64(len(mine)), packet.Options{Trust: trust})
+					problems = report.Problems
+				}
+				mine[p.at] = packed[p.at]
+				named := p.name == "" || slices.ContainsFunc(problems, func(q packet.Problem) bool { return q.File == p.name })
 				mu.Lock()
 				switch {
 				case err != nil:
 					unreadable++
-				case report.Status == packet.Bad && len(report.Problems) > 0:
-					found++
+				case len(problems) == 0 || !named:
+					quiet = append(quiet, p.at)
+				case full:
+					whole++
+				case p.name == "":
+					frame++
 				default:
-					quiet = append(quiet, at)
+					content++
 				}
 				mu.Unlock()
 			}
 		})
 	}
 	group.Wait()
-	t.Logf("%d bytes, every %d. flipped: %d found and named, %d left nothing to read, %d said nothing; %s", len(packed), stride, found, unreadable, len(quiet), time.Since(started).Round(time.Millisecond))
+	t.Logf("of %d bytes %d were flipped: %d found in a file and the file named, %d in the archive's frame, %d by the whole verification, %d left nothing to read, %d said nothing; %s",
+		len(packed), len(places), content, frame, whole, unreadable, len(quiet), time.Since(started).Round(time.Millisecond))
 	require.Empty(t, quiet)
+}
+
+// TestR_M4_EveryByteAboutTheLogCounts flips each byte of what is about the log,
+// and lets all lists of hashes and the operator's seal follow: what is left is
+// what keys, hashes and authorities vouch for by themselves.
+func TestR_M4_EveryByteAboutTheLogCounts(t *testing.T) {
+	l, packed := sample(t, true)
+	files := map[string][]byte{}
+	for _, e := range unzip(t, packed) {
+		files[e.name] = e.content
+	}
+	var manifest packet.Manifest
+	require.NoError(t, json.Unmarshal(files["manifest.json"], &manifest))
+	untouched, err := packet.LogReport(t.Context(), files, manifest, l.Trust())
+	require.NoError(t, err)
+	require.Equal(t, packet.Good, untouched.Status, "%+v", untouched.Claims)
+	// An operator may ask for other witnesses, and may put certificates beside
+	// a token that nobody needs or that are not signed.
+	meaningless := map[string]bool{"log/policy": true, "log/timestamps/01.tst": true}
+	for _, name := range []string{"log/checkpoint", "log/checkpoint.note", "log/log.vkey", "log/since", "log/consistency.txt", "log/policy", "log/timestamps/01.tst", "proofs/0001.tlog-proof", "proofs/0007.tlog-proof"} {
+		original := files[name]
+		require.NotEmpty(t, original, name)
+		found, free := 0, 0
+		for at := range original {
+			if testing.Short() && at%7 != 0 {
+				continue
+			}
+			changed := slices.Clone(original)
+			changed[at] ^= 1 << (at % 8)
+			files[name] = changed
+			report, err := packet.LogReport(t.Context(), files, manifest, l.Trust())
+			require.NoError(t, err)
+			if report.Status == packet.Good {
+				free++
+				require.True(t, meaningless[name], "byte %d of %s", at, name)
+				continue
+			}
+			found++
+		}
+		files[name] = original
+		t.Logf("%-24s %5d flipped and found, %d without meaning", name, found, free)
+		require.Positive(t, found, name)
+	}
 }
 
 // formatThreeWords is the hash of what README.txt said in format 3.

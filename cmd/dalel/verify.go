@@ -26,7 +26,7 @@ func verifyPacket(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	flags := flag.NewFlagSet("dalel verify", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	asJSON := flags.Bool("json", false, "print the report as JSON")
-	trustFolder := flags.String("trust", "", "`folder` of your trust anchors: roots of authorities and certificates of operators, PEM or DER")
+	trustFolder := flags.String("trust", "", "`folder` of your trust anchors: roots of authorities and certificates of operators (PEM or DER), keys of logs and witnesses (*.vkey), and which witnesses you ask for (policy, a tlog-policy)")
 	flags.Usage = func() {
 		fmt.Fprintln(stderr, "usage: dalel verify [--json] [--trust DIR] PACKET")
 		flags.PrintDefaults()
@@ -51,7 +51,7 @@ func verifyPacket(ctx context.Context, args []string, stdout, stderr io.Writer) 
 			return fail(err)
 		}
 		if trust.IsZero() {
-			fmt.Fprintln(stderr, "dalel verify: there is no certificate in the folder of trust anchors")
+			fmt.Fprintln(stderr, "dalel verify: there is no certificate in the folder of trust anchors, and no key")
 		}
 	}
 	file, err := os.Open(files[0])

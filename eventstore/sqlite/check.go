@@ -8,8 +8,32 @@ import (
 	"dalel/eventstore"
 )
 
+// Kind says what sort of problem it is. The values are stable.
+type Kind string
+
+// The kinds.
+const (
+	// FileDamaged: SQLite finds its own pages or indexes damaged.
+	FileDamaged Kind = "file-damaged"
+	// SchemaChanged: a table or a trigger was changed, dropped or added.
+	SchemaChanged Kind = "schema-changed"
+	// EventMissing: a position or a revision was given and is not there.
+	EventMissing Kind = "event-missing"
+	// StreamMissing: an event's stream is not there.
+	StreamMissing Kind = "stream-missing"
+	// TailCut: the newest events were taken away, and the file still knows.
+	TailCut Kind = "tail-cut"
+	// SequenceChanged: what the file knows of positions was changed.
+	SequenceChanged Kind = "sequence-changed"
+	// EventChanged: an event's bytes are not those of its id.
+	EventChanged Kind = "event-changed"
+	// LinkBroken: an event does not link to the one before it.
+	LinkBroken Kind = "link-broken"
+)
+
 // Problem is one thing in the file that is not as it was written.
 type Problem struct {
+	Kind Kind
 	// Position is the event's, 0 when the problem is not one event's.
 	Position eventstore.Position
 	// Stream and Revision name the event, if it is one event's.
@@ -48,7 +72,23 @@ func (s *Store) Check(ctx context.Context, report func(Problem) error) error {
 		return err
 	}
 	c := check{store: s, report: report}
-	for _, step := range []func(context.Context) error{c.file, c.schema, c.positions, c.streams} {
+	return c.run(ctx, c.file, c.schema, c.positions, c.streams)
+}
+
+// CheckFile is Check without the events' bytes and links: for who reads all
+// events anyway, and follows the chains. That reading a stream shows the same
+// events as reading all follows from the indexes, which SQLite holds against
+// the table here.
+func (s *Store) CheckFile(ctx context.Context, report func(Problem) error) error {
+	if err := s.checkOpen(); err != nil {
+		return err
+	}
+	c := check{store: s, report: report}
+	return c.run(ctx, c.file, c.schema, c.positions)
+}
+
+func (c check) run(ctx context.Context, steps ...func(context.Context) error) error {
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("check the event store: %w", err)
 		}
@@ -86,7 +126,7 @@ func (c check) file(ctx context.Context) error {
 		if err := rows.Scan(&found); err != nil || found == "ok" {
 			return err
 		}
-		return c.report(Problem{What: "SQLite: " + found})
+		return c.report(Problem{Kind: FileDamaged, What: "SQLite: " + found})
 	}, "PRAGMA integrity_check(100)")
 }
 
@@ -105,9 +145,9 @@ func (c check) schema(ctx context.Context) error {
 		delete(expected, name)
 		switch {
 		case !ok:
-			return c.report(Problem{What: fmt.Sprintf("the %s %s does not belong here", kind, name)})
+			return c.report(Problem{Kind: SchemaChanged, What: fmt.Sprintf("the %s %s does not belong here", kind, name)})
 		case want != definition:
-			return c.report(Problem{What: fmt.Sprintf("the %s %s was changed", kind, name)})
+			return c.report(Problem{Kind: SchemaChanged, What: fmt.Sprintf("the %s %s was changed", kind, name)})
 		}
 		return nil
 	}, "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name <> 'sqlite_sequence' ORDER BY name")
@@ -115,7 +155,7 @@ func (c check) schema(ctx context.Context) error {
 		return err
 	}
 	for name := range expected {
-		if err := c.report(Problem{What: name + " was dropped"}); err != nil {
+		if err := c.report(Problem{Kind: SchemaChanged, What: name + " was dropped"}); err != nil {
 			return err
 		}
 	}
@@ -124,21 +164,21 @@ func (c check) schema(ctx context.Context) error {
 
 // positions looks for what is missing in the order of all events.
 func (c check) positions(ctx context.Context) error {
-	position := func(what string) func(*sql.Rows) error {
+	position := func(kind Kind, what string) func(*sql.Rows) error {
 		return func(rows *sql.Rows) error {
 			var found int64
 			if err := rows.Scan(&found); err != nil {
 				return err
 			}
-			return c.report(Problem{Position: eventstore.Position(found), What: what})
+			return c.report(Problem{Kind: kind, Position: eventstore.Position(found), What: what})
 		}
 	}
-	err := c.rows(ctx, position("the event before this one is missing"), `SELECT position FROM events e
+	err := c.rows(ctx, position(EventMissing, "the event before this one is missing"), `SELECT position FROM events e
 		WHERE position <> 1 AND NOT EXISTS (SELECT 1 FROM events b WHERE b.position = e.position - 1)`)
 	if err != nil {
 		return err
 	}
-	err = c.rows(ctx, position("the stream of this event is missing"), `SELECT position FROM events
+	err = c.rows(ctx, position(StreamMissing, "the stream of this event is missing"), `SELECT position FROM events
 		WHERE stream NOT IN (SELECT id FROM streams)`)
 	if err != nil {
 		return err
@@ -152,12 +192,12 @@ func (c check) positions(ctx context.Context) error {
 		switch {
 		case entries == 0 && last == 0: // nothing was ever written
 		case entries != 1:
-			return c.report(Problem{What: fmt.Sprintf("sqlite_sequence has %d entries for the events, not 1", entries)})
+			return c.report(Problem{Kind: SequenceChanged, What: fmt.Sprintf("sqlite_sequence has %d entries for the events, not 1", entries)})
 		case remembered > last:
-			return c.report(Problem{Position: eventstore.Position(last), What: fmt.Sprintf(
+			return c.report(Problem{Kind: TailCut, Position: eventstore.Position(last), What: fmt.Sprintf(
 				"events were cut off after this: positions up to %d were given", remembered)})
 		case remembered < last:
-			return c.report(Problem{Position: eventstore.Position(last), What: fmt.Sprintf(
+			return c.report(Problem{Kind: SequenceChanged, Position: eventstore.Position(last), What: fmt.Sprintf(
 				"sqlite_sequence was set back to %d", remembered)})
 		}
 		return nil
@@ -197,8 +237,8 @@ func (c check) streams(ctx context.Context) error {
 			if pageRows[i] != rowBefore {
 				last, rowBefore = nil, pageRows[i]
 			}
-			if what := follows(last, page[i]); what != "" {
-				err := c.report(Problem{Position: page[i].Position, Stream: page[i].Stream, Revision: page[i].Revision, What: what})
+			if kind, what := follows(last, page[i]); what != "" {
+				err := c.report(Problem{Kind: kind, Position: page[i].Position, Stream: page[i].Stream, Revision: page[i].Revision, What: what})
 				if err != nil {
 					return err
 				}
@@ -215,25 +255,25 @@ const checkEvents = 64
 // follows says what is wrong with an event, given the one before it in its
 // stream as it is stored (nil before the first). A changed event is named once:
 // the next one's link is held against the id that the changed one still has.
-func follows(last *eventstore.Recorded, event eventstore.Recorded) string {
+func follows(last *eventstore.Recorded, event eventstore.Recorded) (Kind, string) {
 	next := eventstore.Revision(0)
 	if last != nil {
 		next = last.Revision + 1
 	}
 	if event.Revision != next {
-		return fmt.Sprintf("revision %d was expected here", next)
+		return EventMissing, fmt.Sprintf("revision %d was expected here", next)
 	}
 	if eventstore.EventID(event.Commitment) != event.ID {
-		return "its bytes are not those that were committed to"
+		return EventChanged, "its bytes are not those that were committed to"
 	}
 	metadata, err := event.ReadMetadata()
 	switch {
 	case err != nil:
-		return "its metadata cannot be read"
+		return EventChanged, "its metadata cannot be read"
 	case last == nil && metadata.Prev != nil:
-		return "a first event names one before it"
+		return LinkBroken, "a first event names one before it"
 	case last != nil && (metadata.Prev == nil || eventstore.EventID(*metadata.Prev) != last.ID):
-		return "it does not link to the event before it"
+		return LinkBroken, "it does not link to the event before it"
 	}
-	return ""
+	return "", ""
 }

@@ -1,0 +1,74 @@
+package translog_test
+
+import (
+	"context"
+	"encoding/binary"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"dalel/internal/fault"
+	"dalel/internal/translog"
+)
+
+func TestALayoutIsWhatATreeStores(t *testing.T) {
+	var layout translog.Layout
+	var frontier translog.Frontier
+	full := map[string][]byte{}
+	for n := range uint64(70_000) {
+		leaf := binary.BigEndian.AppendUint64(nil, n)
+		layout.Append(leaf, func(f translog.File) {
+			require.Empty(t, f.Full)
+			full[f.Name] = f.Data
+		})
+		frontier.Append(leaf)
+		if n == 66_000 {
+			written, err := layout.MarshalBinary()
+			require.NoError(t, err)
+			layout = translog.Layout{}
+			require.NoError(t, layout.UnmarshalBinary(written))
+			require.Equal(t, fault.LogCorrupt, fault.CodeOf(layout.UnmarshalBinary(written[:len(written)-1])))
+			written, err = frontier.MarshalBinary()
+			require.NoError(t, err)
+			frontier = translog.Frontier{}
+			require.NoError(t, frontier.UnmarshalBinary(written))
+		}
+	}
+	require.Equal(t, frontier.Root(), layout.Root())
+	require.Equal(t, frontier, layout.Frontier())
+	require.Contains(t, full, "tile/1/000")
+	require.Contains(t, full, translog.BundleName(272, translog.Width))
+	require.Contains(t, full, translog.TileName(272, translog.Width))
+
+	// A tree that is opened from these files has the same root.
+	held := files{}
+	for name, data := range full {
+		held[name] = data
+	}
+	for _, f := range layout.Edge() {
+		require.NotEmpty(t, f.Full)
+		held[f.Name] = f.Data
+	}
+	root := layout.Root()
+	tree, err := translog.Open(t.Context(), held, layout.Size(), &root)
+	require.NoError(t, err)
+	require.Equal(t, root, tree.Root())
+}
+
+// files are a log's files in memory, to be read.
+type files map[string][]byte
+
+func (f files) Get(_ context.Context, name string) ([]byte, error) {
+	if data, ok := f[name]; ok {
+		return data, nil
+	}
+	return nil, fault.New(fault.BlobNotFound, "no %s", name)
+}
+
+func (f files) Put(context.Context, string, []byte) error {
+	return fault.New(fault.BlobFailed, "these are to be read")
+}
+
+func (f files) Replace(context.Context, string, []byte) error {
+	return fault.New(fault.BlobFailed, "these are to be read")
+}

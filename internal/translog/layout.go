@@ -35,13 +35,97 @@ func fileOf(tile tlog.Tile, data []byte) File {
 
 // Layout computes a log's files from its leaves and stores nothing: it is what
 // an independent reader holds the stored ones against. The zero Layout is an
-// empty log and ready.
-type Layout struct{ state state }
+// empty log and ready. It remembers the root over every full bundle, 64 bytes
+// for 256 leaves, and so knows the log at each size that it once had.
+type Layout struct {
+	state state
+	// nodes[n] has the roots of the complete subtrees of 256<<n leaves.
+	nodes [][]Hash
+}
 
 // Append adds a leaf of at most [MaxLeaf] bytes and gives each file that it
 // makes full: the bundle first, then the tiles from the leaves up.
 func (l *Layout) Append(leaf []byte, full func(File)) {
-	l.state.append(leaf, func(tile tlog.Tile, data []byte) { full(fileOf(tile, data)) })
+	l.state.append(leaf, func(tile tlog.Tile, data []byte) {
+		if tile.L == 0 {
+			l.remember(subtreeHash(data))
+		}
+		full(fileOf(tile, data))
+	})
+}
+
+// remember adds the root over a full bundle and those that it completes.
+func (l *Layout) remember(root Hash) {
+	for level := 0; ; level++ {
+		if level == len(l.nodes) {
+			l.nodes = append(l.nodes, nil)
+		}
+		l.nodes[level] = append(l.nodes[level], root)
+		n := len(l.nodes[level])
+		if n%2 == 1 {
+			return
+		}
+		root = tlog.NodeHash(l.nodes[level][n-2], l.nodes[level][n-1])
+	}
+}
+
+// at checks that the layout knows a size, given the leaves after that size's
+// last full bundle.
+func (l *Layout) at(size uint64, rest [][]byte) error {
+	if size > l.Size() || uint64(len(rest)) != size%width {
+		return fault.New(fault.RequestInvalid, "a log of %d entries was asked about %d, with %d of its last", l.Size(), size, len(rest))
+	}
+	return nil
+}
+
+// RootAt returns the root that the log had at a size, given the size%Width
+// leaves after that size's last full bundle. A size that it never had is
+// request.invalid.
+func (l *Layout) RootAt(size uint64, rest [][]byte) (Hash, error) {
+	if err := l.at(size, rest); err != nil {
+		return Hash{}, err
+	}
+	f := Frontier{size: size - size%width}
+	for level, nodes := range l.nodes {
+		if n := size >> (height + level); n&1 == 1 {
+			f.complete[height+level] = nodes[n-1]
+		}
+	}
+	for _, leaf := range rest {
+		f.Append(leaf)
+	}
+	return f.Root(), nil
+}
+
+// EdgeAt returns the partial files of a size; the arguments are those of
+// RootAt.
+func (l *Layout) EdgeAt(size uint64, rest [][]byte) ([]File, error) {
+	if err := l.at(size, rest); err != nil {
+		return nil, err
+	}
+	var files []File
+	if len(rest) > 0 {
+		var bundle, hashes []byte
+		for _, leaf := range rest {
+			bundle = appendEntry(bundle, leaf)
+			hash := tlog.RecordHash(leaf)
+			hashes = append(hashes, hash[:]...)
+		}
+		files = append(files, fileOf(edge(-1, size), bundle), fileOf(edge(0, size), hashes))
+	}
+	for level := 1; level < levels(size); level++ {
+		tile := edge(level, size)
+		if tile.W == 0 {
+			continue
+		}
+		var data []byte
+		first := int(tile.N) * width
+		for _, hash := range l.nodes[height*(level-1)][first : first+tile.W] {
+			data = append(data, hash[:]...)
+		}
+		files = append(files, fileOf(tile, data))
+	}
+	return files, nil
 }
 
 // Edge returns the partial files of the present size.
@@ -87,13 +171,21 @@ type remembered struct {
 	Complete [64]Hash
 	Hashes   [][]byte
 	Bundle   []byte
+	Roots    []Hash // over the full bundles
 }
 
 // MarshalBinary implements encoding.BinaryMarshaler.
 func (l *Layout) MarshalBinary() ([]byte, error) {
 	var b bytes.Buffer
-	err := gob.NewEncoder(&b).Encode(remembered{l.state.frontier.size, l.state.frontier.complete, l.state.hashes, l.state.bundle})
+	err := gob.NewEncoder(&b).Encode(remembered{l.state.frontier.size, l.state.frontier.complete, l.state.hashes, l.state.bundle, l.bundleRoots()})
 	return b.Bytes(), err
+}
+
+func (l *Layout) bundleRoots() []Hash {
+	if len(l.nodes) == 0 {
+		return nil
+	}
+	return l.nodes[0]
 }
 
 // UnmarshalBinary implements encoding.BinaryUnmarshaler. It takes a Layout as
@@ -114,7 +206,20 @@ func (l *Layout) UnmarshalBinary(data []byte) error {
 	if entries, err := ParseBundle(r.Bundle, -1); err != nil || len(entries) != edge(-1, r.Size).W {
 		return fault.New(fault.LogCorrupt, "a remembered log of %d entries ends with another bundle", r.Size)
 	}
-	l.state = state{frontier: Frontier{r.Size, r.Complete}, hashes: r.Hashes, bundle: r.Bundle}
+	if uint64(len(r.Roots)) != r.Size/width {
+		return fault.New(fault.LogCorrupt, "a remembered log of %d entries has %d full bundles", r.Size, len(r.Roots))
+	}
+	// Hashes are appended to in place, as those of a new log are.
+	read := Layout{state: state{frontier: Frontier{r.Size, r.Complete}, hashes: r.Hashes, bundle: r.Bundle}.clone()}
+	for level, partial := range r.Hashes {
+		if len(partial) == 0 {
+			read.state.hashes[level] = nil
+		}
+	}
+	for _, root := range r.Roots {
+		read.remember(root)
+	}
+	*l = read
 	return nil
 }
 

@@ -55,6 +55,45 @@ func TestALayoutIsWhatATreeStores(t *testing.T) {
 	require.Equal(t, root, tree.Root())
 }
 
+func TestALayoutKnowsTheLogAtEverySizeItHad(t *testing.T) {
+	var layout translog.Layout
+	var leaves [][]byte
+	type moment struct {
+		root  translog.Hash
+		files []translog.File
+	}
+	past := map[uint64]moment{}
+	for n := range uint64(66_100) {
+		if n < 3 || n%1237 == 0 || n%256 < 2 && n > 65_000 {
+			var files []translog.File
+			for _, f := range layout.Edge() {
+				f.Data = append([]byte(nil), f.Data...)
+				files = append(files, f)
+			}
+			past[n] = moment{layout.Root(), files}
+		}
+		leaf := binary.BigEndian.AppendUint64(nil, n)
+		leaves = append(leaves, leaf)
+		layout.Append(leaf, func(translog.File) {})
+	}
+	written, err := layout.MarshalBinary()
+	require.NoError(t, err)
+	require.NoError(t, layout.UnmarshalBinary(written))
+	for size, want := range past {
+		rest := leaves[size-size%translog.Width : size]
+		root, err := layout.RootAt(size, rest)
+		require.NoError(t, err)
+		require.Equal(t, want.root, root, size)
+		files, err := layout.EdgeAt(size, rest)
+		require.NoError(t, err)
+		require.Equal(t, want.files, files, size)
+	}
+	_, err = layout.RootAt(70_000, nil)
+	require.Equal(t, fault.RequestInvalid, fault.CodeOf(err))
+	_, err = layout.EdgeAt(257, nil)
+	require.Equal(t, fault.RequestInvalid, fault.CodeOf(err))
+}
+
 // files are a log's files in memory, to be read.
 type files map[string][]byte
 

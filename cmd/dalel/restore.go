@@ -188,7 +188,7 @@ func (r restoring) check(ctx context.Context, restored backup.Restored, incomple
 		return fail(r.stderr, "restore", fmt.Errorf("open the restored ledger: %w", err))
 	}
 	defer n.Close()
-	summary, problems, err := n.check(ctx, r.stderr)
+	summary, problems, err := n.check(ctx, checking{rebuilding: true, line: progressLine(r.stderr)}, r.stderr)
 	if err != nil {
 		return fail(r.stderr, "restore", fmt.Errorf("check the restored ledger: %w", err))
 	}

@@ -1,38 +1,60 @@
 // Package fsck reads a whole ledger again and names each thing that is not as
-// it was committed: an event whose bytes changed, a link that is missing, an
-// event that no longer decodes, content that is gone or was altered.
+// it was committed, with a stable [Code]: an event whose bytes changed, a link
+// that is missing, an event that no longer decodes, content that is gone or was
+// altered, and everything that the transparency log's files, checkpoints,
+// cosignatures and time stamps say otherwise than the events.
 //
-// It trusts nothing that the ledger's other parts have computed: chains are
-// followed from the first event on, content is hashed byte by byte. What the
-// store itself can tell of its file (a cut tail, a missing guard) comes in
+// It trusts nothing that the ledger's other parts have computed: commitments
+// are computed from the bytes, chains are followed from the first event on, the
+// log is computed from the events alone, content is hashed byte by byte. What
+// the store itself can tell of its file (a cut tail, a missing guard) comes in
 // through [Source].
+//
+// # One change, one problem
+//
+// Where an event was changed in place, the store still has the id that was cut
+// from its commitment, and the log's bundle has the commitment: the check goes
+// on with that, so that the roots after it can still be told good from bad.
+// Where the log's files and the events differ and nothing else does, signed
+// checkpoints decide: up to the largest size at which the events lead to a root
+// that was signed the events are right and the files are wrong. Beyond it the
+// first event in whose place the log has another is named.
+//
+// # What nothing inside can show
+//
+// Who holds the log's key and rewrites everything, or puts back an older copy
+// of everything, leaves a ledger that is consistent. Checkpoints that others
+// keep show it: see [Log.Given].
+//
+// # Going on after an interruption
+//
+// A [State] remembers how far a check has come and what it found. Events that
+// were appended meanwhile are simply read on; content that was read is not read
+// again. A state whose last event is not in the ledger as it was is refused.
 package fsck
 
 import (
 	"context"
-	"errors"
+	"crypto/x509"
 	"fmt"
-	"io"
-	"maps"
-	"slices"
+	"time"
 
 	"dalel/blobs"
-	"dalel/domain/certificate"
-	"dalel/domain/checkpoint"
-	"dalel/domain/content"
-	"dalel/domain/document"
 	"dalel/domain/event"
-	"dalel/domain/participant"
 	"dalel/eventstore"
-	"dalel/internal/fault"
+	"dalel/internal/pki"
 	"dalel/internal/translog"
+
+	"golang.org/x/mod/sumdb/note"
 )
 
 // Problem is one thing that is not as it was committed.
 type Problem struct {
-	// Where names it: "document-…@3", "content 5e88…", "store".
+	// Code says what kind it is, and is stable.
+	Code Code `json:"code"`
+	// Where names it: "document-…@3", "content 5e88…", "tile/0/x001/234".
 	Where string `json:"where"`
-	// What says what is wrong.
+	// What says what is wrong, for people.
 	What string `json:"what"`
 }
 
@@ -42,8 +64,16 @@ type Summary struct {
 	Streams  int `json:"streams"`
 	Contents int `json:"contents"`
 	// Bytes is the content read.
-	Bytes    int64 `json:"bytes"`
-	Problems int   `json:"problems"`
+	Bytes int64 `json:"bytes"`
+	// Files of the transparency log, Checkpoints, Cosignatures and Stamps were
+	// held against the events. Judged counts the stamps of which could be told
+	// that their authority is trusted.
+	Files        int `json:"logFiles"`
+	Checkpoints  int `json:"checkpoints"`
+	Cosignatures int `json:"cosignatures"`
+	Stamps       int `json:"timeStamps"`
+	Judged       int `json:"timeStampsJudged"`
+	Problems     int `json:"problems"`
 	// Root is the Merkle tree root (RFC 6962) over the commitments of all
 	// events as they stand, in order: that of the transparency log. It does not depend on positions:
 	// two stores show the same root exactly when they hold the same ledger.
@@ -54,7 +84,8 @@ type Summary struct {
 type Source struct {
 	Store eventstore.Store
 	Blobs blobs.Store
-	// Codec opens what is sealed in the events.
+	// Codec opens what is sealed in the events. One that opens nothing leaves
+	// their sealed parts unread, but for their bytes.
 	Codec *event.Codec
 	// Content, if set, decrypts sealed content, so that it is held against the
 	// hash of its clear bytes too; without it only the encrypted bytes are
@@ -65,332 +96,143 @@ type Source struct {
 	// StoreCheck, if set, gives the problems that the store sees in its own
 	// files.
 	StoreCheck func(ctx context.Context, report func(Problem)) error
+	// OneTable says that the store reads streams and all events from the same
+	// table, and that StoreCheck has held its indexes against it: nothing can
+	// then be hidden from who reads a stream alone.
+	OneTable bool
+	// Log says what is known of the transparency log.
+	Log Log
+	// State, if set, is where an interrupted check goes on, and what is written
+	// down of this one. It is changed.
+	State *State
+	// Save, if set, is called now and then with the state; it must be done with
+	// it when it returns.
+	Save func(*State) error
 }
 
-// Content gives sealed content in clear; *content.Store does.
-type Content interface {
-	Open(ctx context.Context, ref content.Ref) (io.ReadCloser, error)
+// Log is what is known of the transparency log. With the zero Log the recorded
+// checkpoints' roots are still held against the events.
+type Log struct {
+	// Objects are the log's files; nil: they are not looked at.
+	Objects translog.Objects
+	// Verifier is the log's key; nil: no signature is checked.
+	Verifier note.Verifier
+	// Wanted says that a log whose key is missing is a problem.
+	Wanted bool
+	// Witnesses are the keys of witnesses that are known.
+	Witnesses []note.Verifier
+	// Given are signed checkpoints from outside, that somebody kept.
+	Given []Given
+	// Roots and Intermediates judge time tokens; without roots a token is only
+	// held against what it is over.
+	Roots, Intermediates []*x509.Certificate
+	// Algorithms are those that tokens may use; without, tokens are not read.
+	Algorithms *pki.Algorithms
+}
+
+// Given is a checkpoint from outside.
+type Given struct {
+	// Name is how to speak of it.
+	Name string
+	Text []byte
 }
 
 // Progress is told how far the check is; total is 0 when it is not known.
 type Progress func(what string, done, total int64)
 
-// Run reads everything. Problems are given to report as they are found; the
-// error is for what could not be read at all.
+// Run reads everything. Problems are given to report as they are found, those
+// that a state remembers first; the error is for what could not be read at all,
+// and for the end of ctx: a check that is to go on later ends in that way.
 func Run(ctx context.Context, source Source, report func(Problem), progress Progress) (Summary, error) {
-	c := checker{source: source, heads: map[eventstore.StreamID]eventstore.Head{}, named: map[blobs.Digest]reference{}, ended: map[string]bool{}, destroyed: map[string]string{}}
-	reported := map[string]bool{}
-	c.report = func(where, format string, args ...any) {
-		// What the store has said of an event needs no second voice.
-		if reported[where] {
-			return
-		}
-		reported[where] = true
-		c.summary.Problems++
-		report(Problem{Where: where, What: fmt.Sprintf(format, args...)})
+	state := source.State
+	if state == nil {
+		state = NewState()
 	}
+	c := &checker{source: source, State: state, give: report, progress: progress, said: map[string]bool{}, lastSave: time.Now()}
 	if progress == nil {
-		progress = func(string, int64, int64) {}
+		c.progress = func(string, int64, int64) {}
 	}
-	if source.StoreCheck != nil {
-		storeSays := func(p Problem) {
-			reported[p.Where] = true
-			c.summary.Problems++
-			report(p)
-		}
-		if err := source.StoreCheck(ctx, storeSays); err != nil {
-			return c.summary, fmt.Errorf("check the store: %w", err)
-		}
-	}
-	if err := c.events(ctx, progress); err != nil {
-		return c.summary, err
-	}
-	if err := c.ends(ctx); err != nil {
-		return c.summary, err
-	}
-	if err := c.contents(ctx, progress); err != nil {
-		return c.summary, err
-	}
-	if err := c.destroyedKeys(ctx); err != nil {
-		return c.summary, err
-	}
-	c.summary.Streams = len(c.heads)
-	c.summary.Root = eventstore.Hash(c.tree.Root())
-	return c.summary, nil
+	err := c.run(ctx)
+	return c.summary(), err
 }
 
+func (c *checker) summary() Summary {
+	s := c.Counts
+	s.Streams = len(c.Heads)
+	s.Problems = c.reported
+	s.Root = eventstore.Hash(c.root())
+	return s
+}
+
+func (c *checker) run(ctx context.Context) error {
+	if err := c.fits(ctx); err != nil {
+		return err
+	}
+	for _, p := range c.Problems {
+		c.said[p.Where] = true
+		c.reported++
+		c.give(p)
+	}
+	if c.source.StoreCheck != nil {
+		c.progress("the store's own file", 0, 0)
+		// What the store says is asked anew each time, and not remembered.
+		err := c.source.StoreCheck(ctx, func(p Problem) { c.tell(p) })
+		if err != nil {
+			return fmt.Errorf("check the store: %w", err)
+		}
+	}
+	for _, step := range []func(context.Context) error{c.events, c.ends, c.judgeLog, c.contents, c.destroyedKeys} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checker is one check under way.
 type checker struct {
-	source  Source
-	report  func(where, format string, args ...any)
-	summary Summary
-	heads   map[eventstore.StreamID]eventstore.Head
-	tree    translog.Frontier
-	// named has the content that events refer to, by address.
-	named map[blobs.Digest]reference
-	// ended has the subjects whose destruction was ordered, destroyed those of
-	// which it is recorded that the key is gone, with that event.
-	ended     map[string]bool
-	destroyed map[string]string
+	*State
+	source   Source
+	give     func(Problem)
+	progress Progress
+	// said has the places of which something was said already: what is wrong
+	// with an event needs no second voice.
+	said     map[string]bool
+	reported int
+	lastSave time.Time
+	saveTook time.Duration
+	log      logWork
 }
 
-// reference is what events say of content: the first that names it, and what
-// it is in clear.
-type reference struct {
-	where string
-	ref   content.Ref
-	found bool
+// tell reports a problem that is not remembered.
+func (c *checker) tell(p Problem) bool {
+	if c.said[p.Where] {
+		return false
+	}
+	c.said[p.Where] = true
+	c.reported++
+	c.give(p)
+	return true
 }
 
-func (c *checker) events(ctx context.Context, progress Progress) error {
-	end, err := c.source.Store.End(ctx)
-	if err != nil {
-		return fmt.Errorf("find the last event: %w", err)
-	}
-	var last eventstore.Position
-	for recorded, err := range c.source.Store.ReadAll(ctx, 0, 0) {
-		if err != nil {
-			return fmt.Errorf("read the events: %w", err)
-		}
-		where := fmt.Sprintf("%s@%d", recorded.Stream, recorded.Revision)
-		if recorded.Position <= last {
-			c.report(where, "position %d comes after %d", recorded.Position, last)
-		}
-		last = recorded.Position
-		c.summary.Events++
-		// Of the bytes as they stand, whatever the store says of them.
-		c.tree.Append(eventstore.Restore(recorded.Stream, recorded.Revision, recorded.Type, recorded.Data, recorded.Metadata).Leaf())
-		head, err := eventstore.Follow(c.heads[recorded.Stream], recorded.Event)
-		if err != nil {
-			c.report(where, "%v", err)
-			// Go on from what is there, so that one change is one problem
-			// and not as many as there are events after it.
-			head = recorded.Head()
-		}
-		c.heads[recorded.Stream] = head
-		happened, err := c.source.Codec.Decode(ctx, recorded.Event)
-		if fault.Lookup(fault.CodeOf(err)).Kind == fault.KindUnavailable && err != nil {
-			// The keys cannot be reached: that is no finding on the event.
-			return fmt.Errorf("read %s: %w", where, err)
-		}
-		if err != nil {
-			c.report(where, "%v", err)
-			continue
-		}
-		c.references(where, happened)
-		if c.summary.Events%1000 == 0 {
-			progress("events", int64(recorded.Position), int64(end))
-		}
-	}
-	progress("events", int64(end), int64(end))
-	return nil
-}
-
-// ends reads the first and the last event of each stream by the stream's name.
-// A store may hide events from those who read a stream while its list of all
-// events still has them ($maxCount, $tb, a soft delete in EventStoreDB before
-// the next scavenge).
-func (c *checker) ends(ctx context.Context) error {
-	for _, stream := range slices.Sorted(maps.Keys(c.heads)) {
-		head := c.heads[stream]
-		first, last := eventstore.Head{}, eventstore.Head{}
-		for recorded, err := range c.source.Store.ReadStream(ctx, stream, 0, 1) {
-			if err != nil {
-				return fmt.Errorf("read %s: %w", stream, err)
-			}
-			first = recorded.Head()
-		}
-		for recorded, err := range c.source.Store.ReadStreamBackwards(ctx, stream, 1) {
-			if err != nil {
-				return fmt.Errorf("read %s: %w", stream, err)
-			}
-			last = recorded.Head()
-		}
-		switch {
-		case first.Next == 0:
-			c.report(string(stream), "is hidden: whoever reads the stream finds no event")
-		case first.Next != 1:
-			c.report(string(stream), "is cut: whoever reads the stream finds revision %d first", first.Next-1)
-		case last != head:
-			c.report(string(stream), "ends with another event for whoever reads the stream than among all events")
-		}
-	}
-	return nil
-}
-
-func (c *checker) references(where string, happened event.Event) {
-	switch e := happened.(type) {
-	case document.DestructionOrdered:
-		c.ended[event.Subject("document", e.Document)] = true
-	case document.Destroyed:
-		c.destroyed[event.Subject("document", e.Document)] = where
-	case participant.Erased:
-		c.destroyed[event.Subject("participant", e.Participant)] = where
-	case participant.ErasureOrdered:
-		c.ended[event.Subject("participant", e.Participant)] = true
-	}
-	refs, err := References(happened)
-	if err != nil {
-		c.report(where, "%v", err)
-	}
-	for _, ref := range refs {
-		if _, ok := c.named[ref.Address()]; !ok {
-			c.named[ref.Address()] = reference{where: where, ref: ref}
-		}
+// report reports a problem and remembers it.
+func (c *checker) report(code Code, where, format string, args ...any) {
+	p := Problem{Code: code, Where: where, What: fmt.Sprintf(format, args...)}
+	if c.tell(p) {
+		c.Problems = append(c.Problems, p)
 	}
 }
 
-// References returns all content that an event refers to. With an error it
-// returns those that it could read.
-func References(happened event.Event) ([]content.Ref, error) {
-	var list []content.Ref
-	var failed error
-	add := func(subject, sha, stored string, size int64) {
-		ref, err := content.ParseRef(subject, sha, stored, size)
-		if err != nil {
-			failed = err
-			return
-		}
-		list = append(list, ref)
-	}
-	signatures := func(id string, all []document.FileSignature) {
-		subject := event.Subject("document", id)
-		for _, sig := range all {
-			add(subject, sig.CMS, sig.Stored, -1)
-			for _, piece := range sig.Evidence {
-				add(subject, piece.SHA256, piece.Stored, -1)
-			}
-			if sig.Stored != "" {
-				continue
-			}
-			// Older versions kept in clear each certificate that the verdict
-			// names.
-			for _, signer := range sig.Verdict.Signers {
-				if signer.Certificate != "" {
-					add(subject, signer.Certificate, "", -1)
-				}
-				for _, fingerprint := range signer.Chain {
-					add(subject, fingerprint, "", -1)
-				}
-			}
-		}
-	}
-	switch e := happened.(type) {
-	case document.FileAttached:
-		add(event.Subject("document", e.Document), e.File.SHA256, e.File.Stored, e.File.Size)
-	case document.Signed:
-		signatures(e.Document, e.Signatures)
-	case document.SignatureRefused:
-		signatures(e.Document, e.Signatures)
-	case document.PaperCopyIssued:
-		add(event.Subject("document", e.Document), e.SHA256, e.Stored, e.Size)
-	case document.DestructionRequested:
-		add(event.Subject("participant", operator), e.Letter.SHA256, e.Letter.Stored, e.Letter.Size)
-	case participant.ErasureRequested:
-		add(event.Subject("participant", operator), e.Letter.SHA256, e.Letter.Stored, e.Letter.Size)
-	case checkpoint.TimeStamped:
-		add("", e.Token, "", e.Bytes)
-	case checkpoint.EvidenceKept:
-		for _, piece := range e.Pieces {
-			add("", piece.SHA256, "", piece.Bytes)
-		}
-	case certificate.Registered:
-		add(event.Subject("participant", e.Participant), e.Certificate, e.Stored, -1)
-	}
-	return list, failed
-}
-
-// operator is the participant under whose key letters are kept.
-const operator = "operator"
-
-func (c *checker) contents(ctx context.Context, progress Progress) error {
-	// What events name but nobody stores is missing; what is stored but
-	// nobody names is harmless (an upload whose event never came), and is
-	// read all the same.
-	total := int64(len(c.named))
-	for info, err := range c.source.Blobs.All(ctx) {
-		if err != nil {
-			return fmt.Errorf("list the content: %w", err)
-		}
-		c.summary.Contents++
-		named, known := c.named[info.Digest]
-		where := "content " + info.Digest.String()
-		n, err := c.read(ctx, info.Digest, named)
-		c.summary.Bytes += n
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case fault.Is(err, fault.BlobCorrupt):
-			c.report(where, "%v%s", err, of(named))
-		case fault.Is(err, fault.KeyDestroyed) && !c.ended[named.ref.Subject]:
-			c.report(where, "the key of %s is destroyed, and no event orders that%s", named.ref.Subject, of(named))
-		case fault.Is(err, fault.KeyUnknown):
-			c.report(where, "the key of %s is missing%s", named.ref.Subject, of(named))
-		case err != nil && !fault.Is(err, fault.KeyDestroyed):
-			return fmt.Errorf("read %s: %w", where, err)
-		}
-		if known {
-			named.found = true
-			c.named[info.Digest] = named
-		}
-		progress("content", int64(c.summary.Contents), total)
-	}
-	for digest, named := range c.named {
-		if named.found {
-			continue
-		}
-		if _, err := c.source.Blobs.Stat(ctx, digest); err != nil {
-			c.report("content "+digest.String(), "is not stored, but %s refers to it", named.where)
-		}
-	}
-	return nil
-}
-
-// destroyedKeys looks for keys that came back, as from an old backup.
-func (c *checker) destroyedKeys(ctx context.Context) error {
-	if c.source.Keys == nil {
+// saved has the state written down if that was not done for a while: at most a
+// twentieth of the time goes into it.
+func (c *checker) saved() error {
+	if c.source.Save == nil || time.Since(c.lastSave) < max(10*time.Second, 20*c.saveTook) {
 		return nil
 	}
-	for _, subject := range slices.Sorted(maps.Keys(c.destroyed)) {
-		_, err := c.source.Keys.Key(ctx, subject)
-		switch {
-		case err == nil:
-			c.report("key of "+subject, "is there, though %s records that it was destroyed", c.destroyed[subject])
-		case !fault.Is(err, fault.KeyDestroyed) && !fault.Is(err, fault.KeyUnknown):
-			return fmt.Errorf("look for the key of %s: %w", subject, err)
-		}
+	began := time.Now()
+	if err := c.source.Save(c.State); err != nil {
+		return fmt.Errorf("write down how far the check has come: %w", err)
 	}
+	c.lastSave, c.saveTook = time.Now(), time.Since(began)
 	return nil
-}
-
-func of(named reference) string {
-	if named.where != "" {
-		return " (" + named.where + " refers to it)"
-	}
-	return ""
-}
-
-// read reads content to its end: decrypted where an event says what it is in
-// clear and its key is there, as it is stored otherwise.
-func (c *checker) read(ctx context.Context, address blobs.Digest, named reference) (int64, error) {
-	var keyless error
-	if c.source.Content != nil && named.where != "" && named.ref.Stored == address {
-		reader, err := c.source.Content.Open(ctx, named.ref)
-		if err == nil {
-			n, err := io.Copy(io.Discard, reader)
-			return n, errors.Join(err, reader.Close())
-		}
-		if !fault.Is(err, fault.KeyDestroyed) && !fault.Is(err, fault.KeyUnknown) {
-			return 0, err
-		}
-		keyless = err
-	}
-	reader, _, err := c.source.Blobs.Open(ctx, address)
-	if err != nil {
-		return 0, err
-	}
-	n, err := io.Copy(io.Discard, reader)
-	if err = errors.Join(err, reader.Close()); err != nil {
-		return n, err
-	}
-	return n, keyless
 }

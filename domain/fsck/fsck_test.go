@@ -111,7 +111,7 @@ func TestOneChangedEventIsOneProblem(t *testing.T) {
 		return e, true
 	})
 	require.Equal(t, "document-1@1", problems[0].Where)
-	require.Len(t, problems, 2, "the events after it still link to what was committed: %v", problems)
+	require.Len(t, problems, 2, "the event after it links to what was committed, and b.txt is gone: %v", problems)
 	require.NotEqual(t, whole.Root, summary.Root)
 }
 

@@ -141,6 +141,7 @@ const (
 	SignatureUnreadable Code = "signature.unreadable"
 	SignatureIncomplete Code = "signature.incomplete"
 
+	CheckStateUnfit   Code = "check.state-unfit"
 	LogDiverged       Code = "log.diverged"
 	LogSuperseded     Code = "log.superseded"
 	LogNotCovered     Code = "log.not-covered"
@@ -279,6 +280,7 @@ func Catalogue() []Definition {
 		{SignatureUnreadable, KindInvalid, "The signature cannot be read"},
 		{SignatureIncomplete, KindRefused, "Every file of the document must be signed"},
 
+		{CheckStateUnfit, KindConflict, "The state of the check is not that of this ledger"},
 		{LogDiverged, KindInternal, "The events are not those that the transparency log has committed to"},
 		{LogSuperseded, KindConflict, "Another node has published a checkpoint first"},
 		{LogNotCovered, KindUnavailable, "No published checkpoint covers this event yet"},

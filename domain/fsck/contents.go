@@ -1,0 +1,207 @@
+package fsck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"dalel/blobs"
+	"dalel/domain/content"
+	"dalel/internal/fault"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Content gives sealed content in clear; *content.Store does.
+type Content interface {
+	Open(ctx context.Context, ref content.Ref) (io.ReadCloser, error)
+}
+
+// pieces are what content is read in: large, since hashing is faster than the
+// way between two buffers.
+var pieces = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
+
+// contents reads all content, several at a time.
+func (c *checker) contents(ctx context.Context) error {
+	// What events name but nobody stores is missing; what is stored but
+	// nobody names is harmless (an upload whose event never came), and is
+	// read all the same.
+	for _, named := range c.Named {
+		named.Found = false
+	}
+	done, total := int64(0), int64(len(c.Named))
+	group, running := errgroup.WithContext(ctx)
+	group.SetLimit(2 + runtime.GOMAXPROCS(0))
+	var listing error
+	for info, err := range c.source.Blobs.All(ctx) {
+		if running.Err() != nil {
+			break
+		}
+		if fault.Is(err, fault.BlobCorrupt) {
+			c.mu.Lock()
+			c.tell(Problem{ContentForeign, foreignPlace(err), err.Error()})
+			c.mu.Unlock()
+			continue
+		}
+		if err != nil {
+			listing = fmt.Errorf("list the content: %w", err)
+			break
+		}
+		c.mu.Lock()
+		named := c.Named[info.Digest]
+		if named != nil {
+			named.Found = true
+		}
+		done++
+		c.progress("content", done, max(done, total))
+		err := c.saved()
+		c.mu.Unlock()
+		if err != nil {
+			listing = err
+			break
+		}
+		if named != nil && named.Read {
+			continue
+		}
+		group.Go(func() error { return c.one(running, info.Digest, named) })
+	}
+	if err := errors.Join(group.Wait(), listing); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for digest, named := range c.Named {
+		if named.Found {
+			continue
+		}
+		switch _, err := c.source.Blobs.Stat(ctx, digest); {
+		case err == nil: // stored since
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case fault.Is(err, fault.BlobNotFound):
+			c.tell(Problem{ContentMissing, "content " + digest.String(), fmt.Sprintf("is not stored, but %s refers to it", named.Where)})
+		case fault.Is(err, fault.BlobCorrupt):
+			c.tell(Problem{ContentChanged, "content " + digest.String(), fmt.Sprintf("%v%s", err, of(named))})
+		default:
+			return fmt.Errorf("look for content %s: %w", digest, err)
+		}
+	}
+	return c.tokens(ctx)
+}
+
+// foreignPlace names what is no content by what the store says of it.
+func foreignPlace(err error) string {
+	_, name, _ := strings.Cut(err.Error(), `"`)
+	if name, _, ok := strings.Cut(name, `"`); ok {
+		return "content folder, " + name
+	}
+	return "content folder"
+}
+
+// one reads one content and says what is wrong with it.
+func (c *checker) one(ctx context.Context, digest blobs.Digest, named *reference) error {
+	n, err := c.readContent(ctx, digest, named)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	where := "content " + digest.String()
+	switch {
+	case err == nil:
+	case fault.Is(err, fault.BlobCorrupt):
+		c.report(ContentChanged, where, "%v%s", err, of(named))
+	case fault.Is(err, fault.KeyDestroyed):
+		if !c.Ended[named.Ref.Subject] {
+			c.report(KeyDestroyed, where, "the key of %s is destroyed, and no event orders that%s", named.Ref.Subject, of(named))
+		}
+	case fault.Is(err, fault.KeyUnknown):
+		c.report(KeyMissing, where, "the key of %s is missing%s", named.Ref.Subject, of(named))
+	case fault.Is(err, fault.BlobNotFound):
+		// Taken away since it was listed: if events name it, it is missing.
+		if named != nil {
+			named.Found = false
+		}
+		return nil
+	default:
+		return fmt.Errorf("read %s: %w", where, err)
+	}
+	c.Counts.Contents++
+	c.Counts.Bytes += n
+	if named != nil {
+		named.Read = true
+	}
+	return nil
+}
+
+// destroyedKeys looks for keys that came back, as from an old backup.
+func (c *checker) destroyedKeys(ctx context.Context) error {
+	if c.source.Keys == nil {
+		return nil
+	}
+	for _, subject := range slices.Sorted(maps.Keys(c.Destroyed)) {
+		_, err := c.source.Keys.Key(ctx, subject)
+		switch {
+		case err == nil:
+			c.tell(Problem{KeyBack, "key of " + subject, fmt.Sprintf("is there, though %s records that it was destroyed", c.Destroyed[subject])})
+		case !fault.Is(err, fault.KeyDestroyed) && !fault.Is(err, fault.KeyUnknown):
+			return fmt.Errorf("look for the key of %s: %w", subject, err)
+		}
+	}
+	return nil
+}
+
+func of(named *reference) string {
+	if named != nil {
+		return " (" + named.Where.String() + " refers to it)"
+	}
+	return ""
+}
+
+// readContent reads content to its end: decrypted where an event says what it
+// is in clear and its key is there, as it is stored otherwise.
+func (c *checker) readContent(ctx context.Context, address blobs.Digest, named *reference) (int64, error) {
+	var keyless error
+	if c.source.Content != nil && named != nil && named.Ref.Stored == address {
+		reader, err := c.source.Content.Open(ctx, named.Ref)
+		if err == nil {
+			return drain(reader)
+		}
+		if !fault.Is(err, fault.KeyDestroyed) && !fault.Is(err, fault.KeyUnknown) {
+			return 0, err
+		}
+		keyless = err
+	}
+	reader, _, err := c.source.Blobs.Open(ctx, address)
+	if err != nil {
+		return 0, err
+	}
+	n, err := drain(reader)
+	if err != nil {
+		return n, err
+	}
+	return n, keyless
+}
+
+// drain reads to the end, which is where readers say whether all was as it was
+// put.
+func drain(reader io.ReadCloser) (n int64, err error) {
+	piece := pieces.Get().(*[]byte)
+	defer pieces.Put(piece)
+	for err == nil {
+		var got int
+		got, err = reader.Read(*piece)
+		n += int64(got)
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return n, errors.Join(err, reader.Close())
+}

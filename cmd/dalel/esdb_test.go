@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	client "github.com/EventStore/EventStore-Client-Go/v4/esdb"
@@ -25,22 +24,44 @@ func TestFsckNamesWhatAnAdministratorDidToEventStoreDB(t *testing.T) {
 
 	for name, c := range map[string]struct {
 		do    func(t *testing.T, server *esdbserver.Server, connected *client.Client)
+		code  fsck.Code
 		where string
 	}{
 		"a redaction": {func(t *testing.T, server *esdbserver.Server, _ *client.Client) {
 			require.NoError(t, server.Redact(stream, 2))
-		}, stream + "@2"},
+		}, fsck.EventRedacted, stream + "@2"},
 		"$maxCount": {func(t *testing.T, _ *esdbserver.Server, connected *client.Client) {
 			limit(t, connected, stream)
-		}, stream},
+		}, fsck.StreamTruncated, stream},
+		"$tb": {func(t *testing.T, _ *esdbserver.Server, connected *client.Client) {
+			var metadata client.StreamMetadata
+			metadata.SetTruncateBefore(2)
+			_, err := connected.SetStreamMetadata(t.Context(), stream, client.AppendToStreamOptions{}, metadata)
+			require.NoError(t, err)
+		}, fsck.StreamTruncated, stream},
 		"$maxCount and a scavenge": {func(t *testing.T, server *esdbserver.Server, connected *client.Client) {
 			limit(t, connected, stream)
 			require.NoError(t, server.Scavenge())
-		}, stream},
+		}, fsck.EventMissing, stream},
 		"a soft delete": {func(t *testing.T, _ *esdbserver.Server, connected *client.Client) {
 			_, err := connected.DeleteStream(t.Context(), stream, client.DeleteStreamOptions{})
 			require.NoError(t, err)
-		}, stream},
+		}, fsck.StreamHidden, stream},
+		"a tombstone": {func(t *testing.T, _ *esdbserver.Server, connected *client.Client) {
+			_, err := connected.TombstoneStream(t.Context(), stream, client.TombstoneStreamOptions{})
+			require.NoError(t, err)
+		}, fsck.StreamDeleted, stream},
+		"$maxCount on the checkpoints": {func(t *testing.T, _ *esdbserver.Server, connected *client.Client) {
+			limit(t, connected, "checkpoint-log")
+		}, fsck.StreamTruncated, "checkpoint-log"},
+		"an older copy": {func(t *testing.T, server *esdbserver.Server, connected *client.Client) {
+			stream, err := connected.ReadStream(t.Context(), "checkpoint-log", client.ReadStreamOptions{}, 1)
+			require.NoError(t, err)
+			defer stream.Close()
+			first, err := stream.Recv()
+			require.NoError(t, err)
+			require.NoError(t, server.Rewind(first.Event.Position.Commit))
+		}, fsck.LedgerRewound, "the ledger"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := esdbserver.New(t, esdbserver.Options{})
@@ -62,7 +83,7 @@ func TestFsckNamesWhatAnAdministratorDidToEventStoreDB(t *testing.T) {
 			var report struct{ Problems []fsck.Problem }
 			require.NoError(t, json.Unmarshal([]byte(out), &report))
 			require.NotEmpty(t, report.Problems)
-			require.True(t, strings.HasPrefix(report.Problems[0].Where, c.where), "%v", report.Problems)
+			requireNamed(t, report.Problems, c.code, c.where)
 		})
 	}
 }

@@ -120,10 +120,10 @@ func (c *checker) one(ctx context.Context, digest blobs.Digest, named *reference
 		c.report(ContentChanged, where, "%v%s", err, of(named))
 	case fault.Is(err, fault.KeyDestroyed):
 		if !c.Ended[named.Ref.Subject] {
-			c.report(KeyDestroyed, where, "the key of %s is destroyed, and no event orders that%s", named.Ref.Subject, of(named))
+			c.report(KeyDestroyed, "key of "+named.Ref.Subject, "is destroyed, and no event orders that%s", of(named))
 		}
 	case fault.Is(err, fault.KeyUnknown):
-		c.report(KeyMissing, where, "the key of %s is missing%s", named.Ref.Subject, of(named))
+		c.report(KeyMissing, "key of "+named.Ref.Subject, "is missing%s", of(named))
 	case fault.Is(err, fault.BlobNotFound):
 		// Taken away since it was listed: if events name it, it is missing.
 		if named != nil {

@@ -133,11 +133,15 @@ func (c *checker) one(ctx context.Context, digest blobs.Digest, named *reference
 	default:
 		return fmt.Errorf("read %s: %w", where, err)
 	}
+	if named == nil {
+		// Read each time: nothing remembers that it was.
+		c.strays.contents++
+		c.strays.bytes += n
+		return nil
+	}
 	c.Counts.Contents++
 	c.Counts.Bytes += n
-	if named != nil {
-		named.Read = true
-	}
+	named.Read = true
 	return nil
 }
 

@@ -63,6 +63,9 @@ func (c *checker) events(ctx context.Context) error {
 	if err := c.pending(ctx); err != nil {
 		return err
 	}
+	if err := c.waited(ctx); err != nil {
+		return err
+	}
 	end, err := c.source.Store.End(ctx)
 	if err != nil {
 		return fmt.Errorf("find the last event: %w", err)

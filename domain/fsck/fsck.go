@@ -159,6 +159,8 @@ func Run(ctx context.Context, source Source, report func(Problem), progress Prog
 func (c *checker) summary() Summary {
 	s := c.Counts
 	s.Streams = len(c.Heads)
+	s.Contents += c.strays.contents
+	s.Bytes += c.strays.bytes
 	s.Problems = c.reported
 	s.Root = eventstore.Hash(c.root())
 	return s
@@ -202,6 +204,11 @@ type checker struct {
 	lastSave time.Time
 	saveTook time.Duration
 	log      logWork
+	// strays is content that no event names.
+	strays struct {
+		contents int
+		bytes    int64
+	}
 }
 
 // tell reports a problem that is not remembered.

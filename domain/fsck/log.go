@@ -15,6 +15,7 @@ import (
 
 	"dalel/blobs"
 	"dalel/domain/checkpoint"
+	"dalel/domain/event"
 	"dalel/eventstore"
 	"dalel/internal/fault"
 	"dalel/internal/translog"
@@ -378,22 +379,40 @@ func (c *checker) published(ctx context.Context, index uint64, s *seen, e checkp
 		c.report(CheckpointOrder, where, "a checkpoint of %d events was published when there were %d", e.Size, index)
 		return nil
 	}
-	begin := (e.Size - 1) / translog.Width * translog.Width
-	last, err := c.leaves(ctx, begin, e.Size-begin)
-	if err != nil {
-		return err
-	}
-	if final := last[len(last)-1]; final.Stream != e.Last.Stream || final.Revision != e.Last.Revision || final.hash != e.Last.Commitment {
-		c.report(CheckpointMisplaced, where, "it names %s@%d as its last event, and the last of its %d events is %s", e.Last.Stream, e.Last.Revision, e.Size, final.place)
-	}
-	right, err := c.leads(ctx, e.Size, e.Root)
-	switch {
-	case err != nil:
-		return err
-	case right:
-		c.Claims.Good = max(c.Claims.Good, e.Size)
-	case len(c.Claims.Bad) < maxMisfits:
-		c.Claims.Bad = append(c.Claims.Bad, this)
+	// Leaves may have to be read again, and that may be interrupted.
+	c.Waiting = append(c.Waiting, waiting{this, e.Last})
+	return c.waited(ctx)
+}
+
+// waiting is a recorded checkpoint that is yet to be held against the events.
+type waiting struct {
+	Claim claim
+	Last  event.Reference
+}
+
+// waited holds the checkpoints that wait against the events.
+func (c *checker) waited(ctx context.Context) error {
+	for len(c.Waiting) > 0 {
+		this, last := c.Waiting[0].Claim, c.Waiting[0].Last
+		begin := (this.Size - 1) / translog.Width * translog.Width
+		leaves, err := c.leaves(ctx, begin, this.Size-begin)
+		if err != nil {
+			return err
+		}
+		right, err := c.leads(ctx, this.Size, this.Root)
+		if err != nil {
+			return err
+		}
+		if final := leaves[len(leaves)-1]; final.Stream != last.Stream || final.Revision != last.Revision || final.hash != last.Commitment {
+			c.report(CheckpointMisplaced, this.Where, "it names %s@%d as its last event, and the last of its %d events is %s", last.Stream, last.Revision, this.Size, final.place)
+		}
+		switch {
+		case right:
+			c.Claims.Good = max(c.Claims.Good, this.Size)
+		case len(c.Claims.Bad) < maxMisfits:
+			c.Claims.Bad = append(c.Claims.Bad, this)
+		}
+		c.Waiting = c.Waiting[1:]
 	}
 	return nil
 }

@@ -44,6 +44,8 @@ type State struct {
 	// as the events make them.
 	Pending map[string]pendingFile
 	Misfits []misfit
+	// Waiting are recorded checkpoints that are yet to be looked at.
+	Waiting []waiting
 	// Claims are the recorded checkpoints whose root was looked at, Newest is
 	// the last one, Recent the newest ones' texts.
 	Claims claims

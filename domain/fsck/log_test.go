@@ -1,0 +1,349 @@
+package fsck_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/sumdb/note"
+
+	"dalel/blobs"
+	"dalel/blobs/file"
+	"dalel/domain/checkpoint"
+	"dalel/domain/document"
+	"dalel/domain/event"
+	"dalel/domain/fsck"
+	"dalel/domain/ledger"
+	"dalel/eventstore"
+	"dalel/internal/fault"
+	"dalel/internal/translog"
+	"dalel/tests/stores"
+)
+
+// objects are a log's files in memory.
+type objects struct {
+	mu  sync.Mutex
+	all map[string][]byte
+	// get, if set, is called before each Get.
+	get func()
+}
+
+func (o *objects) Get(ctx context.Context, name string) ([]byte, error) {
+	if o.get != nil {
+		o.get()
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if data, ok := o.all[name]; ok {
+		return bytes.Clone(data), ctx.Err()
+	}
+	return nil, errors.Join(ctx.Err(), fault.New(fault.BlobNotFound, "no %s", name))
+}
+
+func (o *objects) Put(_ context.Context, name string, data []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.all[name] = bytes.Clone(data)
+	return nil
+}
+
+func (o *objects) Replace(ctx context.Context, name string, data []byte) error {
+	return o.Put(ctx, name, data)
+}
+
+// grown is a ledger with a log, in clear.
+type grown struct {
+	t       testing.TB
+	store   eventstore.Store
+	blobs   *file.Store
+	codec   *event.Codec
+	objects *objects
+	signer  note.Signer
+	key     note.Verifier
+	tree    *translog.Tree
+	heads   map[eventstore.StreamID]eventstore.Head
+	last    event.Reference
+	newest  uint64
+	made    int
+}
+
+func grow(t testing.TB) *grown {
+	g := &grown{t: t, store: stores.Open(t), objects: &objects{all: map[string][]byte{}}, heads: map[eventstore.StreamID]eventstore.Head{}}
+	var err error
+	g.blobs, err = file.Open(t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, g.blobs.Close()) })
+	g.codec, err = ledger.NewCodec()
+	require.NoError(t, err)
+	secret, public, err := note.GenerateKey(rand.Reader, "dalel.test/log")
+	require.NoError(t, err)
+	g.signer, err = note.NewSigner(secret)
+	require.NoError(t, err)
+	g.key, err = note.NewVerifier(public)
+	require.NoError(t, err)
+	g.tree, err = translog.Open(t.Context(), g.objects, 0, nil)
+	require.NoError(t, err)
+	return g
+}
+
+// happen appends what happened to a stream, and to the log.
+func (g *grown) happen(stream eventstore.StreamID, happened ...event.Event) {
+	var drafts []eventstore.Draft
+	for _, e := range happened {
+		draft, err := g.codec.Encode(g.t.Context(), e, eventstore.Metadata{Actor: "alpha", RecordedAt: time.Unix(1_700_000_000, 0)})
+		require.NoError(g.t, err)
+		drafts = append(drafts, draft)
+	}
+	events, err := eventstore.Chain(stream, g.heads[stream], drafts...)
+	require.NoError(g.t, err)
+	_, err = g.store.Append(g.t.Context(), events...)
+	require.NoError(g.t, err)
+	var leaves [][]byte
+	for _, e := range events {
+		leaves = append(leaves, e.Leaf())
+		g.heads[stream] = e.Head()
+		g.last = event.Reference{Stream: e.Stream, Revision: e.Revision, Commitment: e.Commitment}
+	}
+	require.NoError(g.t, g.tree.Append(g.t.Context(), leaves))
+}
+
+// document makes a document of so many events, with content if it is stored.
+func (g *grown) document(events int, stored bool) {
+	g.made++
+	id := fmt.Sprint(g.made)
+	by := event.By{Participant: "alpha"}
+	content, err := g.blobs.Put(g.t.Context(), strings.NewReader("Dear all, "+id), 100)
+	require.NoError(g.t, err)
+	if !stored {
+		content.Digest = blobs.Sum([]byte("nowhere " + id))
+	}
+	happened := []event.Event{document.Created{Document: id, Sender: "alpha", By: by, Details: document.Details{Kind: document.Letter, Title: "A letter"}}}
+	for len(happened) < events {
+		if len(happened)%2 == 1 {
+			happened = append(happened, document.FileAttached{Document: id, Sender: "alpha", By: by, File: document.File{Name: "a.txt", SHA256: content.Digest.String(), Size: content.Size}})
+		} else {
+			happened = append(happened, document.FileRemoved{Document: id, Sender: "alpha", By: by, Name: "a.txt"})
+		}
+	}
+	g.happen(document.StreamID(id), happened...)
+}
+
+// publish makes a checkpoint of what there is, later more happens, and then it
+// is recorded and served.
+func (g *grown) publish(meanwhile func()) {
+	require.NoError(g.t, g.tree.Flush(g.t.Context()))
+	size, root, last := g.tree.Size(), g.tree.Root(), g.last
+	text, err := translog.Sign(translog.Checkpoint{Origin: g.key.Name(), Size: size, Root: root}, g.signer)
+	require.NoError(g.t, err)
+	if meanwhile != nil {
+		meanwhile()
+	}
+	g.happen(checkpoint.StreamID(checkpoint.Log), checkpoint.Published{
+		Origin: g.key.Name(), Size: size, Root: eventstore.Hash(root), After: g.newest, Last: last, Note: string(text), PublishedAt: time.Unix(1_700_000_000, 0),
+	})
+	g.newest = size
+	require.NoError(g.t, g.objects.Replace(g.t.Context(), blobs.CheckpointName, text))
+}
+
+func (g *grown) source() fsck.Source {
+	return fsck.Source{
+		Store: g.store, Blobs: g.blobs, Codec: g.codec, OneTable: true,
+		Log: fsck.Log{Objects: g.objects, Verifier: g.key, Wanted: true},
+	}
+}
+
+func (g *grown) check() (fsck.Summary, []fsck.Problem) {
+	var problems []fsck.Problem
+	summary, err := fsck.Run(g.t.Context(), g.source(), func(p fsck.Problem) { problems = append(problems, p) }, nil)
+	require.NoError(g.t, err)
+	return summary, problems
+}
+
+func TestR_M4_EveryFullFileOfEveryLevelIsHeldAgainstTheEvents(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a log with a full tile of the second level has 65,536 events")
+	}
+	g := grow(t)
+	for g.tree.Size() < 66_000 {
+		g.document(250, true)
+		switch g.made {
+		case 3:
+			g.publish(nil)
+		case 70:
+			// It is recorded long after what it covers: its leaves are read again.
+			g.publish(func() {
+				for range 80 {
+					g.document(250, true)
+				}
+			})
+		}
+	}
+	g.publish(nil)
+	summary, problems := g.check()
+	require.Empty(t, problems)
+	require.Equal(t, 3, summary.Checkpoints)
+	require.Equal(t, int(66_000/256)*2+1, summary.Files)
+	require.NotZero(t, summary.Files)
+
+	flip := func(b []byte) []byte { b[len(b)/3] ^= 4; return b }
+	cut := func(b []byte) []byte { return b[:len(b)-32] }
+	longer := func(b []byte) []byte { return append(b, 0, 1, 7) }
+	gone := func([]byte) []byte { return nil }
+	for name, c := range map[string]struct {
+		change func([]byte) []byte
+		code   fsck.Code
+	}{
+		"tile/entries/007": {flip, fsck.BundleChanged}, "tile/entries/200": {cut, fsck.BundleCut}, "tile/entries/000": {gone, fsck.BundleMissing},
+		"tile/entries/100": {longer, fsck.BundleChanged}, "tile/0/255": {flip, fsck.TileChanged}, "tile/0/011": {cut, fsck.TileCut},
+		"tile/0/256": {gone, fsck.TileMissing}, "tile/1/000": {flip, fsck.TileChanged}, "tile/0/001": {longer, fsck.TileChanged},
+	} {
+		whole := maps.Clone(g.objects.all)
+		data, ok := g.objects.all[name]
+		require.True(t, ok, name)
+		if changed := c.change(bytes.Clone(data)); changed == nil {
+			delete(g.objects.all, name)
+		} else {
+			g.objects.all[name] = changed
+		}
+		_, problems := g.check()
+		require.Len(t, problems, 1, "%v", problems)
+		require.Equal(t, c.code, problems[0].Code)
+		require.Equal(t, name, problems[0].Where)
+		g.objects.all = whole
+	}
+}
+
+func TestWhatAnInterruptedCheckHasReadIsNotReadAgainAndWhatItFoundIsTold(t *testing.T) {
+	g := grow(t)
+	for g.made < 700 {
+		g.document(5, g.made%100 != 7)
+		if g.made%90 == 0 {
+			g.publish(func() { g.document(3, true) })
+		}
+	}
+	g.publish(nil)
+	g.objects.all["tile/entries/003"][100] ^= 1
+	delete(g.objects.all, "tile/0/005")
+	whole, problems := g.check()
+	require.Len(t, problems, 9, "two files and seven contents: %v", problems)
+
+	runs := 0
+	for after := 4; ; after += 5 + after/2 {
+		state := fsck.NewState()
+		var summary fsck.Summary
+		var told []fsck.Problem
+		for patience, done := after, false; !done; patience += after {
+			runs++
+			ctx, cancel := context.WithCancel(t.Context())
+			left := patience
+			var mu sync.Mutex
+			step := func() {
+				mu.Lock()
+				defer mu.Unlock()
+				if left--; left == 0 {
+					cancel()
+				}
+			}
+			source := g.source()
+			source.State = state
+			g.objects.get = step
+			told = nil
+			var err error
+			summary, err = fsck.Run(ctx, source, func(p fsck.Problem) { told = append(told, p) }, func(string, int64, int64) { step() })
+			cancel()
+			g.objects.get = nil
+			if done = err == nil; !done {
+				require.ErrorIs(t, err, context.Canceled)
+				var written bytes.Buffer
+				require.NoError(t, state.Write(&written))
+				state, err = fsck.ReadState(&written)
+				require.NoError(t, err)
+			}
+		}
+		require.Equal(t, whole, summary, "interrupted after %d steps", after)
+		require.ElementsMatch(t, problems, told)
+		if after > 2000 {
+			break
+		}
+	}
+	require.Greater(t, runs, 50)
+}
+
+func TestAStateGoesOnWithANewEventAndNotWithAnotherLedger(t *testing.T) {
+	g, other := grow(t), grow(t)
+	for range 20 {
+		g.document(5, true)
+	}
+	g.publish(nil)
+	other.document(5, true)
+	interrupted := func() *fsck.State {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		source := g.source()
+		source.State = fsck.NewState()
+		_, err := fsck.Run(ctx, source, func(fsck.Problem) {}, func(what string, done, _ int64) {
+			if what == "content" && done > 5 {
+				cancel()
+			}
+		})
+		require.ErrorIs(t, err, context.Canceled)
+		require.Equal(t, g.tree.Size(), uint64(source.State.Events()))
+		return source.State
+	}
+	state := interrupted()
+	g.document(5, false)
+	g.publish(nil)
+	source := g.source()
+	source.State = state
+	var problems []fsck.Problem
+	summary, err := fsck.Run(t.Context(), source, func(p fsck.Problem) { problems = append(problems, p) }, nil)
+	require.NoError(t, err)
+	whole, all := g.check()
+	require.Equal(t, whole, summary)
+	require.Equal(t, all, problems)
+	require.Len(t, problems, 1)
+	require.Equal(t, fsck.ContentMissing, problems[0].Code)
+
+	source = other.source()
+	source.State = interrupted()
+	_, err = fsck.Run(t.Context(), source, func(fsck.Problem) {}, nil)
+	require.Equal(t, fault.CheckStateUnfit, fault.CodeOf(err))
+
+	var written bytes.Buffer
+	require.NoError(t, state.Write(&written))
+	for _, broken := range [][]byte{nil, []byte("hello"), written.Bytes()[:written.Len()/2]} {
+		_, err := fsck.ReadState(bytes.NewReader(broken))
+		require.Equal(t, fault.CheckStateUnfit, fault.CodeOf(err))
+	}
+}
+
+func TestAChangedEventIsHeldAgainstTheLogAndTheRestGoesOn(t *testing.T) {
+	g := grow(t)
+	for range 100 {
+		g.document(5, true)
+	}
+	g.publish(nil)
+	source := g.source()
+	source.Store = altered{g.store, func(e eventstore.Recorded) (eventstore.Recorded, bool) {
+		if e.Stream == "document-17" && e.Revision == 2 {
+			e.Data = []byte(strings.Replace(string(e.Data), "a.txt", "z.txt", 1))
+		}
+		return e, true
+	}}
+	var problems []fsck.Problem
+	summary, err := fsck.Run(t.Context(), source, func(p fsck.Problem) { problems = append(problems, p) }, nil)
+	require.NoError(t, err)
+	require.Len(t, problems, 1, "neither the files nor the checkpoint are to blame: %v", problems)
+	require.Equal(t, fsck.EventChanged, problems[0].Code)
+	require.Equal(t, "document-17@2", problems[0].Where)
+	whole, _ := g.check()
+	require.NotEqual(t, whole.Root, summary.Root, "the root is of the events as they stand")
+}

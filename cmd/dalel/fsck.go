@@ -145,7 +145,7 @@ func (n *node) check(ctx context.Context, how checking, stderr io.Writer) (summa
 
 // begin reads the state that a check goes on from.
 func (how checking) begin(stderr io.Writer) (*fsck.State, error) {
-	if how.state == "" || how.fresh {
+	if how.state == "" {
 		return fsck.NewState(), nil
 	}
 	file, err := os.Open(how.state)
@@ -156,6 +156,13 @@ func (how checking) begin(stderr io.Writer) (*fsck.State, error) {
 		return nil, err
 	}
 	defer file.Close()
+	if how.fresh {
+		// It will be replaced, and then taken away: not somebody's document.
+		if !fsck.IsState(file) {
+			return nil, fault.New(fault.CheckStateUnfit, "%s is there, and is not the state of a check", how.state)
+		}
+		return fsck.NewState(), nil
+	}
 	state, err := fsck.ReadState(file)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w (--fresh begins anew)", how.state, err)

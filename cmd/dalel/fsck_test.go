@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"crypto/rand"
 	"database/sql"
 	"encoding/json"
@@ -447,4 +449,81 @@ func TestR_M4_ACheckpointThatSomebodyKeptShowsWhatNothingInsideCan(t *testing.T)
 
 	status, _, stderr := dalel(t, "fsck", "--dir", older, "--checkpoint", filepath.Join(older, "nowhere"))
 	require.Equal(t, exitFailed, status, stderr)
+}
+
+// interrupter ends a context when something is shown.
+type interrupter struct {
+	at     string
+	cancel func()
+	said   bytes.Buffer
+}
+
+func (i *interrupter) Write(p []byte) (int, error) {
+	if i.cancel != nil && strings.Contains(string(p), i.at) {
+		i.cancel()
+	}
+	return i.said.Write(p)
+}
+
+func TestAnInterruptedCheckSaysHowToGoOnAndGoesOn(t *testing.T) {
+	dir := played(t)
+	path := largestBlob(t, dir)
+	overwrite(t, path, flipped)
+	elsewhere := filepath.Join(t.TempDir(), "state")
+	for name, c := range map[string]struct {
+		args []string
+		file string
+	}{
+		"in the ledger's folder":  {nil, filepath.Join(dir, fsckFile)},
+		"in a file that is named": {[]string{"--state", elsewhere}, elsewhere},
+	} {
+		for _, at := range []string{"the store's own file", "events", "content"} {
+			t.Run(name+", at "+at, func(t *testing.T) {
+				args := append([]string{"fsck", "--progress", "--dir", dir}, c.args...)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				errors, out := &interrupter{at: at, cancel: cancel}, &bytes.Buffer{}
+				require.Equal(t, exitFailed, run(ctx, args, out, errors))
+				require.Contains(t, errors.said.String(), "goes on from "+c.file)
+				require.FileExists(t, c.file)
+
+				errors = &interrupter{}
+				require.Equal(t, exitBad, run(t.Context(), args, out, errors))
+				require.Contains(t, errors.said.String(), "going on after the ")
+				require.Contains(t, out.String(), "[fsck.content-changed]")
+				require.NoFileExists(t, c.file, "a check that was done leaves nothing")
+			})
+		}
+	}
+	require.NoError(t, os.WriteFile(elsewhere, []byte("something else"), 0o600))
+	status, _, stderr := dalel(t, "fsck", "--dir", dir, "--state", elsewhere)
+	require.Equal(t, exitFailed, status)
+	require.Contains(t, stderr, "check.state-unfit")
+	require.FileExists(t, elsewhere, "what is not ours stays")
+	status, _, stderr = dalel(t, "fsck", "--dir", dir, "--state", elsewhere, "--fresh")
+	require.Equal(t, exitFailed, status, stderr)
+	require.FileExists(t, elsewhere, "nor does --fresh take it away")
+	require.NoError(t, os.WriteFile(elsewhere, []byte("dalel fsck state\ncut off"), 0o600))
+	status, _, stderr = dalel(t, "fsck", "--dir", dir, "--state", elsewhere)
+	require.Equal(t, exitFailed, status, stderr)
+	status, _, stderr = dalel(t, "fsck", "--dir", dir, "--state", elsewhere, "--fresh")
+	require.Equal(t, exitBad, status, stderr)
+	require.NoFileExists(t, elsewhere)
+	require.NotContains(t, stderr, "events:", "no progress where there is no terminal")
+}
+
+func TestFsckThatLeavesEverythingShutNeedsNoKeyAndStillSeesEveryByte(t *testing.T) {
+	dir := played(t)
+	status, whole, problems := fscked(t, dir)
+	require.Zero(t, status, problems)
+	status, shut, problems := fscked(t, dir, "--sealed")
+	require.Zero(t, status, problems)
+	require.Equal(t, whole.Root, shut.Root)
+	require.Equal(t, whole.Contents, shut.Contents)
+	require.Greater(t, shut.Bytes, whole.Bytes, "what is sealed is longer")
+	path := largestBlob(t, dir)
+	overwrite(t, path, flipped)
+	status, _, problems = fscked(t, dir, "--sealed")
+	require.Equal(t, exitBad, status)
+	requireNamed(t, problems, fsck.ContentChanged, "content ")
 }

@@ -60,6 +60,9 @@ type State struct {
 	Destroyed map[string]place
 }
 
+// stateMark is what a written state begins with.
+const stateMark = "dalel fsck state\n"
+
 // stateVersion is raised when a State means something else.
 const stateVersion = 1
 
@@ -74,7 +77,11 @@ func NewState() *State {
 // Write writes the state. It may be called while the check goes on only from
 // within [Source.Save].
 func (s *State) Write(w io.Writer) error {
-	if err := gob.NewEncoder(w).Encode(s); err != nil {
+	_, err := io.WriteString(w, stateMark)
+	if err == nil {
+		err = gob.NewEncoder(w).Encode(s)
+	}
+	if err != nil {
 		return fmt.Errorf("write the state of a check: %w", err)
 	}
 	return nil
@@ -83,13 +90,23 @@ func (s *State) Write(w io.Writer) error {
 // ReadState reads what Write wrote; anything else is check.state-unfit.
 func ReadState(r io.Reader) (*State, error) {
 	s := NewState()
+	if !IsState(r) {
+		return nil, fault.New(fault.CheckStateUnfit, "this is not the state of a check")
+	}
 	if err := gob.NewDecoder(r).Decode(s); err != nil {
-		return nil, fault.Wrap(fault.CheckStateUnfit, err, "this is not the state of a check, or it was cut short")
+		return nil, fault.Wrap(fault.CheckStateUnfit, err, "the state of a check was cut short or changed")
 	}
 	if s.Version != stateVersion {
 		return nil, fault.New(fault.CheckStateUnfit, "the state is of version %d, and this program knows %d", s.Version, stateVersion)
 	}
 	return s, nil
+}
+
+// IsState reports whether what is read begins as a written state does.
+func IsState(r io.Reader) bool {
+	mark := make([]byte, len(stateMark))
+	_, err := io.ReadFull(r, mark)
+	return err == nil && string(mark) == stateMark
 }
 
 // Events says how many events the check has read.

@@ -307,7 +307,7 @@ func (l *Log) integrate(ctx context.Context, batch []eventstore.Recorded) error 
 			e.pending = append(e.pending, size{said.Size, said.Root})
 		}
 	}
-	if err := e.tree.Append(ctx, leaves); err != nil {
+	if err := l.add(ctx, leaves); err != nil {
 		return fmt.Errorf("add events to the log: %w", diverged(err))
 	}
 	last := batch[len(batch)-1]
@@ -327,6 +327,27 @@ func (l *Log) integrate(ctx context.Context, batch []eventstore.Recorded) error 
 	}
 	l.moved.Announce()
 	return nil
+}
+
+// add adds leaves to the tree. A tree that is computed anew passes the newest
+// checkpoint on its way, whose partial tiles may be gone, as after a restore:
+// it is served, so they must be there.
+func (l *Log) add(ctx context.Context, leaves [][]byte) error {
+	e := l.engine
+	newest := e.state.Newest()
+	if e.at.size >= newest.Size || newest.Size > e.at.size+uint64(len(leaves)) {
+		return e.tree.Append(ctx, leaves)
+	}
+	cut := newest.Size - e.at.size
+	if err := e.tree.Append(ctx, leaves[:cut]); err != nil {
+		return err
+	}
+	if eventstore.Hash(e.tree.Root()) == newest.Root { // it is held against the tree later
+		if err := e.tree.Flush(ctx); err != nil {
+			return err
+		}
+	}
+	return e.tree.Append(ctx, leaves[cut:])
 }
 
 // diverged says of a tile that holds other bytes what that means here.

@@ -10,6 +10,7 @@ import (
 	mathrand "math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -288,6 +289,20 @@ func TestR_M4_EveryEventComesUnderACheckpoint(t *testing.T) {
 		require.Equal(t, newest, w.verify(), "it signs nothing")
 		// One more partial tile of each level at most: the size is another.
 		require.LessOrEqual(t, len(w.objects.all), before+3)
+	})
+	t.Run("and where all files are gone the checkpoint that is served has its partial ones again", func(t *testing.T) {
+		before := w.objects.all
+		w.objects.all = map[string][]byte{}
+		require.NoError(t, w.node("c").Rebuild(t.Context()))
+		partial := 0
+		for name, data := range before {
+			if strings.HasSuffix(name, fmt.Sprintf(".p/%d", newest.Size%256)) {
+				partial++
+				require.Equal(t, data, w.objects.all[name], name)
+			}
+		}
+		require.GreaterOrEqual(t, partial, 2)
+		require.Equal(t, newest, w.verify())
 	})
 	t.Run("and where nothing happens nothing is signed", func(t *testing.T) {
 		stop := run(log)

@@ -215,6 +215,15 @@ func (l *Log) open(ctx context.Context, e *engine) ([]eventstore.Position, error
 		// What is missing is written again, and what is wrong is found.
 		return anew("its tiles cannot be read: " + string(fault.CodeOf(err)))
 	}
+	if newest := e.state.Newest(); newest.Size > 0 && newest.Size < at.size {
+		root := translog.Hash(newest.Root)
+		if _, err := translog.Open(ctx, l.Objects, newest.Size, &root); err != nil {
+			if feed.Transient(err) {
+				return nil, err
+			}
+			return anew("the tiles of the newest checkpoint cannot be read: " + string(fault.CodeOf(err)))
+		}
+	}
 	e.at, e.saved, e.kept = at, at.size, len(starts)
 	return starts, nil
 }
@@ -274,6 +283,31 @@ func (l *Log) integrate(ctx context.Context, batch []eventstore.Recorded) error 
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	// A tree that comes by the newest checkpoint's size on its way stops there:
+	// the partial tiles of that size may have been lost, and who fetches the
+	// checkpoint asks for them.
+	newest := l.engine.state.Newest().Size
+	if at := l.engine.at.size; newest > at && newest <= at+uint64(len(batch)) {
+		n := newest - at
+		if err := l.add(ctx, batch[:n]); err != nil {
+			return err
+		}
+		if err := l.hold(ctx); err != nil {
+			return err
+		}
+		if err := l.stage(ctx); err != nil {
+			return err
+		}
+		batch = batch[n:]
+	}
+	return l.add(ctx, batch)
+}
+
+// add is integrate for who holds mu.
+func (l *Log) add(ctx context.Context, batch []eventstore.Recorded) error {
+	if len(batch) == 0 {
+		return nil
+	}
 	e := l.engine
 	leaves := make([][]byte, len(batch))
 	var starts []eventstore.Position

@@ -226,11 +226,16 @@ func (d demonstration) publish(ctx context.Context, n *node) error {
 }
 
 // exportAll writes the packet of each document, in the order of the story.
-func (d demonstration) exportAll(ctx context.Context, n *node, documents []string) error {
+func (d demonstration) exportAll(ctx context.Context, n *node, documents []string) (err error) {
 	dir := filepath.Join(d.dir, "packets")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
+	stop, err := n.proving(ctx, slog.New(slog.NewTextHandler(d.out, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
 	for i, id := range documents {
 		path := filepath.Join(dir, fmt.Sprintf("%02d-%s.zip", i+1, id))
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

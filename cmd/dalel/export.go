@@ -8,12 +8,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
 	"dalel/domain/packet"
 	"dalel/eventstore"
+	"dalel/internal/fault"
 )
 
 // selection are the flags that say what a packet or an extract is about.
@@ -60,6 +63,8 @@ func export(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	of.register(flags)
 	flags.StringVar(&of.documents, "documents", "", "the `ids` of several documents, with commas between")
 	verifier := flags.String("with-verifier", "", "puts the verifying program in: `self` or the file of a dalel for another system")
+	checkpoint := flags.String("checkpoint", "", "the `size` of the transparency log's checkpoint to prove the events under; SIZE@N: as it was when the log's stream had N events")
+	since := flags.String("since", "", "the `file` of an earlier checkpoint that the log is to be shown to continue")
 	if !arguments(flags, args, stderr) {
 		return exitFailed
 	}
@@ -88,10 +93,18 @@ func export(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return fail(stderr, "export", err)
 	}
 	defer n.Close()
+	stop, err := n.proving(ctx, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		return fail(stderr, "export", err)
+	}
+	defer stop() // only its memory is closed, and what it has is on the disk
 	line := progressLine(stderr)
 	defer line.end()
 	request := n.packet(of.document)
 	request.Progress = func(done, total int) { line.show("documents", int64(done), int64(total)) }
+	if err := provenFrom(request.Log, *checkpoint, *since); err != nil {
+		return fail(stderr, "export", err)
+	}
 	if of.documents != "" {
 		request.Documents = strings.Split(of.documents, ",")
 	}
@@ -119,8 +132,42 @@ func export(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if documents := len(manifest.Subject.Documents); documents > 0 {
 		about = fmt.Sprintf("%d documents, ", documents)
 	}
-	fmt.Fprintf(stdout, "%s: %s%d files, as of position %d\n", of.out, about, len(manifest.Files), manifest.Position)
+	proven := ""
+	switch log := manifest.Log; {
+	case log == nil:
+	case log.NotCovered:
+		proven = "; the transparency log does not cover the newest event yet, so nothing is proven by it"
+	default:
+		proven = fmt.Sprintf(", proven under checkpoint %d@%d", log.Size, log.AsOf)
+	}
+	fmt.Fprintf(stdout, "%s: %s%d files, as of position %d%s\n", of.out, about, len(manifest.Files), manifest.Position, proven)
 	return exitGood
+}
+
+// provenFrom sets which checkpoint a packet is proven under, and from which one
+// the log is shown to go on.
+func provenFrom(log *packet.LogSource, checkpoint, since string) (err error) {
+	if checkpoint == "" && since == "" {
+		return nil
+	}
+	if log == nil {
+		return fault.New(fault.LogAbsent, "--checkpoint and --since are for a ledger that keeps a transparency log")
+	}
+	if checkpoint != "" {
+		size, asOf, given := strings.Cut(checkpoint, "@")
+		if log.Checkpoint, err = strconv.ParseUint(size, 10, 62); err == nil && given {
+			log.AsOf, err = strconv.ParseUint(asOf, 10, 62)
+		}
+		if err != nil || log.Checkpoint == 0 || given && log.AsOf == 0 {
+			return fmt.Errorf("--checkpoint %q is no size like 1200 or 1200@35", checkpoint)
+		}
+	}
+	if since != "" {
+		if log.Since, err = readBounded(since, maxPolicyFile); err != nil {
+			return fmt.Errorf("--since: %w", err)
+		}
+	}
+	return nil
 }
 
 func showing(line *progress, end eventstore.Position) func(eventstore.Position) {

@@ -54,6 +54,31 @@ func TestPacketsOfSeveralAndExtractsFromTheCommandLine(t *testing.T) {
 		good("as of position", "extract", "--participant", participant, "--from", "2020-01-01", "--to", "2099-12-31")
 		good("as of position", "extract", "--from", "2020-01-01", "--to", "2099-12-31")
 	})
+	t.Run("R_M4 an earlier checkpoint, and a chosen one", func(t *testing.T) {
+		since := filepath.Join(dir, "blobs", "log", "checkpoint")
+		require.Contains(t, good("proven under checkpoint ", "export", "--document", result.Documents[0], "--since", since), "[ ok ] consistency")
+		for says, args := range map[string][]string{"does not cover": {"--checkpoint", "3"}, "is no size": {"--checkpoint", "x@y"}, "no such file": {"--since", out("none")}} {
+			status, _, stderr := dalel(t, append([]string{"export", "--dir", dir, "--document", result.Documents[0], "--out", out("no.asice")}, args...)...)
+			require.Equal(t, exitFailed, status)
+			require.Contains(t, stderr, says)
+		}
+	})
+	t.Run("R_M4 without the log's key a packet is only consistent", func(t *testing.T) {
+		path := out("p.asice")
+		status, _, stderr := dalel(t, "export", "--dir", dir, "--document", result.Documents[0], "--out", path)
+		require.Zero(t, status, stderr)
+		anchors := t.TempDir()
+		entries, err := os.ReadDir(trust)
+		require.NoError(t, err)
+		for _, entry := range entries {
+			if entry.Name() != logVKeyFile {
+				require.NoError(t, os.WriteFile(filepath.Join(anchors, entry.Name()), read(t, filepath.Join(trust, entry.Name())), 0o600))
+			}
+		}
+		status, stdout, _ := dalel(t, "verify", "--trust", anchors, path)
+		require.Equal(t, 3, status, stdout)
+		require.Contains(t, stdout, "which is not among your anchors")
+	})
 	t.Run("R_G7 the verifier in the packet", func(t *testing.T) {
 		path := out("carries.asice")
 		status, _, stderr := dalel(t, "export", "--dir", dir, "--document", result.Documents[0], "--with-verifier", "self", "--out", path)

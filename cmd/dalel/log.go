@@ -164,6 +164,24 @@ func (n *node) checkpointNow(ctx context.Context, log *slog.Logger) (transparenc
 	return opened.Status(), errors.Join(err, opened.Close())
 }
 
+// proving has a ledger that nobody serves prove its events: the log is brought
+// up to date, a checkpoint is signed where one is due, and the log stays open
+// until close. Where there is no log, it does nothing.
+func (n *node) proving(ctx context.Context, log *slog.Logger) (close func() error, err error) {
+	opened, err := n.openLog(ctx, transparency.Options{Logger: log})
+	if err != nil || opened == nil {
+		return func() error { return nil }, err
+	}
+	if err := opened.Publish(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("bring the transparency log up to date: %w", err), opened.Close())
+	}
+	n.log = opened
+	return func() error {
+		n.log = nil
+		return opened.Close()
+	}, nil
+}
+
 // logCommands are those about the transparency log.
 func logCommands(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	form := "usage: dalel log {key | publish | rebuild} --dir DIR"

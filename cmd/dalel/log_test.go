@@ -75,6 +75,18 @@ func TestR_M4_ARestoredLedgerHasItsLogAgain(t *testing.T) {
 	require.Equal(t, servedCheckpoint(t, dir), servedCheckpoint(t, into))
 	require.Equal(t, read(t, filepath.Join(dir, secretsDir, logKeyFile)), read(t, filepath.Join(into, secretsDir, logKeyFile)))
 	require.NoFileExists(t, filepath.Join(out, "log.key"), "the key is with the keys")
+	changed(t, into, func(n *node) {
+		c := servedCheckpoint(t, into)
+		// An outsider who fetches the checkpoint finds every tile that it needs.
+		reader := translog.NewReader(n.objects, 16)
+		for index := range c.Size {
+			leaf, err := reader.Leaf(t.Context(), index, c.Size)
+			require.NoError(t, err)
+			proof, err := reader.Inclusion(t.Context(), index, c.Size)
+			require.NoError(t, err)
+			require.NoError(t, tlog.CheckRecord(proof, int64(c.Size), c.Root, int64(index), tlog.RecordHash(leaf)))
+		}
+	})
 
 	// It goes on under the same name.
 	before := servedCheckpoint(t, into)

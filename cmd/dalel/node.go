@@ -34,6 +34,7 @@ import (
 	"dalel/internal/backup"
 	"dalel/internal/pki"
 	"dalel/internal/translog"
+	"dalel/projections/transparency"
 )
 
 // version names this program in packets.
@@ -49,8 +50,12 @@ const (
 	secretsDir   = "secrets"       // the master key, the identifier key, the keys of the seal and of the log
 	trustDir     = "trust"         // certificates: CA roots, issuing CAs, the operator's seal
 	settingsFile = "ledger.json"
+	policyFile   = "witness-policy" // C2SP tlog-policy: the witnesses that the operator asks for; packets carry it
 	cacheDir     = "evidence-cache" // revocation lists, fetched again if they are missing
 )
+
+// maxPolicyFile is the size of a policy of witnesses at most.
+const maxPolicyFile = 256 << 10
 
 // settings is what a ledger's folder says of itself.
 type settings struct {
@@ -225,6 +230,11 @@ type node struct {
 	logKey  *logKey
 	objects translog.Objects
 	tiles   io.Closer
+	// log is the transparency log while it is open, for packets' proofs.
+	log *transparency.Log
+	// witnessPolicy is what witnesses the operator asks for (tlog-policy), as
+	// the file witness-policy among the settings has it; nil for none.
+	witnessPolicy []byte
 }
 
 // openNode opens a ledger. With create it makes what is missing; without, a
@@ -252,6 +262,11 @@ func openNode(ctx context.Context, at location, create bool) (_ *node, err error
 		return nil, err
 	}
 	n.trust, n.anchors = filepath.Join(at.settings, trustDir), kept.anchors
+	if n.witnessPolicy, err = readBounded(filepath.Join(at.settings, policyFile), maxPolicyFile); errors.Is(err, fs.ErrNotExist) {
+		n.witnessPolicy = nil
+	} else if err != nil {
+		return nil, fmt.Errorf("read the policy of witnesses: %w", err)
+	}
 	n.settings, n.sealer, n.policy, n.logKey = kept.settings, kept.sealer, kept.policy, kept.logKey
 	if path, ok := sqlitePath(at.store); ok && !create {
 		if _, err := os.Stat(path); err != nil {
@@ -333,10 +348,20 @@ func (n *node) Close() error {
 // packet is the request for a document's proof packet.
 func (n *node) packet(document string) packet.Request {
 	return packet.Request{
+		Log:      n.proofs(),
 		Document: document, Ledger: n.settings.Name,
 		Verifier: packet.Verifier{Name: "dalel", Version: version},
 		Events:   n.store, Content: n.ledger.Content(), Openers: event.OpenersOf(n.keys), Sealer: n.sealer,
 	}
+}
+
+// proofs is what packets are proven with; nil for a ledger that keeps no
+// transparency log.
+func (n *node) proofs() *packet.LogSource {
+	if n.logKey == nil || n.log == nil {
+		return nil
+	}
+	return &packet.LogSource{Log: n.log, Key: n.logKey.vkey, Policy: n.witnessPolicy}
 }
 
 // Export implements httpapi.Packets.

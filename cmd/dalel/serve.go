@@ -125,6 +125,7 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 	served := httpapi.Config{Ledger: n.ledger, Models: models, Packets: n, TrustProxy: proxied, Log: log}
 	if tlog != nil {
 		opened = append(opened, tlog)
+		n.log = tlog
 		shown.Log, shown.LogKey = tlog, n.logKey.vkey
 		served.Transparency, served.LogKey = tlog, n.logKey.vkey
 		checked.Log = tlog

@@ -29,7 +29,7 @@ func verifyPacket(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	flags := flag.NewFlagSet("dalel verify", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	asJSON := flags.Bool("json", false, "print the report as JSON")
-	trustFolder := flags.String("trust", "", "`folder` of your trust anchors: roots of authorities and certificates of operators, PEM or DER")
+	trustFolder := flags.String("trust", "", "`folder` of your trust anchors: roots of authorities and certificates of operators (PEM or DER), keys of logs and witnesses (*.vkey), and which witnesses you ask for (policy, a tlog-policy)")
 	record := flags.String("renewals", "", "the `file` of the record of how its time stamp was renewed since")
 	flags.Usage = func() {
 		fmt.Fprintln(stderr, "usage: dalel verify [--json] [--trust DIR [--renewals RECORD]] PACKET")
@@ -55,7 +55,7 @@ func verifyPacket(ctx context.Context, args []string, stdout, stderr io.Writer) 
 			return fail(err)
 		}
 		if trust.IsZero() {
-			fmt.Fprintln(stderr, "dalel verify: there is no certificate in the folder of trust anchors")
+			fmt.Fprintln(stderr, "dalel verify: there is no certificate in the folder of trust anchors, and no key")
 		}
 	}
 	file, err := os.Open(files[0])

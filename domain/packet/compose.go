@@ -28,12 +28,18 @@ import (
 // Format is the version of the packet's form that this package writes. It
 // also reads oldest to Format: what a packet of format 2 is, see formatTwo.
 const (
-	Format = 3
+	Format = formatLog
 	oldest = formatTwo
 )
 
-// formatTwo has one document and no report.
-const formatTwo = 2
+const (
+	// formatTwo has one document and no report.
+	formatTwo = 2
+	// formatThree has nothing of a transparency log.
+	formatThree = 3
+	// formatLog has the proofs of the transparency log.
+	formatLog = 4
+)
 
 // Names of entries that are in every packet.
 const (
@@ -74,6 +80,9 @@ type Manifest struct {
 	Position   eventstore.Position `json:"position"`
 	Operator   Operator            `json:"operator"`
 	Verifier   Verifier            `json:"verifier"`
+	// Log is what the packet has of the transparency log; nil where the ledger
+	// keeps none.
+	Log *LogHead `json:"log,omitempty"`
 	// Files are all but manifest.json, manifest-sha256.txt and META-INF/, in
 	// order of their paths.
 	Files []File `json:"files,omitempty"`
@@ -244,17 +253,19 @@ type composition struct {
 	// folder is where the document lies in a packet of several: "" in one of
 	// its own. Names of entries are relative to it.
 	folder string
+	// log is what the packet has of the transparency log, nil for nothing.
+	log *logPart
 	// items are in no particular order, without the manifests and the seal.
 	items []item
 }
 
 // compose works out what a packet must hold, from the events in order of
 // position. Of the manifest it takes format, ledger, operator and verifier.
-func compose(head Manifest, id, folder string, history []record) (*composition, error) {
+func compose(head Manifest, id, folder string, history []record, log *logPart) (*composition, error) {
 	if len(ofStream(history, document.StreamID(id))) == 0 {
 		return nil, fault.New(fault.DocumentUnknown, "no events of this document")
 	}
-	c := &composition{history: history, folder: folder}
+	c := &composition{history: history, folder: folder, log: log}
 	for _, r := range ofStream(history, document.StreamID(id)) {
 		c.state = document.Evolve(c.state, r.event)
 	}
@@ -267,6 +278,7 @@ func compose(head Manifest, id, folder string, history []record) (*composition, 
 		Position:   newest.Position,
 		Operator:   head.Operator,
 		Verifier:   head.Verifier,
+		Log:        head.Log,
 	}
 	if folder == "" {
 		c.add(mimetypeName, "text/plain", ClaimArchive, []byte(mimetype))
@@ -280,7 +292,9 @@ func compose(head Manifest, id, folder string, history []record) (*composition, 
 	if err := c.addEvents(); err != nil {
 		return nil, err
 	}
+	c.addProofs()
 	if folder == "" {
+		c.items = append(c.items, log.items()...)
 		journal, err := writeJournal(c.journal())
 		if err != nil {
 			return nil, err
@@ -469,6 +483,18 @@ func (c *composition) addEvents() error {
 		c.add(eventName(i+1, r.Type), typeJSON, ClaimEvents, content)
 	}
 	return nil
+}
+
+// addProofs adds the proof of each event that there is one of.
+func (c *composition) addProofs() {
+	if !c.log.covered() {
+		return
+	}
+	for i, r := range c.history {
+		if proof, ok := c.log.proofs[r.Commitment]; ok {
+			c.add(proofName(i+1), typeProof, ClaimInclusion, proof)
+		}
+	}
 }
 
 // journal is the extract from each party's journal for this document (R-G1,

@@ -22,6 +22,14 @@
 //	signatures/01/signature.json      who signed which file when
 //	signatures/01/verdict.json        the verdict as the events record it
 //	events/0001-DocumentCreated.json  every event, in order of position
+//	proofs/0001.tlog-proof            that event's place in the transparency log
+//	log/checkpoint, log/log.vkey      the checkpoint that all proofs lead to, with
+//	                                  the cosignatures known, and the log's key
+//	log/timestamps/01.tst …           time tokens over it, without the witnesses'
+//	                                  lines (log/checkpoint.note)
+//	log/policy                        the witnesses that the operator asks for
+//	log/since, log/consistency.txt    an earlier checkpoint, and the proof that the
+//	                                  log continues it, where it was asked for
 //	journal.csv                       the extract from the parties' journals
 //	verifier/dalel-linux-amd64        the verifying program, where it was asked for
 //	META-INF/ASiCManifest.xml         the hash of every file but three
@@ -81,10 +89,11 @@
 //
 // # The same packet every time
 //
-// The bytes are a function of the events up to a position, the stored
-// content, the ledger's name, the verifier's name and the seal's key. There is
-// no clock: "exported at" is when the newest event in the packet was recorded.
-// Everything but the stored content and the seal is composed from the events
+// The bytes are a function of the events up to a position, the stored content,
+// the log's checkpoint and what was said of it, the ledger's name, the
+// verifier's name and the seal's key. There is no clock: "exported at" is when
+// the newest event in the packet was recorded. Everything but the stored
+// content, the log's part and the seal is composed from the events
 // by one function, which [Export] uses to write and [Verify] uses to compare.
 // Its output belongs to [Format]: a change of it is another format. So do the
 // reports; what could change them by itself is pinned, see package report.
@@ -92,11 +101,35 @@
 // verifier is the one file that nothing else in a packet determines: its hash
 // in the manifest, under the seal, is all that is said of it.
 //
-// # What a packet cannot show yet
+// # The log's part
 //
-// There is no transparency log in this format: an operator could leave out the
-// newest events of a stream. The recorded moments are the operator's word but
-// for those that a time token proves. README and report of each packet say so.
+// All proofs lead to one checkpoint. Among those that cover the packet's newest
+// event it is the first, in the order of the log's own stream, that a time
+// token was recorded for; if there is none, the first that a witness's
+// cosignature was recorded for; if there is none of these either, the first.
+// No later checkpoint changes that. With it comes what was said of it, which
+// ends when [checkpoint.Kept] others have followed. So a packet that was made
+// early can gain evidence, and one that was made late is the same for ever:
+// the manifest says which checkpoint it is, and how many events the log's
+// stream had when the last thing was said of it ([LogHead.AsOf]); with these
+// two a packet can be had again as it was ([LogSource]). A thousand events
+// or so of the stream are looked at from the first covering checkpoint on.
+//
+// The log's part does not follow from the events, so a verification takes it
+// as it lies there and checks it by itself: signature, proofs, cosignatures,
+// tokens. Log key, witnesses and roots must be anchors of the person who
+// checks, whatever the packet brings. Where no checkpoint covered the newest
+// event in time, or the ledger keeps no log, the manifest says so, the packet
+// has nothing of a log, and the verification cannot tell.
+//
+// An extract has no proofs: its entries are no events.
+//
+// # What a packet cannot show
+//
+// That there were no other events later. The log shows that the events are
+// part of one history, which cannot be rewritten unseen by those who keep
+// other checkpoints of it. Whether the certificate of the authority of a
+// checkpoint's time token was revoked: the ledger keeps no evidence of that.
 //
 // # A signature that fell
 //

@@ -62,6 +62,8 @@ type Request struct {
 	// for a ledger that seals nothing.
 	Openers event.Openers
 	Sealer  Sealer
+	// Log is the transparency log; nil for a ledger that keeps none.
+	Log *LogSource
 	// Carry is the verifying program that goes into the packet; nil for none
 	// (R-G7).
 	Carry *Program
@@ -107,7 +109,14 @@ func Export(ctx context.Context, out io.Writer, request Request) (Manifest, erro
 	if err != nil {
 		return Manifest{}, err
 	}
-	w, err := composeWhole(head, stories)
+	log, err := gatherLog(ctx, request, stories)
+	if err != nil {
+		return Manifest{}, err
+	}
+	if log != nil {
+		head.Log = &log.head
+	}
+	w, err := composeWhole(head, stories, log)
 	if err != nil {
 		return Manifest{}, err
 	}

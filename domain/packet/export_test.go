@@ -1,10 +1,12 @@
 package packet
 
 import (
+	"bytes"
 	"context"
 	"io"
 
 	"dalel/blobs"
+	"dalel/domain/packet/container"
 	"dalel/domain/signature"
 )
 
@@ -36,14 +38,15 @@ func Lists(m Manifest) (manifest, sha256, asic []byte) {
 	return manifest, sha256, asicManifest(m, manifest, sha256)
 }
 
-// ExportFormatTwo exports a document as the version before the report did.
-func ExportFormatTwo(ctx context.Context, out io.Writer, request Request) (Manifest, error) {
+// ExportFormat exports a document as an older version did: 2 is that before the
+// report, 3 that before the transparency log.
+func ExportFormat(ctx context.Context, format int, out io.Writer, request Request) (Manifest, error) {
 	head, stories, err := gather(ctx, request)
 	if err != nil {
 		return Manifest{}, err
 	}
-	head.Format = formatTwo
-	w, err := composeWhole(head, stories)
+	head.Format = format
+	w, err := composeWhole(head, stories, nil)
 	if err != nil {
 		return Manifest{}, err
 	}
@@ -57,4 +60,47 @@ func Held(sizes map[string]int64) error {
 		items = append(items, item{name: name, size: size})
 	}
 	return held(items)
+}
+
+// FrameProblems are what Verify would report of a packet first: of its frame
+// and, where name is one of its files, of that file's content, without looking
+// at the others.
+func FrameProblems(ctx context.Context, packed []byte, name string) ([]Problem, error) {
+	archive, err := container.Read(bytes.NewReader(packed), int64(len(packed)))
+	if err != nil {
+		return nil, err
+	}
+	if file, ok := archive.File(name); ok {
+		archive.Files = []container.File{file}
+	} else {
+		archive.Files = nil
+	}
+	v := &verification{archive: archive, held: map[string][]byte{}, digests: map[string]blobs.Digest{}}
+	if err := v.readArchive(ctx); err != nil {
+		return nil, err
+	}
+	return v.report(Manifest{}).Problems, nil
+}
+
+// LogReport is what Verify finds about the log alone, in files that somebody
+// who holds the operator's seal has put together.
+func LogReport(ctx context.Context, files map[string][]byte, manifest Manifest, trust Trust) (Report, error) {
+	codec, err := newCodec()
+	if err != nil {
+		return Report{}, err
+	}
+	v := &verification{archive: &container.Archive{}, trust: trust, algorithms: signature.StandardAlgorithms(), held: files, manifest: manifest}
+	for _, f := range manifest.Files {
+		if eventNamePattern.MatchString(f.Path) {
+			r, err := decodeEvent(ctx, codec, files[f.Path])
+			if err != nil {
+				return Report{}, err
+			}
+			v.history = append(v.history, r)
+		}
+	}
+	v.readLog()
+	v.checkLog()
+	v.checkProofs()
+	return v.report(manifest), nil
 }

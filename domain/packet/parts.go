@@ -14,7 +14,7 @@ import (
 // under names without the folder.
 func (v *verification) within(folder, document string) *verification {
 	part := &verification{
-		archive: &container.Archive{}, trust: v.trust, algorithms: v.algorithms, folder: folder,
+		archive: &container.Archive{}, trust: v.trust, algorithms: v.algorithms, folder: folder, log: v.log,
 		held: map[string][]byte{}, digests: map[string]blobs.Digest{}, sizes: map[string]int64{},
 	}
 	for _, f := range v.archive.Files {
@@ -60,6 +60,9 @@ func (v *verification) checkParts(ctx context.Context) error {
 			break
 		}
 		part := v.within(folder, named[folder])
+		if v.log.covered() {
+			part.open(ClaimInclusion, inclusionTitle)
+		}
 		part.open(ClaimEvents, eventsTitle)
 		if err := part.checkEvents(ctx); err != nil {
 			return err
@@ -111,7 +114,7 @@ func (v *verification) checkTogether(parts []*verification) error {
 	if v.manifest.Format == 0 {
 		return cannot("manifest.json cannot be read")
 	}
-	w := &whole{manifest: v.manifest}
+	w := &whole{manifest: v.manifest, log: v.log}
 	w.manifest.Files = nil
 	contents := v.claim(ClaimContents)
 	for i, part := range parts {

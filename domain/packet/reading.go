@@ -82,10 +82,27 @@ func (c *composition) reading() report.Document {
 		}
 	}
 	d.Chain.Streams = len(streams)
+	if c.manifest.Format >= formatLog {
+		d.Log = c.log.reading(len(c.history))
+	}
 	if len(c.signatures) > 0 && len(c.signatures[0].files) > 0 {
 		d.Commands = c.signatureCommands(c.signatures[0], c.signatures[0].files[0])
 	}
 	return d
+}
+
+// reading is what the report says of the log, with so many proofs.
+func (l *logPart) reading(proofs int) *report.Log {
+	switch {
+	case l == nil:
+		return &report.Log{}
+	case !l.covered():
+		return &report.Log{Origin: l.head.Origin}
+	}
+	return &report.Log{
+		Origin: l.head.Origin, Size: l.head.Size, Root: l.root, Proofs: proofs,
+		Witnesses: l.witnesses, Stamps: l.times, Since: l.sinceSize,
+	}
 }
 
 // parties are those of the route, or the sender alone of a draft.

@@ -49,6 +49,12 @@ const (
 	ClaimJournal      = "journal"
 	ClaimReport       = "report"
 	ClaimContents     = "contents"
+	// Those about the transparency log; each time token has one of its own:
+	// timestamp-01, ….
+	ClaimCheckpoint  = "checkpoint"
+	ClaimInclusion   = "log"
+	ClaimWitnesses   = "witnesses"
+	ClaimConsistency = "consistency"
 )
 
 // Claim is one thing that a packet says.

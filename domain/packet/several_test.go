@@ -251,7 +251,7 @@ func TestR_G5_TheReportSaysWhatIsNotThere(t *testing.T) {
 func TestR_M2_APacketOfTheFormatBeforeTheReportStillVerifies(t *testing.T) {
 	l := newLedger(t)
 	var out bytes.Buffer
-	_, err := packet.ExportFormatTwo(t.Context(), &out, l.Request())
+	_, err := packet.ExportFormat(t.Context(), 2, &out, l.Request())
 	require.NoError(t, err)
 	report := verify(t, out.Bytes(), l.Trust())
 	require.Equal(t, packet.Good, report.Status, "%+v", report.Problems)
@@ -425,7 +425,9 @@ func TestEveryLabelOfAFactIsAmongTheWordsOfTheReport(t *testing.T) {
 func BenchmarkExport(b *testing.B) {
 	l := newLedger(b)
 	for name, export := range map[string]func(context.Context, io.Writer, packet.Request) (packet.Manifest, error){
-		"with reports": packet.Export, "without": packet.ExportFormatTwo,
+		"with reports": packet.Export, "without": func(ctx context.Context, out io.Writer, request packet.Request) (packet.Manifest, error) {
+			return packet.ExportFormat(ctx, 2, out, request)
+		},
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {

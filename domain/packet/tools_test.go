@@ -26,6 +26,7 @@ func unpacked(t *testing.T, l *packettest.Ledger, entries []entry) string {
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "operator.cer"), l.Operator.Certificate.Raw, 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "roots.pem"), l.Root.CertificatePEM(), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "log.vkey"), []byte(l.LogKey()+"\n"), 0o600))
 	return folder
 }
 

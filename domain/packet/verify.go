@@ -72,7 +72,7 @@ func Verify(ctx context.Context, r io.ReaderAt, size int64, options Options) (Re
 	v.open(ClaimArchive, "The archive has the one form of a packet: nothing is hidden in it")
 	v.open(ClaimManifest, "Every file is in the manifest, and is what it says")
 	v.open(ClaimSeal, "The operator's seal is on every file")
-	for _, step := range []func(context.Context) error{v.readArchive, v.checkManifest, v.checkSeal, v.checkSubject} {
+	for _, step := range []func(context.Context) error{v.readArchive, v.checkManifest, v.checkSeal, v.checkWholeLog, v.checkSubject} {
 		if err := step(ctx); err != nil {
 			return Report{}, fmt.Errorf("verify a packet: %w", err)
 		}
@@ -102,15 +102,25 @@ type verification struct {
 	// folder is where the document lies that is looked into, "" in a packet of
 	// one. Then everything here is of that folder, under names without it.
 	folder string
+	// log is what the packet has of the transparency log, nil for nothing.
+	log *logPart
+}
+
+// checkWholeLog looks into what is about the log and not about single events.
+func (v *verification) checkWholeLog(context.Context) error {
+	if v.manifest.Subject.Kind != KindExtract {
+		v.readLog()
+		v.checkLog()
+	}
+	return nil
 }
 
 // checkSubject looks into what the packet is about.
 func (v *verification) checkSubject(ctx context.Context) error {
-	several := slices.ContainsFunc(v.archive.Files, func(f container.File) bool { return documentFolder.MatchString(f.Name) })
-	switch kind := v.manifest.Subject.Kind; {
-	case kind == KindExtract:
+	switch {
+	case v.manifest.Subject.Kind == KindExtract:
 		return v.checkExtract()
-	case kind == KindDocuments, kind == KindParticipant, kind == "" && several:
+	case v.several():
 		return v.checkParts(ctx)
 	}
 	v.open(ClaimEvents, eventsTitle)
@@ -238,7 +248,10 @@ func (m Manifest) wellFormed() bool {
 	s := m.Subject
 	one := s.Kind == KindDocument && s.Document != "" && s.Participant == "" && s.From == nil && s.To == nil && len(s.Documents) == 0
 	if m.Format == formatTwo {
-		return one && m.Verifier.File == ""
+		return one && m.Verifier.File == "" && m.Log == nil
+	}
+	if m.Log != nil && (m.Format < formatLog || s.Kind == KindExtract || !m.Log.wellFormed()) {
+		return false
 	}
 	if m.Verifier.File != "" && (s.Kind == KindExtract || !verifierName.MatchString(m.Verifier.File)) {
 		return false
@@ -254,6 +267,10 @@ func (m Manifest) wellFormed() bool {
 		return len(s.Documents) == 0
 	}
 	return false
+}
+
+func (l LogHead) wellFormed() bool {
+	return l.Origin != "" && l.NotCovered == (l.Size == 0) && l.NotCovered == (l.AsOf == 0)
 }
 
 // asicReference is a DataObjectReference.
@@ -503,7 +520,8 @@ func (v *verification) checkContents(ctx context.Context) error {
 		if head.Format == 0 {
 			head.Format = Format
 		}
-		composed, err := compose(head, subject, v.folder, v.history)
+		v.takeProofs()
+		composed, err := compose(head, subject, v.folder, v.history, v.log)
 		if err != nil {
 			v.claim(ClaimEvents).no("", "no packet follows from the events: %v", err)
 		} else {
@@ -512,7 +530,11 @@ func (v *verification) checkContents(ctx context.Context) error {
 	}
 	if v.composition == nil {
 		v.claims = append(v.claims, ends...)
-		for _, f := range append(ends, v.claim(ClaimStory), v.claim(ClaimDocuments)) {
+		untold := append(ends, v.claim(ClaimStory), v.claim(ClaimDocuments))
+		if v.log.covered() {
+			untold = append(untold, v.claim(ClaimInclusion))
+		}
+		for _, f := range untold {
 			f.unknown("cannot be told, because the events do not hold")
 		}
 		return nil
@@ -532,6 +554,7 @@ func (v *verification) checkContents(ctx context.Context) error {
 	} else {
 		v.checkNothingElse(expected)
 	}
+	v.checkProofs()
 	v.story()
 	v.certificates()
 	for _, s := range v.composition.signatures {
@@ -540,6 +563,22 @@ func (v *verification) checkContents(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// takeProofs gives the composition the proofs that lie beside the events: they
+// do not follow from these, and are checked by themselves.
+func (v *verification) takeProofs() {
+	if !v.log.covered() {
+		return
+	}
+	own := *v.log
+	own.proofs = map[eventstore.Hash][]byte{}
+	for i, r := range v.history {
+		if proof, ok := v.held[proofName(i+1)]; ok {
+			own.proofs[r.Commitment] = proof
+		}
+	}
+	v.log = &own
 }
 
 const (

@@ -27,6 +27,7 @@ type whole struct {
 	items []item
 	// own is where the latter begin.
 	own int
+	log *logPart
 }
 
 // story is the history of one document of a packet.
@@ -46,18 +47,18 @@ var documentFolder = regexp.MustCompile(`^documents/[0-9]{4}/`)
 // composeWhole works out what a packet must hold. Of the manifest it takes
 // format, ledger, operator and verifier, and the subject's kind, participant
 // and period.
-func composeWhole(head Manifest, stories []story) (*whole, error) {
+func composeWhole(head Manifest, stories []story, log *logPart) (*whole, error) {
 	if head.Subject.Kind == KindDocument {
-		c, err := compose(head, stories[0].document, "", stories[0].history)
+		c, err := compose(head, stories[0].document, "", stories[0].history, log)
 		if err != nil {
 			return nil, err
 		}
 		return &whole{manifest: c.manifest, parts: []*composition{c}, items: c.items, own: len(c.items)}, nil
 	}
-	w := &whole{manifest: head}
+	w := &whole{manifest: head, log: log}
 	w.manifest.Files, w.manifest.Subject.Documents = nil, nil
 	for i, s := range inOrder(stories) {
-		c, err := compose(head, s.document, folderOf(i+1), s.history)
+		c, err := compose(head, s.document, folderOf(i+1), s.history, log)
 		if err != nil {
 			return nil, err
 		}
@@ -103,14 +104,18 @@ func (w *whole) compose() error {
 		journal = append(journal, c.journal()...)
 	}
 	overview.Source = source(*m)
+	if m.Format >= formatLog {
+		overview.Log = w.log.reading(0)
+	}
 	written, err := writeJournal(journal)
 	if err != nil {
 		return err
 	}
-	root := &composition{manifest: *m}
+	root := &composition{manifest: *m, log: w.log}
+	root.items = append(root.items, w.log.items()...)
 	root.add(mimetypeName, "text/plain", ClaimArchive, []byte(mimetype))
 	root.add(journalName, typeCSV, ClaimJournal, written)
-	root.add(readmeName, typeText, ClaimContents, readmeOfSeveral(*m))
+	root.add(readmeName, typeText, ClaimContents, readmeOfSeveral(*m, w.log))
 	if err := root.addReports(overview); err != nil {
 		return err
 	}
@@ -118,17 +123,25 @@ func (w *whole) compose() error {
 	return nil
 }
 
-func readmeOfSeveral(m Manifest) []byte {
+func readmeOfSeveral(m Manifest, log *logPart) []byte {
 	var b strings.Builder
 	about := fmt.Sprintf("Documents:    %d", len(m.Subject.Documents))
 	if m.Subject.Participant != "" {
 		about += fmt.Sprintf("\nParticipant:  %s\nPeriod:       %s to %s", line(m.Subject.Participant), rfc3339(m.Subject.From), rfc3339(m.Subject.To))
 	}
 	readmeHead(&b, m, about)
-	b.WriteString(readmeText)
-	b.WriteString(readmeSeveral)
+	if m.Format == formatThree {
+		b.WriteString(readmeThree)
+		b.WriteString(readmeSeveral)
+	} else {
+		readmeWords(&b, log, nil)
+		b.WriteString(readmeManyDocuments)
+	}
 	b.WriteString(readmeCommands)
 	wholeCommands(&b)
+	if m.Format >= formatLog {
+		log.commands(&b)
+	}
 	return []byte(b.String())
 }
 

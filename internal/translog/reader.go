@@ -16,6 +16,9 @@ import (
 
 // Reader gives proofs and entries from a log's files. The sizes it is asked
 // about are those of checkpoints: only for them are the partial tiles stored.
+// Where those of an older size are gone (a restored log has only the newest
+// one's), a proof is made from the tiles of the largest size that the Reader
+// knows the root of, which have every hash of the smaller tree too.
 //
 // Everything that a Reader reads is held against the tiles above it, up to the
 // tree's right edge, and the edge against the root where that is known (see
@@ -30,6 +33,8 @@ type Reader struct {
 	mu    sync.Mutex
 	tiles cache[tlog.Tile, []byte]
 	roots cache[uint64, Hash]
+	// largest is the largest size whose root is known.
+	largest uint64
 }
 
 // rootsKept is how many roots of sizes a Reader keeps in mind.
@@ -52,6 +57,7 @@ func (r *Reader) Know(c Checkpoint) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.roots.put(c.Size, c.Root)
+	r.largest = max(r.largest, c.Size)
 }
 
 // Inclusion returns the audit path of the leaf with an index in a tree of a
@@ -60,13 +66,11 @@ func (r *Reader) Inclusion(ctx context.Context, index, size uint64) ([]Hash, err
 	if err := checkIndex(index, size); err != nil {
 		return nil, err
 	}
-	hashes, err := r.tree(ctx, size)
+	proof, err := r.prove(ctx, size, func(hashes tlog.HashReader) ([]Hash, error) {
+		return tlog.ProveRecord(int64(size), int64(index), hashes)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("prove entry %d of %d: %w", index, size, err)
-	}
-	proof, err := tlog.ProveRecord(int64(size), int64(index), hashes)
-	if err != nil {
-		return nil, fmt.Errorf("prove entry %d of %d: %w", index, size, r.judge(err))
 	}
 	return proof, nil
 }
@@ -81,15 +85,37 @@ func (r *Reader) Consistency(ctx context.Context, old, size uint64) ([]Hash, err
 	if old == 0 || old == size {
 		return []Hash{}, nil
 	}
-	hashes, err := r.tree(ctx, size)
+	proof, err := r.prove(ctx, size, func(hashes tlog.HashReader) ([]Hash, error) {
+		return tlog.ProveTree(int64(size), int64(old), hashes)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("prove %d of %d entries: %w", old, size, err)
 	}
-	proof, err := tlog.ProveTree(int64(size), int64(old), hashes)
-	if err != nil {
-		return nil, fmt.Errorf("prove %d of %d entries: %w", old, size, r.judge(err))
-	}
 	return proof, nil
+}
+
+// prove makes a proof in a tree of a size, from the tiles of that size or of
+// the largest one that is known.
+func (r *Reader) prove(ctx context.Context, size uint64, with func(tlog.HashReader) ([]Hash, error)) ([]Hash, error) {
+	from := func(size uint64) ([]Hash, error) {
+		hashes, err := r.tree(ctx, size)
+		if err != nil {
+			return nil, err
+		}
+		proof, err := with(hashes)
+		if err != nil {
+			return nil, r.judge(err)
+		}
+		return proof, nil
+	}
+	proof, err := from(size)
+	r.mu.Lock()
+	larger := r.largest
+	r.mu.Unlock()
+	if larger > size && fault.Is(err, fault.BlobNotFound) {
+		return from(larger)
+	}
+	return proof, err
 }
 
 // Leaf returns the leaf with an index.

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"dalel/internal/cosignature"
 	"dalel/internal/fault"
 )
 
@@ -46,8 +47,6 @@ const (
 	// rounds is how often the witness may tell another size than it was asked
 	// from. Two nodes of one log that ask at once need two.
 	rounds = 4
-	// ahead is how far a witness's clock may run before ours.
-	ahead = 10 * time.Minute
 )
 
 // Client asks one witness about one log at a time. It may be used by many
@@ -118,7 +117,7 @@ func (c *Client) Name() string { return c.verifier.Name() }
 // context's. After witness.inconsistent and witness.ahead the witness holds
 // something against this log, and it does not help to ask again.
 func (c *Client) Cosign(ctx context.Context, checkpoint []byte, prove Prove) ([]byte, error) {
-	text, err := textOf(checkpoint)
+	text, err := cosignature.TextOf(checkpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +162,7 @@ func (c *Client) cosign(ctx context.Context, next Checkpoint, text string, check
 			}
 			return line, err
 		case http.StatusConflict:
-			told, err := parseSize(strings.TrimSuffix(string(body), "\n"))
+			told, err := cosignature.ParseSize(strings.TrimSuffix(string(body), "\n"))
 			if err != nil || !bytes.HasSuffix(body, []byte("\n")) || !strings.HasPrefix(header.Get("Content-Type"), "text/x.tlog.size") {
 				return nil, fault.New(Malformed, "it answered 409 without the size that it knows")
 			}
@@ -232,14 +231,14 @@ func (c *Client) own(text string, answer []byte) ([]byte, error) {
 	case n.Text != text:
 		return nil, fault.New(Malformed, "its answer changes the checkpoint")
 	}
-	at, err := cosignedAt(n.Sigs[0])
+	at, err := cosignature.CosignedAt(n.Sigs[0])
 	if err != nil {
 		return nil, fault.Wrap(WrongCosignature, err, "its cosignature has no time")
 	}
-	if at.Unix() <= 0 || at.After(c.now().Add(ahead)) {
+	if at.Unix() <= 0 || at.After(c.now().Add(cosignature.Ahead)) {
 		return nil, fault.New(WrongCosignature, "its cosignature is of a time that cannot be")
 	}
-	return lineOf(n.Sigs[0])
+	return cosignature.LineOf(n.Sigs[0])
 }
 
 func (c *Client) remembered(origin string) int64 {

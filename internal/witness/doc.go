@@ -24,7 +24,10 @@
 // sign-subtree, which is optional, is not offered.
 package witness
 
-import "dalel/internal/fault"
+import (
+	"dalel/internal/cosignature"
+	"dalel/internal/fault"
+)
 
 // Codes of the errors that a [Client] returns. They go into states and logs,
 // never out over the ledger's own interface, and keep their meaning.
@@ -58,10 +61,10 @@ const (
 
 // Codes of bad input.
 const (
-	CheckpointInvalid fault.Code = "checkpoint.invalid"
-	RequestInvalid    fault.Code = "witness.request-invalid"
-	KeyInvalid        fault.Code = "witness.key-invalid"
-	PolicyInvalid     fault.Code = "witness.policy-invalid"
+	CheckpointInvalid            = cosignature.CheckpointInvalid
+	RequestInvalid               = cosignature.RequestInvalid
+	KeyInvalid                   = cosignature.KeyInvalid
+	PolicyInvalid                = cosignature.PolicyInvalid
 	StateUnreadable   fault.Code = "witness.state-unreadable"
 	StateFailed       fault.Code = "witness.state-failed"
 )

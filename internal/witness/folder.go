@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"dalel/internal/cosignature"
 	"dalel/internal/fault"
 	"dalel/internal/filelock"
 )
@@ -99,7 +100,7 @@ func (f *Folder) Load(origin string) ([]byte, error) {
 	}
 	defer file.Close() // what matters is synced below
 	info, err := file.Stat()
-	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxNote) {
+	if err == nil && (!info.Mode().IsRegular() || info.Size() > cosignature.MaxNote) {
 		err = fmt.Errorf("%s is no signed checkpoint", f.path(origin))
 	}
 	content := make([]byte, 0)
@@ -132,11 +133,11 @@ func (f *Folder) KeepConflict(origin string, ours, theirs []byte) error {
 	}
 	all := filepath.Join(f.dir, "conflicts")
 	// The text decides, not the signatures beside it: cosignatures come and go.
-	textOurs, err := textOf(ours)
+	textOurs, err := cosignature.TextOf(ours)
 	if err != nil {
 		return failed(err)
 	}
-	textTheirs, err := textOf(theirs)
+	textTheirs, err := cosignature.TextOf(theirs)
 	if err != nil {
 		return failed(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"dalel/internal/cosignature"
 	"dalel/internal/fault"
 )
 
@@ -144,7 +145,7 @@ func (m *member) done(ctx context.Context, o GroupOptions, checkpoint []byte, er
 	now := o.Now().UTC()
 	if err == nil {
 		m.state.LastSuccess, m.state.Failures, m.state.NextTry = now, 0, time.Time{}
-		if text, err := textOf(checkpoint); err == nil {
+		if text, err := cosignature.TextOf(checkpoint); err == nil {
 			if c, err := ParseCheckpoint(text); err == nil {
 				m.state.LastSize = c.Size
 			}

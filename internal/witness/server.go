@@ -15,6 +15,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 	"golang.org/x/time/rate"
 
+	"dalel/internal/cosignature"
 	"dalel/internal/fault"
 )
 
@@ -93,10 +94,10 @@ type last struct {
 // with the options as witness.key-invalid; witness.state-unreadable if the
 // state of any log does not bear the witness's own cosignature.
 func NewServer(o Options) (*Server, error) {
-	if o.Key.private == nil {
+	if o.Key.IsZero() {
 		return nil, fault.New(KeyInvalid, "a witness needs a key")
 	}
-	own, err := o.Key.verifier()
+	own, err := o.Key.Verifier()
 	if err != nil {
 		return nil, err
 	}
@@ -163,11 +164,11 @@ func (s *Server) recall(origin string) (last, error) {
 	if c.Origin != origin {
 		return unreadable("it is the state of %q", c.Origin)
 	}
-	at, err := cosignedAt(n.Sigs[0])
+	at, err := cosignature.CosignedAt(n.Sigs[0])
 	if err != nil {
 		return unreadable("%v", err)
 	}
-	line, err := lineOf(n.Sigs[0])
+	line, err := cosignature.LineOf(n.Sigs[0])
 	if err != nil {
 		return unreadable("%v", err)
 	}
@@ -242,7 +243,7 @@ func (s *Server) consider(ctx context.Context, body []byte) ([]byte, *refusal) {
 	if err != nil {
 		return nil, &refusal{status: http.StatusBadRequest, text: detail(err)}
 	}
-	text, err := textOf(request.Checkpoint)
+	text, err := cosignature.TextOf(request.Checkpoint)
 	if err != nil {
 		return nil, &refusal{status: http.StatusBadRequest, text: detail(err)}
 	}
@@ -306,7 +307,7 @@ func (s *Server) consider(ctx context.Context, body []byte) ([]byte, *refusal) {
 	if now.Before(w.last.at) { // the clock was set back; time does not go back between cosignatures
 		now = w.last.at
 	}
-	line := s.key.cosign(opened.Text, now)
+	line := s.key.Cosign(opened.Text, now)
 	signed = append(signed, line...)
 	if err := s.state.Save(w.origin, signed); err != nil {
 		if errors.Is(err, ErrUnsure) {
@@ -348,7 +349,7 @@ func follows(known, next Checkpoint, proof tlog.TreeProof) error {
 func signedBy(n *note.Note) ([]byte, error) {
 	signed := append([]byte(n.Text), '\n')
 	for _, signature := range n.Sigs {
-		line, err := lineOf(signature)
+		line, err := cosignature.LineOf(signature)
 		if err != nil {
 			return nil, err
 		}

@@ -215,6 +215,15 @@ func (l *Log) open(ctx context.Context, e *engine) ([]eventstore.Position, error
 		// What is missing is written again, and what is wrong is found.
 		return anew("its tiles cannot be read: " + string(fault.CodeOf(err)))
 	}
+	if newest := e.state.Newest(); newest.Size > 0 && newest.Size < at.size {
+		root := translog.Hash(newest.Root)
+		if _, err := translog.Open(ctx, l.Objects, newest.Size, &root); err != nil {
+			if feed.Transient(err) {
+				return nil, err
+			}
+			return anew("the tiles of the newest checkpoint cannot be read: " + string(fault.CodeOf(err)))
+		}
+	}
 	e.at, e.saved, e.kept = at, at.size, len(starts)
 	return starts, nil
 }
@@ -274,6 +283,31 @@ func (l *Log) integrate(ctx context.Context, batch []eventstore.Recorded) error 
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	// A tree that comes by the newest checkpoint's size on its way stops there:
+	// the partial tiles of that size may have been lost, and who fetches the
+	// checkpoint asks for them.
+	newest := l.engine.state.Newest().Size
+	if at := l.engine.at.size; newest > at && newest <= at+uint64(len(batch)) {
+		n := newest - at
+		if err := l.add(ctx, batch[:n]); err != nil {
+			return err
+		}
+		if err := l.hold(ctx); err != nil {
+			return err
+		}
+		if err := l.stage(ctx); err != nil {
+			return err
+		}
+		batch = batch[n:]
+	}
+	return l.add(ctx, batch)
+}
+
+// add is integrate for who holds mu.
+func (l *Log) add(ctx context.Context, batch []eventstore.Recorded) error {
+	if len(batch) == 0 {
+		return nil
+	}
 	e := l.engine
 	leaves := make([][]byte, len(batch))
 	var starts []eventstore.Position
@@ -307,7 +341,7 @@ func (l *Log) integrate(ctx context.Context, batch []eventstore.Recorded) error 
 			e.pending = append(e.pending, size{said.Size, said.Root})
 		}
 	}
-	if err := l.add(ctx, leaves); err != nil {
+	if err := e.tree.Append(ctx, leaves); err != nil {
 		return fmt.Errorf("add events to the log: %w", diverged(err))
 	}
 	last := batch[len(batch)-1]
@@ -327,27 +361,6 @@ func (l *Log) integrate(ctx context.Context, batch []eventstore.Recorded) error 
 	}
 	l.moved.Announce()
 	return nil
-}
-
-// add adds leaves to the tree. A tree that is computed anew passes the newest
-// checkpoint on its way, whose partial tiles may be gone, as after a restore:
-// it is served, so they must be there.
-func (l *Log) add(ctx context.Context, leaves [][]byte) error {
-	e := l.engine
-	newest := e.state.Newest()
-	if e.at.size >= newest.Size || newest.Size > e.at.size+uint64(len(leaves)) {
-		return e.tree.Append(ctx, leaves)
-	}
-	cut := newest.Size - e.at.size
-	if err := e.tree.Append(ctx, leaves[:cut]); err != nil {
-		return err
-	}
-	if eventstore.Hash(e.tree.Root()) == newest.Root { // it is held against the tree later
-		if err := e.tree.Flush(ctx); err != nil {
-			return err
-		}
-	}
-	return e.tree.Append(ctx, leaves[cut:])
 }
 
 // diverged says of a tile that holds other bytes what that means here.

@@ -467,6 +467,16 @@ func (c changed) ReadStream(ctx context.Context, stream eventstore.StreamID, fro
 	}
 }
 
+// readAll is a store whose order of all events alone was rewritten.
+type readAll struct {
+	eventstore.Store
+	rewrite func(eventstore.Recorded) (eventstore.Recorded, bool)
+}
+
+func (r readAll) ReadAll(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+	return changed{r.Store, r.rewrite}.ReadAll(ctx, after, limit)
+}
+
 func TestR_M4_ARewrittenHistoryStopsTheLogAndNothingIsSigned(t *testing.T) {
 	rewritten := func(r eventstore.Recorded) eventstore.Recorded {
 		r.Event = eventstore.Restore(r.Stream, r.Revision, r.Type, []byte(`{"rewritten":true}`), r.Metadata)
@@ -531,8 +541,75 @@ func TestR_M4_ARewrittenHistoryStopsTheLogAndNothingIsSigned(t *testing.T) {
 		}
 		text := checkpointOf(t, w, 100_000)
 		require.NoError(t, older.objects.Replace(t.Context(), "checkpoint", text))
-		err := older.node("b").Run(t.Context())
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		err := older.node("b").Run(ctx)
 		require.Equal(t, fault.LogDiverged, fault.CodeOf(err))
+	})
+	// Where the tiles are gone too, nothing but the roots can tell.
+	for name, own := range map[string]bool{"with the checkpoint's own event": true, "up to the checkpoint and no further": false} {
+		t.Run("an event in the middle, the tiles lost, read "+name, func(t *testing.T) {
+			for _, honest := range []bool{true, false} {
+				w := newWorld(t)
+				w.happen(300)
+				require.NoError(t, w.node("a").Publish(t.Context()))
+				newest := w.verify()
+				clear(w.objects.all)
+				indices := map[eventstore.Position]int{}
+				for r, err := range w.store.ReadAll(t.Context(), 0, 0) {
+					require.NoError(t, err)
+					indices[r.Position] = len(indices)
+				}
+				log := w.node("new", func(c *transparency.Config) {
+					c.Store = readAll{w.store, func(r eventstore.Recorded) (eventstore.Recorded, bool) {
+						i := indices[r.Position]
+						if i == 100 && !honest {
+							r = rewritten(r)
+						}
+						return r, own || uint64(i) < newest.Size
+					}}
+				})
+				err := log.Publish(t.Context())
+				if honest {
+					require.NoError(t, err)
+					require.Equal(t, newest, w.verify())
+					continue
+				}
+				require.Equal(t, fault.LogDiverged, fault.CodeOf(err), "%v", err)
+				_, err = w.objects.Get(t.Context(), "checkpoint")
+				require.Equal(t, fault.BlobNotFound, fault.CodeOf(err), "nothing was served for it")
+			}
+		})
+	}
+	t.Run("a checkpoint of another history by who has the key", func(t *testing.T) {
+		w := newWorld(t)
+		log := w.node("a")
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		ended := make(chan error, 1)
+		go func() { ended <- log.Run(ctx) }()
+		last := w.happen(300)
+		w.settle(log, last)
+		// The event after the newest checkpoint, under a root of nothing.
+		for {
+			newest := log.Newest()
+			forged := checkpoint.Publish{
+				Origin: origin, Size: newest.Size + 1, Root: eventstore.Hash{1}, After: newest.Size,
+				Last: newest.Last, Note: string(checkpointOf(t, w, newest.Size+1)),
+			}
+			if err := w.ledger.PublishCheckpoint(t.Context(), forged); err == nil {
+				break
+			} else {
+				require.Equal(t, fault.LogSuperseded, fault.CodeOf(err))
+			}
+		}
+		served, err := w.objects.Get(t.Context(), "checkpoint")
+		require.NoError(t, err)
+		require.Equal(t, fault.LogDiverged, fault.CodeOf(<-ended))
+		again, err := w.objects.Get(t.Context(), "checkpoint")
+		require.NoError(t, err)
+		require.Equal(t, string(served), string(again))
+		require.Equal(t, transparency.PhaseStopped, log.Status().Phase)
 	})
 	t.Run("a tile that holds something else", func(t *testing.T) {
 		w := newWorld(t)
@@ -569,6 +646,55 @@ func TestTilesThatWereLostAreWrittenAgain(t *testing.T) {
 	require.NoError(t, log.Publish(t.Context()))
 	w.settle(log, last)
 	w.verify()
+}
+
+// A restored ledger has its events and none of the log's files.
+func TestR_M5_OldCheckpointsAreProvedAfterEveryTileWasLost(t *testing.T) {
+	w := newWorld(t)
+	log := w.node("a")
+	var published []checkpoint.Published
+	for range 12 {
+		w.happen(25)
+		require.NoError(t, log.Publish(t.Context()))
+		published = append(published, w.verify())
+	}
+	for name, node := range map[string]*transparency.Log{"another node": w.node("b"), "the same node": log} {
+		clear(w.objects.all)
+		if name == "another node" {
+			require.NoError(t, node.Rebuild(t.Context()))
+		} else {
+			require.NoError(t, node.Publish(t.Context()))
+		}
+		// What is served has all its tiles: verify reads them with nothing but
+		// the newest checkpoint.
+		newest := w.verify()
+		require.Equal(t, published[len(published)-1], newest, name)
+		for _, old := range published {
+			for _, index := range []uint64{0, old.Size / 2, old.Size - 1} {
+				proof, err := node.Inclusion(t.Context(), index, old.Size)
+				require.NoError(t, err, "%s: %d of %d", name, index, old.Size)
+				leaf, err := translog.NewReader(w.objects, 16).Leaf(t.Context(), index, newest.Size)
+				require.NoError(t, err)
+				require.NoError(t, tlog.CheckRecord(proof, int64(old.Size), tlog.Hash(old.Root), int64(index), tlog.RecordHash(leaf)))
+			}
+			proof, err := node.Consistency(t.Context(), published[0].Size, old.Size)
+			require.NoError(t, err)
+			require.NoError(t, tlog.CheckTree(proof, int64(old.Size), tlog.Hash(old.Root), int64(published[0].Size), tlog.Hash(published[0].Root)))
+		}
+	}
+}
+
+func TestTheTilesOfTheNewestCheckpointAreMissedAlone(t *testing.T) {
+	w := newWorld(t)
+	w.happen(50)
+	log := w.node("a")
+	require.NoError(t, log.Publish(t.Context()))
+	// The memory is now past the checkpoint, at its own event.
+	require.NoError(t, log.Rebuild(t.Context()))
+	newest := w.verify()
+	delete(w.objects.all, fmt.Sprintf("tile/0/000.p/%d", newest.Size))
+	require.NoError(t, log.Publish(t.Context()))
+	require.Equal(t, newest, w.verify())
 }
 
 func TestR_M4_RandomHistoriesLeadToTheRootOfTheirEvents(t *testing.T) {

@@ -8,10 +8,12 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +21,7 @@ import (
 
 	"dalel/blobs"
 	"dalel/domain/certificate"
+	"dalel/domain/checkpoint"
 	"dalel/domain/content"
 	"dalel/domain/document"
 	"dalel/domain/event"
@@ -30,6 +33,7 @@ import (
 	"dalel/internal/fault"
 	"dalel/internal/sealing/sealingtest"
 	"dalel/internal/testca"
+	"dalel/internal/tsp/tsptest"
 )
 
 // Ids in the ledger of [New].
@@ -51,12 +55,15 @@ var start = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 
 // Ledger is a ledger in memory: a packet.Source and packet.Content.
 type Ledger struct {
+	Options
 	Root, Issuing *testca.Identity
-	Signers       map[string]*testca.Identity
-	Operator      *testca.Identity
-	Sealer        packet.Sealer
-	Files         map[string][]byte
-	Policy        *signature.Policy
+	// Stamping is the time-stamping authority's.
+	Stamping *testca.Identity
+	Signers  map[string]*testca.Identity
+	Operator *testca.Identity
+	Sealer   packet.Sealer
+	Files    map[string][]byte
+	Policy   *signature.Policy
 	// Alter, if set, changes what is recorded of a signature, as a dishonest
 	// operator would.
 	Alter            func(*document.Signed)
@@ -73,11 +80,28 @@ type Ledger struct {
 	// document and number are those of the story that is played.
 	document, number string
 	err              error
+	// order has every event in order of position; log is nil until KeepLog.
+	order []eventstore.Recorded
+	log   *keptLog
+}
+
+// Options are what may be otherwise than in [New].
+type Options struct {
+	// Key is the kind of the keys of the authority and the parties.
+	Key testca.KeyKind
+	// Evidence has each signature come with a time token, an OCSP answer and a
+	// revocation list, on which its verdict rests.
+	Evidence bool
+	// Small leaves out the second file and what nobody needs.
+	Small bool
 }
 
 // New makes the ledger and plays the document's story to its end.
-func New(ctx context.Context) (*Ledger, error) {
-	l, err := NewDraft(ctx)
+func New(ctx context.Context) (*Ledger, error) { return NewWith(ctx, Options{}) }
+
+// NewWith does the same with options.
+func NewWith(ctx context.Context, options Options) (*Ledger, error) {
+	l, err := newDraft(ctx, options)
 	if err != nil {
 		return nil, err
 	}
@@ -86,13 +110,16 @@ func New(ctx context.Context) (*Ledger, error) {
 
 // NewDraft makes the ledger with participants, certificates and a draft of two
 // files.
-func NewDraft(ctx context.Context) (*Ledger, error) {
-	codec, err := event.NewCodec(document.Events(), participant.Events(), certificate.Events())
+func NewDraft(ctx context.Context) (*Ledger, error) { return newDraft(ctx, Options{}) }
+
+func newDraft(ctx context.Context, options Options) (*Ledger, error) {
+	codec, err := event.NewCodec(document.Events(), participant.Events(), certificate.Events(), checkpoint.Events())
 	if err != nil {
 		return nil, err
 	}
 	keys, stored := &sealingtest.Keys{}, memory{contents: map[blobs.Digest][]byte{}}
 	l := &Ledger{
+		Options: options,
 		Signers: map[string]*testca.Identity{}, streams: map[eventstore.StreamID][]eventstore.Recorded{},
 		keys: keys, content: content.New(stored, keys, ""), stored: stored, addresses: map[blobs.Digest]blobs.Digest{},
 		now: start, codec: codec.Sealed(keys, rand.Reader), references: map[eventstore.StreamID]event.Reference{},
@@ -101,6 +128,9 @@ func NewDraft(ctx context.Context) (*Ledger, error) {
 			"Supplement (1).txt":      []byte("A supplement to the contract.\n"),
 		},
 		certificateNames: map[string]string{}, document: Document, number: Number,
+	}
+	if options.Small {
+		l.Files = map[string][]byte{"Contract.txt": []byte("Agreed.\n")}
 	}
 	if err := l.authority(); err != nil {
 		return nil, err
@@ -132,6 +162,15 @@ func (l *Ledger) draft() {
 	l.append(document.StreamID(l.document), document.Created{Document: l.document, Sender: Sender, By: by, Details: document.Details{
 		Kind: document.Contract, Title: "=Договор, \"поставка\"", Number: "7", Date: "2026-03-02", Sum: &document.Sum{Minor: "150000000", Currency: "KZT"},
 	}})
+	if l.Small {
+		for name, content := range l.Files {
+			digest, address := l.Put(content)
+			l.append(document.StreamID(l.document), document.FileAttached{Document: l.document, Sender: Sender, By: by, File: document.File{
+				Name: name, MediaType: "text/plain", Size: int64(len(content)), SHA256: digest.String(), Stored: address,
+			}})
+		}
+		return
+	}
 	replaced, replacedAt := l.Put([]byte("first version, replaced before sending"))
 	l.append(document.StreamID(l.document), document.FileAttached{Document: l.document, Sender: Sender, By: by, File: document.File{
 		Name: "Supplement (1).txt", MediaType: "text/plain", Size: 38, SHA256: replaced.String(), Stored: replacedAt,
@@ -157,16 +196,19 @@ func (l *Ledger) authority() error {
 		}
 	}
 	make(&l.Root, func() (*testca.Identity, error) {
-		return testca.NewRoot(testca.CA{Name: "Test root", NotBefore: begin, NotAfter: end})
+		return testca.NewRoot(testca.CA{Name: "Test root", Key: l.Key, NotBefore: begin, NotAfter: end})
 	})
 	make(&l.Issuing, func() (*testca.Identity, error) {
-		return l.Root.NewIntermediate(testca.CA{Name: "Test issuing CA", NotBefore: begin, NotAfter: end})
+		return l.Root.NewIntermediate(testca.CA{Name: "Test issuing CA", Key: l.Key, NotBefore: begin, NotAfter: end})
 	})
 	for _, name := range []string{Sender, Recipient} {
 		var identity *testca.Identity
-		make(&identity, func() (*testca.Identity, error) { return l.Issue(testca.P256) })
+		make(&identity, func() (*testca.Identity, error) { return l.Issue(l.Key) })
 		l.Signers[name] = identity
 	}
+	make(&l.Stamping, func() (*testca.Identity, error) {
+		return l.Issuing.Issue(testca.Leaf{Key: l.Key, NotBefore: begin, NotAfter: end, Usages: []asn1.ObjectIdentifier{}, Extra: tsptest.Authority(true)})
+	})
 	make(&l.Operator, func() (*testca.Identity, error) {
 		return l.Issuing.Issue(testca.Leaf{
 			Key: testca.RSA2048, NotBefore: start.AddDate(0, -1, 0), NotAfter: start.AddDate(0, 2, 0),
@@ -184,7 +226,7 @@ func (l *Ledger) authority() error {
 // Issue makes a signing certificate, good around the time of the story.
 func (l *Ledger) Issue(kind testca.KeyKind) (*testca.Identity, error) {
 	return l.Issuing.Issue(testca.Leaf{
-		Key: kind, NotBefore: start.AddDate(0, -1, 0), NotAfter: start.AddDate(0, 11, 0),
+		Key: kind, NotBefore: start.AddDate(0, -1, 0), NotAfter: start.AddDate(0, 11, 0), OCSP: l.service(), CRL: l.service(),
 		Owner: testca.Owner{IIN: "123456789011", BIN: "123456789021", Surname: "TESTOV", GivenName: "TEST", Organization: "Test LLP", Role: testca.Head},
 	})
 }
@@ -262,7 +304,7 @@ func (l *Ledger) Sign(ctx context.Context, name string) error {
 		ReceivedAt: l.now, SignedAt: l.now, Certificate: l.certificateNames[name], Seal: true,
 		ReliedOn: []event.Reference{l.references[certificate.StreamID(l.certificateNames[name])]},
 	}
-	for _, file := range []string{"Supplement (1).txt", "Договор поставки №7.txt"} {
+	for _, file := range slices.Sorted(maps.Keys(l.Files)) {
 		clear := l.Files[file]
 		message, err := cms.Sign(ctx, cms.SignOptions{
 			Content: bytes.NewReader(clear), Certificates: []*x509.Certificate{l.Issuing.Certificate},
@@ -271,17 +313,34 @@ func (l *Ledger) Sign(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		verdict, err := l.Policy.Verify(ctx, signature.Request{CMS: message, At: l.now, Content: func() (io.ReadCloser, error) {
+		given, err := l.evidence(identity, message)
+		if err != nil {
+			return err
+		}
+		assessed, err := l.Policy.Assess(ctx, signature.Request{CMS: message, At: l.now, Evidence: given, Content: func() (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(clear)), nil
 		}})
 		if err != nil {
 			return err
 		}
+		verdict := assessed.Receipt
 		if verdict.Status != signature.Valid && l.Alter == nil {
 			return fmt.Errorf("the signature made here is %s: %+v", verdict.Status, verdict)
 		}
 		digest, address := l.Put(message)
 		kept := document.FileSignature{File: blobs.Sum(clear).String(), CMS: digest.String(), Stored: address, Verdict: verdict}
+		if l.Evidence {
+			if signed.TrustedTime = assessed.Trusted; !assessed.Trusted {
+				return fmt.Errorf("the signature made here has no trusted time: %+v", assessed)
+			}
+			kept.Signing, signed.SignedAt = &assessed.Signing, assessed.Signing.At
+			for _, piece := range assessed.Evidence {
+				digest, address := l.Put(piece.DER)
+				kept.Evidence = append(kept.Evidence, document.Evidence{Kind: piece.Kind, SHA256: digest.String(), Stored: address})
+			}
+			signed.Signatures = append(signed.Signatures, kept)
+			continue
+		}
 		named := slices.Concat([]*x509.Certificate{identity.Certificate, l.Issuing.Certificate}, l.Policy.Roots)
 		for _, other := range l.Signers {
 			// What a dishonest operator may name instead.
@@ -326,6 +385,7 @@ func (l *Ledger) append(stream eventstore.StreamID, e event.Event) {
 	}
 	l.position += 3 // positions are increasing and not dense
 	l.streams[stream] = append(recorded, eventstore.Recorded{Event: events[0], Position: l.position})
+	l.order = append(l.order, l.streams[stream][len(recorded)])
 	l.references[stream] = event.Reference{Stream: stream, Revision: events[0].Revision, Commitment: events[0].Commitment}
 	l.now = l.now.Add(37*time.Second + 250*time.Millisecond)
 }
@@ -403,6 +463,7 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 // Request returns what exports the document.
 func (l *Ledger) Request() packet.Request {
 	return packet.Request{
+		Log:      l.source(),
 		Document: Document, Ledger: "Test ledger", Verifier: packet.Verifier{Name: "dalel verify", Version: "test"},
 		Events: l, Content: l, Openers: event.OpenersOf(l.keys), Sealer: l.Sealer,
 	}
@@ -410,7 +471,12 @@ func (l *Ledger) Request() packet.Request {
 
 // Trust returns the anchors that the packet rests on.
 func (l *Ledger) Trust() packet.Trust {
-	return packet.Trust{Roots: []*x509.Certificate{l.Root.Certificate}, Operators: []*x509.Certificate{l.Operator.Certificate}}
+	trust := packet.Trust{Roots: []*x509.Certificate{l.Root.Certificate}, Operators: []*x509.Certificate{l.Operator.Certificate}}
+	if l.log != nil {
+		trust.Logs = []packet.Key{{VKey: l.log.vkey}}
+		trust.Witnesses = l.log.witnessed()
+	}
+	return trust
 }
 
 // WriteTrust writes those anchors into a folder for packet.LoadTrust.
@@ -420,6 +486,11 @@ func (l *Ledger) WriteTrust(folder string) error {
 	}
 	if err := os.WriteFile(filepath.Join(folder, "roots", "root.pem"), l.Root.CertificatePEM(), 0o644); err != nil {
 		return err
+	}
+	if l.log != nil {
+		if err := os.WriteFile(filepath.Join(folder, "log.vkey"), []byte(l.log.vkey+"\n"), 0o644); err != nil {
+			return err
+		}
 	}
 	return os.WriteFile(filepath.Join(folder, "operator.cer"), l.Operator.Certificate.Raw, 0o644)
 }

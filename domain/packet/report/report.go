@@ -44,7 +44,9 @@ type Document struct {
 	Signatures      []Signature
 	Events          []Event
 	Chain           Chain
-	Absent          Absent
+	// Log is nil where the packet's format knows no transparency log.
+	Log    *Log
+	Absent Absent
 	// Commands are to be typed in the packet's folder to check the first
 	// signature.
 	Commands []string
@@ -156,6 +158,62 @@ type Chain struct {
 	First, Last          string
 }
 
+// Log is what the packet shows of the transparency log. The zero Log is that of
+// a ledger that keeps none.
+type Log struct {
+	// Origin is its name. Size is that of the checkpoint that covers the events,
+	// 0 where none did when the packet was made.
+	Origin string
+	Size   uint64
+	Root   string
+	// Proofs is how many events are proven to be under it.
+	Proofs int
+	// Witnesses have cosigned it, Stamps are the moments of the time tokens
+	// over it.
+	Witnesses []string
+	Stamps    []time.Time
+	// Since is the size of an earlier checkpoint that it continues, 0 for none.
+	Since uint64
+}
+
+// facts are what there is to say of the log.
+func (l *Log) facts(w words) []fact {
+	switch {
+	case l == nil:
+		return nil
+	case l.Origin == "":
+		return []fact{{label: w.say("log"), value: w.say("log.none")}}
+	case l.Size == 0:
+		return []fact{{label: w.say("log"), value: w.say("log.notcovered", "log", l.Origin)}}
+	}
+	facts := []fact{
+		{label: w.say("log"), value: w.say("log.covered", "log", l.Origin, "n", l.Size)},
+		{label: w.say("log.root"), value: l.Root, mono: true},
+	}
+	if l.Proofs > 0 {
+		facts = append(facts, fact{label: w.say("log.proofs"), value: strconv.Itoa(l.Proofs)})
+	}
+	witnesses := strings.Join(l.Witnesses, ", ")
+	if witnesses == "" {
+		witnesses = w.say("log.unwitnessed")
+	}
+	facts = append(facts, fact{label: w.say("log.witnesses"), value: witnesses})
+	if len(l.Stamps) == 0 {
+		facts = append(facts, fact{label: w.say("log.stamps"), value: w.say("log.unstamped")})
+	}
+	for i, at := range l.Stamps {
+		label := ""
+		if i == 0 {
+			label = w.say("log.stamps")
+		}
+		facts = append(facts, fact{label: label, value: w.moment(at)})
+	}
+	if l.Since > 0 {
+		facts = append(facts, fact{label: w.say("log.since"), value: w.say("log.since.size", "n", l.Since)})
+	}
+	return facts
+}
+
 // Absent is what is not in the packet, and why.
 type Absent struct{ Withheld, Drafts, Refused int }
 
@@ -167,6 +225,7 @@ type Overview struct {
 	Participant Who
 	From, To    time.Time
 	Documents   []Part
+	Log         *Log
 }
 
 // Part is one document of an overview.
@@ -630,7 +689,7 @@ func (d Document) timeline(w words) []block {
 func (d Document) proofs(w words) []block {
 	return []block{
 		paragraph(w.say("proofs.lead"), plain),
-		{facts: []fact{
+		{facts: append([]fact{
 			{label: w.say("proofs.events"), value: strconv.Itoa(d.Chain.Events)},
 			{label: w.say("proofs.streams"), value: strconv.Itoa(d.Chain.Streams)},
 			{label: w.say("proofs.own"), value: strconv.Itoa(d.Chain.Own)},
@@ -638,7 +697,7 @@ func (d Document) proofs(w words) []block {
 			{label: w.say("proofs.last"), value: d.Chain.Last, mono: true},
 			{label: w.say("proofs.seal"), value: w.say("proofs.seal.how", "hash", d.Seal)},
 			{label: w.say("proofs.time"), value: w.say("proofs.time.how")},
-		}},
+		}, d.Log.facts(w)...)},
 	}
 }
 
@@ -721,7 +780,7 @@ func (o Overview) parts() ([]part, error) {
 		list = append(list, part{words: w, title: w.say("overview.title"), lead: w.say("overview.lead") + " " + w.say("report.time"), sections: []section{
 			{"what", w.say("overview.what"), about},
 			{"documents", w.say("overview.documents"), documents},
-			{"proofs", w.say("proofs"), []block{{facts: []fact{{label: w.say("proofs.seal"), value: w.say("proofs.seal.how", "hash", o.Seal)}}}}},
+			{"proofs", w.say("proofs"), []block{{facts: append([]fact{{label: w.say("proofs.seal"), value: w.say("proofs.seal.how", "hash", o.Seal)}}, o.Log.facts(w)...)}}},
 			{"check", w.say("check"), append(o.Source.check(w), paragraph(w.say("check.rest"), plain))},
 		}})
 	}

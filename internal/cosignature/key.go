@@ -1,4 +1,4 @@
-package witness
+package cosignature
 
 import (
 	"crypto/ed25519"
@@ -85,6 +85,9 @@ func keyOf(name string, private ed25519.PrivateKey) (Key, error) {
 	return Key{name: name, hash: keyID(name, typed(typeCosignatureV1, public(private))), private: private}, nil
 }
 
+// IsZero reports whether it is no key.
+func (k Key) IsZero() bool { return k.private == nil }
+
 // Name is the witness's name.
 func (k Key) Name() string { return k.name }
 
@@ -102,8 +105,8 @@ func (k Key) Secret() string {
 // Format keeps the private key out of logs and messages.
 func (k Key) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "witness key "+k.name) }
 
-// cosign returns the signature line over a checkpoint's text as of a moment.
-func (k Key) cosign(text string, at time.Time) []byte {
+// Cosign returns the signature line over a checkpoint's text as of a moment.
+func (k Key) Cosign(text string, at time.Time) []byte {
 	seconds := uint64(at.Unix())
 	signature := binary.BigEndian.AppendUint32(nil, k.hash)
 	signature = binary.BigEndian.AppendUint64(signature, seconds)
@@ -111,7 +114,8 @@ func (k Key) cosign(text string, at time.Time) []byte {
 	return fmt.Appendf(nil, signatureLine, k.name, base64.StdEncoding.EncodeToString(signature))
 }
 
-func (k Key) verifier() (note.Verifier, error) { return ParseWitnessKey(k.VKey()) }
+// Verifier checks the key's cosignatures. Errors: those of [ParseWitnessKey].
+func (k Key) Verifier() (note.Verifier, error) { return ParseWitnessKey(k.VKey()) }
 
 // ParseWitnessKey reads a witness's public key: a vkey of type 0x04, or 0x06
 // for ML-DSA-44. The id in it must be the key's. Errors: witness.key-invalid.
@@ -169,8 +173,8 @@ func cutVKey(vkey string) (id uint32, kind byte, err error) {
 	return uint32(number), raw[0], nil
 }
 
-// cosignedAt is the time in a cosignature.
-func cosignedAt(s note.Signature) (time.Time, error) {
+// CosignedAt is the time in a cosignature.
+func CosignedAt(s note.Signature) (time.Time, error) {
 	at, err := formats.CoSigV1Timestamp(s)
 	if err != nil {
 		return time.Time{}, err

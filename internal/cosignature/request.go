@@ -1,4 +1,4 @@
-package witness
+package cosignature
 
 import (
 	"bytes"
@@ -13,8 +13,8 @@ import (
 // MaxProof is how many hashes a consistency proof may have (C2SP tlog-witness).
 const MaxProof = 63
 
-// maxRequest bounds the body of add-checkpoint.
-const maxRequest = maxNote + (MaxProof+1)*64
+// MaxRequest bounds the body of add-checkpoint, in bytes.
+const MaxRequest = MaxNote + (MaxProof+1)*64
 
 // Request is the body of add-checkpoint.
 type Request struct {
@@ -35,15 +35,15 @@ func ParseRequest(body []byte) (Request, error) {
 	invalid := func(format string, args ...any) (Request, error) {
 		return Request{}, fault.New(RequestInvalid, format, args...)
 	}
-	if len(body) > maxRequest {
-		return invalid("the request has more than %d bytes", maxRequest)
+	if len(body) > MaxRequest {
+		return invalid("the request has more than %d bytes", MaxRequest)
 	}
 	line, rest, ended := bytes.Cut(body, []byte("\n"))
 	old, named := strings.CutPrefix(string(line), "old ")
 	if !ended || !named {
 		return invalid("the first line must be \"old\", a space and a tree size")
 	}
-	size, err := parseSize(old)
+	size, err := ParseSize(old)
 	if err != nil {
 		return invalid("the old size: %v", err)
 	}

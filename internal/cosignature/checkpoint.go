@@ -1,4 +1,4 @@
-package witness
+package cosignature
 
 import (
 	"bytes"
@@ -18,8 +18,8 @@ import (
 // and far below where the tree arithmetic would overflow.
 const MaxSize = 1 << 60
 
-// maxNote bounds a signed checkpoint: room for sixteen post-quantum signatures.
-const maxNote = 100 << 10
+// MaxNote bounds a signed checkpoint: room for sixteen post-quantum signatures.
+const MaxNote = 100 << 10
 
 // Checkpoint is what a log signs: the text of a C2SP tlog-checkpoint.
 type Checkpoint struct {
@@ -50,7 +50,7 @@ func ParseCheckpoint(text string) (Checkpoint, error) {
 			return invalid("a checkpoint has no empty lines")
 		}
 	}
-	size, err := parseSize(lines[1])
+	size, err := ParseSize(lines[1])
 	if err != nil {
 		return invalid("the tree size: %v", err)
 	}
@@ -76,8 +76,8 @@ func (c Checkpoint) Text() string {
 // whole note (C2SP signed-note). Errors: those of note.Open, wrapped, and
 // checkpoint.invalid.
 func OpenCheckpoint(signed []byte, known ...note.Verifier) (Checkpoint, *note.Note, error) {
-	if len(signed) > maxNote {
-		return Checkpoint{}, nil, fault.New(CheckpointInvalid, "a signed checkpoint has at most %d bytes", maxNote)
+	if len(signed) > MaxNote {
+		return Checkpoint{}, nil, fault.New(CheckpointInvalid, "a signed checkpoint has at most %d bytes", MaxNote)
 	}
 	n, err := note.Open(signed, note.VerifierList(known...))
 	if err != nil {
@@ -90,10 +90,10 @@ func OpenCheckpoint(signed []byte, known ...note.Verifier) (Checkpoint, *note.No
 	return c, n, nil
 }
 
-// textOf is a signed note's text, of which nothing is verified.
-func textOf(signed []byte) (string, error) {
+// TextOf is a signed note's text, of which nothing is verified.
+func TextOf(signed []byte) (string, error) {
 	at := bytes.LastIndex(signed, []byte("\n\n"))
-	if at < 0 || len(signed) > maxNote {
+	if at < 0 || len(signed) > MaxNote {
 		return "", fault.New(CheckpointInvalid, "this is not a signed note")
 	}
 	return string(signed[:at+1]), nil
@@ -109,8 +109,8 @@ func EmptyRoot() tlog.Hash {
 	return root
 }
 
-// parseSize reads a decimal without leading zeroes.
-func parseSize(text string) (int64, error) {
+// ParseSize reads a decimal without leading zeroes.
+func ParseSize(text string) (int64, error) {
 	if text == "" || len(text) > 19 || text[0] == '0' && text != "0" {
 		return 0, fmt.Errorf("%.30q is no decimal number without leading zeroes", text)
 	}
@@ -142,9 +142,9 @@ func isWrongSignature(err error) bool {
 	return errors.As(err, &wrong)
 }
 
-// lineOf is a verified signature as a line. Its base64 is written anew: a
+// LineOf is a verified signature as a line. Its base64 is written anew: a
 // decoder that is strict about spare bits must be able to read what we pass on.
-func lineOf(s note.Signature) ([]byte, error) {
+func LineOf(s note.Signature) ([]byte, error) {
 	raw, err := base64.StdEncoding.DecodeString(s.Base64)
 	if err != nil {
 		return nil, fault.Wrap(CheckpointInvalid, err, "a signature line of %s", s.Name)

@@ -1,4 +1,4 @@
-package witness
+package cosignature
 
 import (
 	"bytes"
@@ -131,7 +131,7 @@ func ParsePolicy(file []byte) (Policy, error) {
 			case "any":
 				group.n = 1
 			default:
-				n, err := parseSize(words[2])
+				n, err := ParseSize(words[2])
 				if err != nil || n < 1 || n > int64(len(group.children)) {
 					return invalid("of %d members, %q cannot be enough", len(group.children), words[2])
 				}
@@ -217,8 +217,8 @@ func (p Policy) Check(signed []byte, now time.Time) (seen []Seen, enough bool) {
 		_, n, err := OpenCheckpoint(signed, w.Key)
 		switch {
 		case err == nil:
-			at, err := cosignedAt(n.Sigs[0])
-			if err != nil || at.Unix() <= 0 || at.After(now.Add(ahead)) {
+			at, err := CosignedAt(n.Sigs[0])
+			if err != nil || at.Unix() <= 0 || at.After(now.Add(Ahead)) {
 				s.Wrong = true
 				break
 			}

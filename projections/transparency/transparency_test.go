@@ -474,7 +474,7 @@ type readAll struct {
 }
 
 func (r readAll) ReadAll(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
-	return changed{r.Store, r.rewrite}.ReadAll(ctx, after, limit)
+	return changed(r).ReadAll(ctx, after, limit)
 }
 
 func TestR_M4_ARewrittenHistoryStopsTheLogAndNothingIsSigned(t *testing.T) {
@@ -713,5 +713,7 @@ func TestR_M4_RandomHistoriesLeadToTheRootOfTheirEvents(t *testing.T) {
 		require.NoError(rt, err)
 		total += int(end) / 7
 	})
-	require.Greater(t, total, 10_000)
+	if !testing.Short() { // which draws fewer
+		require.Greater(t, total, 10_000)
+	}
 }

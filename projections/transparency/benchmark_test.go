@@ -110,7 +110,9 @@ func BenchmarkIntegrate(b *testing.B) {
 func BenchmarkAppendBesideTheLog(b *testing.B) {
 	w, node := onDisk(b)
 	log := node("a", time.Second)
-	const writers, each = 8, 100
+	// A round lasts longer than the interval: a shorter one would meet a
+	// checkpoint each time, which appends meet once a second.
+	const writers, each = 8, 4000
 	serial := 0
 	round := func() []time.Duration {
 		var mu sync.Mutex

@@ -109,7 +109,7 @@ func TestR_M4_WitnessesCosignWhateverTheyDidBefore(t *testing.T) {
 		c.Witnesses = []transparency.Witness{good.as(), troubled.as(), hangs.as()}
 		c.Patience = 20 * time.Millisecond
 	})
-	stop := run(log)
+	stop := run(t, log)
 	w.settle(log, w.happen(50))
 	cosigned := func(size uint64, names int) {
 		require.Eventually(t, func() bool {
@@ -208,7 +208,7 @@ func TestR_M5_CheckpointsAreTimeStampedWhateverTheAuthorityDidBefore(t *testing.
 	log := w.node("a", func(c *transparency.Config) {
 		c.Authorities = []transparency.Authority{{Name: "test authority", Stamper: a}}
 	})
-	stop := run(log)
+	stop := run(t, log)
 	w.settle(log, w.happen(50))
 	require.Eventually(t, func() bool { return len(log.Newest().Stamps) == 1 }, 20*time.Second, time.Millisecond, "%+v", log.Status())
 	require.NoError(t, stop())

@@ -160,7 +160,7 @@ func BenchmarkAppendBesideTheLog(b *testing.B) {
 		return func() { cancel(); <-ended }
 	}
 	logging := func() (stop func()) {
-		end := run(log)
+		end := run(b, log)
 		end2, err := w.store.End(b.Context())
 		require.NoError(b, err)
 		require.Eventually(b, func() bool { s := log.Status(); return s.Phase == transparency.PhaseLive && s.Position >= end2 }, time.Minute, time.Millisecond)

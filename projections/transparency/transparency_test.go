@@ -105,11 +105,15 @@ func (w *world) node(name string, change ...func(*transparency.Config)) *transpa
 
 // run keeps a log until the returned function is called, which gives Run's
 // answer.
-func run(log *transparency.Log) (stop func() error) {
+func run(t testing.TB, log *transparency.Log) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- log.Run(ctx) }()
-	return sync.OnceValue(func() error { cancel(); return <-ended })
+	stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	// A test that fails before it stops the log must not wait for it for ever
+	// where it closes it.
+	t.Cleanup(func() { _ = stop() })
+	return stop
 }
 
 // settle returns when an event is covered.
@@ -272,7 +276,7 @@ func (m *mortal) Append(ctx context.Context, events ...eventstore.Event) (positi
 func TestR_M4_EveryEventComesUnderACheckpoint(t *testing.T) {
 	w := newWorld(t)
 	log := w.node("a")
-	stop := run(log)
+	stop := run(t, log)
 	for range 20 {
 		w.settle(log, w.happen(30))
 	}
@@ -305,7 +309,7 @@ func TestR_M4_EveryEventComesUnderACheckpoint(t *testing.T) {
 		require.Equal(t, newest, w.verify())
 	})
 	t.Run("and where nothing happens nothing is signed", func(t *testing.T) {
-		stop := run(log)
+		stop := run(t, log)
 		time.Sleep(50 * time.Millisecond)
 		require.NoError(t, stop())
 		require.Equal(t, newest, w.verify())
@@ -399,7 +403,7 @@ func TestR_M4_ACheckpointThatWasCommittedAndNotServedIsServedByTheNext(t *testin
 func TestR_M4_TwoNodesAtOnceKeepOneLog(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.node("a"), w.node("b")
-	stopA, stopB := run(a), run(b)
+	stopA, stopB := run(t, a), run(t, b)
 	var last eventstore.Recorded
 	for range 60 {
 		last = w.happen(10)
@@ -417,7 +421,7 @@ func TestR_M4_TwoNodesAtOnceKeepOneLog(t *testing.T) {
 func TestR_M4_ANodeServesWhatTheFasterOneLeftBehind(t *testing.T) {
 	w := newWorld(t)
 	slow := w.node("slow", func(c *transparency.Config) { c.Interval = 20 * time.Millisecond })
-	stop := run(slow)
+	stop := run(t, slow)
 	w.settle(slow, w.happen(10))
 	// Another node commits, and dies before it serves.
 	w.crash = nil

@@ -46,8 +46,11 @@ func TestR_M5_EvidenceIsKeptAfterAStampHoweverOftenItFailsBefore(t *testing.T) {
 		c.Authorities = []transparency.Authority{{Name: "test authority", Stamper: a}}
 		c.Voucher = v.vouch
 	})
-	stop := run(log)
-	w.settle(log, w.happen(50))
+	// All is under the first checkpoint: evidence is kept once a day, and would not
+	// come to a second one.
+	last := w.happen(50)
+	stop := run(t, log)
+	w.settle(log, last)
 	require.Eventually(t, func() bool { return len(log.Newest().Evidence) == 1 }, 20*time.Second, time.Millisecond, "%+v", log.Status())
 	require.NoError(t, stop())
 	newest := log.Newest()
@@ -70,7 +73,7 @@ func TestR_M5_WhatIsMissingIsSaidAndStopsNothing(t *testing.T) {
 		c.Authorities = []transparency.Authority{{Name: "test authority", Stamper: newAuthority(t)}}
 		c.Voucher = v.vouch
 	})
-	stop := run(log)
+	stop := run(t, log)
 	w.settle(log, w.happen(50))
 	require.Eventually(t, func() bool { return log.Status().Evidence[0].Failures > 2 }, 20*time.Second, time.Millisecond)
 	require.Equal(t, renewal.EvidenceMissing, log.Status().Evidence[0].Code)
@@ -91,7 +94,7 @@ func TestR_M5_EvidenceIsKeptWhereCheckpointsComeFasterThanStamps(t *testing.T) {
 		c.Authorities = []transparency.Authority{{Name: "test authority", Stamper: slow}}
 		c.Voucher = v.vouch
 	})
-	stop := run(log)
+	stop := run(t, log)
 	require.Eventually(t, func() bool {
 		w.happen(1)
 		return log.Status().Evidence[0].Size > 0

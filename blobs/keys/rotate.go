@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -178,7 +179,7 @@ func (r *Ring) survey(ctx context.Context) (counted survey, err error) {
 			continue
 		}
 		if _, err := r.secret(ctx, record.Wrapping); errors.Is(err, errRingGone) {
-			if _, err := r.readAgain(ctx, record); err != nil {
+			if err := r.seenThrough(ctx, record); err != nil {
 				return counted, err
 			}
 		} else if err != nil {
@@ -193,6 +194,28 @@ func (r *Ring) survey(ctx context.Context) (counted survey, err error) {
 type survey struct {
 	under     map[int]int // live keys, by the number of their ring key
 	destroyed int
+}
+
+// patience is how long a rotation waits for the node that kept a record under a
+// ring key which was destroyed meanwhile. That node has the ring key in memory
+// and wraps the record anew right after it has kept it ([Ring.Make]).
+const patience = 2 * time.Second
+
+// seenThrough waits until a record whose ring key was destroyed has been wrapped
+// anew, or was destroyed too; key.unknown if nobody does that.
+func (r *Ring) seenThrough(ctx context.Context, record Record) error {
+	const pause = 5 * time.Millisecond
+	for began := time.Now(); ; {
+		_, err := r.readAgain(ctx, record)
+		if err == nil || !fault.Is(err, fault.KeyUnknown) || time.Since(began) >= patience {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 func (s survey) before(number int) (count int) {
@@ -282,8 +305,7 @@ func (m *mover) one(ctx context.Context, record Record) error {
 	if errors.Is(err, errRingGone) {
 		// Another node finished this rotation and destroyed the ring key; the
 		// next pass sees where the record is.
-		_, err := m.ring.readAgain(ctx, record)
-		return err
+		return m.ring.seenThrough(ctx, record)
 	}
 	if err != nil {
 		return fmt.Errorf("open the key of %s: %w", record.Subject, err)

@@ -474,7 +474,7 @@ func TestABackupThatCannotBeMadeOrRestoredSaysWhyAndLeavesNothing(t *testing.T) 
 	}
 	backedUp(t, dir, out, keysOut)
 	key := filepath.Join(dir, secretsDir, masterFile)
-	other := played(t)
+	other := playedAnew(t)
 	for says, args := range map[string][]string{
 		"needed: --dir, --from, --keys-from": {},
 		"name its place":                     {"--from", out, "--keys-from", keysOut, "--dir", into},
@@ -613,7 +613,7 @@ func TestASweepRemovesWhatNobodyNamesAndNothingElse(t *testing.T) {
 	require.True(t, stored(old))
 
 	t.Run("nothing when events and content do not belong together", func(t *testing.T) {
-		other := played(t)
+		other := playedAnew(t)
 		status, _, stderr := dalel(t, "sweep", "--dir", dir, "--store", sqliteURL(filepath.Join(other, eventsFile)))
 		require.Equal(t, exitFailed, status)
 		require.Contains(t, stderr, "nothing is removed")

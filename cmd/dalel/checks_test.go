@@ -3,13 +3,17 @@ package main
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -27,12 +31,72 @@ func dalel(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	return status, out.String(), err.String()
 }
 
-// played returns a fresh copy of a folder in which the demo has run.
-func played(t *testing.T) string {
+// demoOnce plays the demo in a folder that TestMain removes; tests get copies.
+var demoOnce = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "dalel-demo-*")
+	if err != nil {
+		return "", err
+	}
+	var out, problems bytes.Buffer
+	if status := run(context.Background(), []string{"demo", "--once", "--dir", filepath.Join(dir, "ledger")}, &out, &problems); status != exitGood {
+		return dir, fmt.Errorf("the demo ended with %d: %s%s", status, &out, &problems)
+	}
+	return dir, nil
+})
+
+var demoPlayed atomic.Bool
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if demoPlayed.Load() {
+		if dir, _ := demoOnce(); dir != "" {
+			_ = os.RemoveAll(dir)
+		}
+	}
+	os.Exit(status)
+}
+
+// playedAnew is a ledger of its own, with other keys and other events than those
+// that played gives.
+func playedAnew(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "ledger")
 	status, _, stderr := dalel(t, "demo", "--once", "--dir", dir)
 	require.Zero(t, status, stderr)
+	return dir
+}
+
+// played is a copy of one ledger in which the demo was played, of the test's
+// own. Rights are copied too: what is stored is read-only.
+func played(t *testing.T) string {
+	t.Helper()
+	demoPlayed.Store(true)
+	from, err := demoOnce()
+	require.NoError(t, err)
+	from = filepath.Join(from, "ledger")
+	dir := filepath.Join(t.TempDir(), "ledger")
+	require.NoError(t, filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		within, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(dir, within)
+		if entry.IsDir() {
+			return os.MkdirAll(to, info.Mode().Perm())
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(to, content, info.Mode().Perm())
+	}))
 	return dir
 }
 

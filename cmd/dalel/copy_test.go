@@ -154,7 +154,7 @@ func TestACopyThatCannotBeMadeSaysWhyAndChangesNothing(t *testing.T) {
 		refused(t, "event store to fill: store.locked", "--from", sqliteURL(filepath.Join(played(t), eventsFile)), "--to", source)
 	})
 	t.Run("the target is another ledger's", func(t *testing.T) {
-		another := played(t)
+		another := playedAnew(t)
 		before := checked(t, another)
 		refused(t, "transfer.target-differs", "--from", source, "--to", sqliteURL(filepath.Join(another, eventsFile)))
 		require.Equal(t, before, checked(t, another))

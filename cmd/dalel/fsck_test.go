@@ -442,7 +442,7 @@ func TestR_M4_ACheckpointThatSomebodyKeptShowsWhatNothingInsideCan(t *testing.T)
 	requireNamed(t, problems, fsck.HistoryRewritten, kept)
 
 	// And with another key: then the log is another.
-	stranger := played(t)
+	stranger := playedAnew(t)
 	status, _, problems = fscked(t, stranger, "--checkpoint", kept)
 	require.Equal(t, exitBad, status)
 	requireNamed(t, problems, fsck.CheckpointForeign, kept)

@@ -161,7 +161,7 @@ func requireSameLedger(t *testing.T, dir, into string) {
 	for _, id := range storyOf(t, dir).Documents {
 		require.Equal(t, exported(t, dir, id), exported(t, into, id), "the packet of %s", id)
 	}
-	for _, name := range []string{settingsFile, "secrets/identifier.key", "secrets/seal.key", "trust/operator-seal.cer"} {
+	for _, name := range []string{settingsFile, "secrets/identifier.key", "secrets/seal.key", "trust/operator-seal.cer", policyFile} {
 		require.Equal(t, read(t, filepath.Join(dir, name)), read(t, filepath.Join(into, name)))
 	}
 	locks := func(dir string) map[blobs.Digest]blobs.Lock {

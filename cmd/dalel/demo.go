@@ -22,6 +22,7 @@ import (
 	"dalel/domain/event"
 	"dalel/domain/ledger"
 	"dalel/domain/packet"
+	"dalel/internal/cosignature"
 	"dalel/internal/witness"
 )
 
@@ -187,6 +188,13 @@ func (d demonstration) witness(ctx context.Context, n *node) (stop func() error,
 	}
 	if made {
 		if err := writeNew(filepath.Join(d.dir, trustDir, "witness.vkey"), []byte(key.VKey()+"\n"), 0o644); err != nil {
+			return nil, err
+		}
+		// The witness is at another address each time, and so not in ledger.json.
+		if err := writeNew(filepath.Join(d.dir, policyFile), cosignature.AllOfText(key.VKey()), 0o644); err != nil {
+			return nil, err
+		}
+		if n.witnesses, err = readWitnessPolicy(d.dir, n.settings.Log); err != nil {
 			return nil, err
 		}
 	}

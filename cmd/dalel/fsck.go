@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -214,6 +215,13 @@ func (n *node) source(how checking) (fsck.Source, error) {
 			return source, fmt.Errorf("a witness of the log in %s: %w", settingsFile, err)
 		}
 		source.Log.Witnesses = append(source.Log.Witnesses, note.Verifier(key))
+	}
+	for _, w := range n.witnesses.Witnesses {
+		if !slices.ContainsFunc(source.Log.Witnesses, func(known note.Verifier) bool {
+			return known.Name() == w.Key.Name() && known.KeyHash() == w.Key.KeyHash()
+		}) {
+			source.Log.Witnesses = append(source.Log.Witnesses, w.Key)
+		}
 	}
 	return source, nil
 }

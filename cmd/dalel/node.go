@@ -50,12 +50,8 @@ const (
 	secretsDir   = "secrets"       // the master key, the identifier key, the keys of the seal and of the log
 	trustDir     = "trust"         // certificates: CA roots, issuing CAs, the operator's seal
 	settingsFile = "ledger.json"
-	policyFile   = "witness-policy" // C2SP tlog-policy: the witnesses that the operator asks for; packets carry it
 	cacheDir     = "evidence-cache" // revocation lists, fetched again if they are missing
 )
-
-// maxPolicyFile is the size of a policy of witnesses at most.
-const maxPolicyFile = 256 << 10
 
 // settings is what a ledger's folder says of itself.
 type settings struct {
@@ -232,9 +228,8 @@ type node struct {
 	tiles   io.Closer
 	// log is the transparency log while it is open, for packets' proofs.
 	log *transparency.Log
-	// witnessPolicy is what witnesses the operator asks for (tlog-policy), as
-	// the file witness-policy among the settings has it; nil for none.
-	witnessPolicy []byte
+	// witnesses is which witnesses the operator asks for.
+	witnesses witnessPolicy
 }
 
 // openNode opens a ledger. With create it makes what is missing; without, a
@@ -262,10 +257,8 @@ func openNode(ctx context.Context, at location, create bool) (_ *node, err error
 		return nil, err
 	}
 	n.trust, n.anchors = filepath.Join(at.settings, trustDir), kept.anchors
-	if n.witnessPolicy, err = readBounded(filepath.Join(at.settings, policyFile), maxPolicyFile); errors.Is(err, fs.ErrNotExist) {
-		n.witnessPolicy = nil
-	} else if err != nil {
-		return nil, fmt.Errorf("read the policy of witnesses: %w", err)
+	if n.witnesses, err = readWitnessPolicy(at.settings, kept.settings.Log); err != nil {
+		return nil, err
 	}
 	n.settings, n.sealer, n.policy, n.logKey = kept.settings, kept.sealer, kept.policy, kept.logKey
 	if path, ok := sqlitePath(at.store); ok && !create {
@@ -361,7 +354,7 @@ func (n *node) proofs() *packet.LogSource {
 	if n.logKey == nil || n.log == nil {
 		return nil
 	}
-	return &packet.LogSource{Log: n.log, Key: n.logKey.vkey, Policy: n.witnessPolicy}
+	return &packet.LogSource{Log: n.log, Key: n.logKey.vkey, Policy: n.witnesses.text}
 }
 
 // Export implements httpapi.Packets.

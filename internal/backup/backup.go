@@ -84,6 +84,8 @@ const (
 	manifestFile = "backup.json"
 	keysManifest = "keys.json"
 	contentsFile = "contents.jsonl"
+	settingsFile = "ledger.json"
+	policyFile   = "witness-policy" // there where the operator wrote one
 	atPrefix     = "at-"
 )
 
@@ -509,7 +511,10 @@ func (m *making) finishKeys() error {
 // settingsFiles yields the settings that are no secrets, with slashes.
 func settingsFiles(dir string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		if !yield("ledger.json", nil) {
+		if !yield(settingsFile, nil) {
+			return
+		}
+		if info, err := os.Lstat(filepath.Join(dir, policyFile)); err == nil && info.Mode().IsRegular() && !yield(policyFile, nil) {
 			return
 		}
 		entries, err := os.ReadDir(filepath.Join(dir, "trust"))
@@ -664,11 +669,11 @@ func ReadKeysManifest(dir string) (KeysManifest, error) {
 }
 
 // Settings returns the ledger.json in a backup, checked.
-func (m Manifest) Settings(dir string) ([]byte, error) { return m.small(dir, "ledger.json") }
+func (m Manifest) Settings(dir string) ([]byte, error) { return m.small(dir, settingsFile) }
 
 // small reads one of a backup's small files and checks its hash.
 func (m Manifest) small(dir, name string) ([]byte, error) {
-	if name != contentsFile && name != "ledger.json" && (!strings.HasPrefix(name, "trust/") || !filepath.IsLocal(filepath.FromSlash(name))) {
+	if name != contentsFile && name != settingsFile && name != policyFile && (!strings.HasPrefix(name, "trust/") || !filepath.IsLocal(filepath.FromSlash(name))) {
 		return nil, fault.New(fault.ConfigInvalid, "%s names the file %q, which no backup has", manifestFile, name)
 	}
 	return hashed(filepath.Join(dir, m.Folder, filepath.FromSlash(name)), m.Files[name])

@@ -149,7 +149,7 @@ func Restore(ctx context.Context, from Kept, to Empty, report func(Problem), pro
 	if err != nil {
 		return out, err
 	}
-	if _, ok := manifest.Files["ledger.json"]; !ok {
+	if _, ok := manifest.Files[settingsFile]; !ok {
 		return out, fault.New(fault.ConfigInvalid, "the backup has no ledger.json")
 	}
 	events := upTo{from.Events, manifest.Position}
@@ -253,9 +253,9 @@ func settings(from Kept, to Empty, manifest Manifest, secrets KeysManifest) erro
 		switch {
 		case a == b:
 			return 0
-		case a == "ledger.json":
+		case a == settingsFile:
 			return 1
-		case b == "ledger.json":
+		case b == settingsFile:
 			return -1
 		}
 		return 0

@@ -3,6 +3,7 @@ package cosignature
 import (
 	"bytes"
 	"encoding/base64"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,6 +70,20 @@ func AllOf(vkeys ...string) (Policy, error) {
 		}
 	}
 	return p, nil
+}
+
+// AllOfText is the policy file of [AllOf], nil for no witness. It checks no key.
+func AllOfText(vkeys ...string) []byte {
+	if len(vkeys) == 0 {
+		return nil
+	}
+	var text, names strings.Builder
+	for i, vkey := range vkeys {
+		fmt.Fprintf(&text, "witness w%d %s\n", i+1, vkey)
+		fmt.Fprintf(&names, " w%d", i+1)
+	}
+	fmt.Fprintf(&text, "group everyone all%s\nquorum everyone\n", &names)
+	return []byte(text.String())
 }
 
 // ParsePolicy reads a policy file. Errors: witness.policy-invalid and

@@ -31,6 +31,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"dalel/internal/cosignature"
 	"dalel/internal/fault"
 	"dalel/internal/filelock"
 	"dalel/internal/witness"
@@ -914,6 +915,11 @@ func TestAPolicySaysWhichWitnessesAreEnough(t *testing.T) {
 	require.NoError(t, err)
 	_, enough = both.Check(log.Checkpoint(5), now)
 	require.False(t, enough)
+	written, err := witness.ParsePolicy(cosignature.AllOfText(a, b))
+	require.NoError(t, err)
+	_, enough = written.Check(log.Checkpoint(5), now)
+	require.False(t, enough)
+	require.Len(t, written.Witnesses, 2)
 }
 
 func TestAMistypedKeyIsRefused(t *testing.T) {

@@ -192,14 +192,19 @@ func (e Event) Head() Head { return Head{Next: e.Revision + 1, Commitment: e.Com
 // and the members are written in RFC 8785's order, so that no encoder is
 // needed; a test holds the bytes against the encoder's.
 func Commit(stream StreamID, revision Revision, eventType string, data, metadata []byte) Hash {
-	return sha256.Sum256(CommitmentRecord(stream, revision, eventType, data, metadata))
+	// Room for most records, so that hashing allocates nothing.
+	var room [512]byte
+	return sha256.Sum256(appendRecord(room[:0], stream, revision, eventType, data, metadata))
 }
 
 // CommitmentRecord returns the bytes that [Commit] hashes. It holds no personal
 // data, but it does name the stream; see [Event.Leaf].
 func CommitmentRecord(stream StreamID, revision Revision, eventType string, data, metadata []byte) []byte {
+	return appendRecord(make([]byte, 0, 256+len(stream)+len(eventType)), stream, revision, eventType, data, metadata)
+}
+
+func appendRecord(record []byte, stream StreamID, revision Revision, eventType string, data, metadata []byte) []byte {
 	dataHash, metadataHash := sha256.Sum256(data), sha256.Sum256(metadata)
-	record := make([]byte, 0, 256+len(stream)+len(eventType))
 	record = append(record, `{"data":"`...)
 	record = hex.AppendEncode(record, dataHash[:])
 	record = append(record, `","metadata":"`...)

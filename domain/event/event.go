@@ -85,6 +85,9 @@ type Codec struct {
 	definitions map[string]Definition
 	// personal has the places of personal fields, for the types that have any.
 	personal map[string]*tree
+	// boxed has each type's struct with room for boxes beside it, so that both
+	// are read in one go.
+	boxed    map[string]reflect.Type
 	keys     Keys
 	random   io.Reader
 	openers  Openers
@@ -93,7 +96,7 @@ type Codec struct {
 // NewCodec makes a codec of several packages' definitions. Two definitions of
 // one type are an error, and so is an older version without an upcaster.
 func NewCodec(lists ...[]Definition) (*Codec, error) {
-	codec := &Codec{definitions: map[string]Definition{}, personal: map[string]*tree{}}
+	codec := &Codec{definitions: map[string]Definition{}, personal: map[string]*tree{}, boxed: map[string]reflect.Type{}}
 	for _, definition := range slices.Concat(lists...) {
 		name := definition.Zero.EventType()
 		if _, twice := codec.definitions[name]; twice {
@@ -105,6 +108,7 @@ func NewCodec(lists ...[]Definition) (*Codec, error) {
 			}
 		}
 		codec.definitions[name] = definition
+		codec.boxed[name] = boxedType(definition.Zero)
 		personal, err := treeOf(definition.Zero)
 		if err != nil {
 			return nil, err
@@ -162,6 +166,41 @@ func (c *Codec) DecodeData(ctx context.Context, eventType string, schema int, da
 	if schema < 1 || schema > definition.schema() {
 		return nil, fault.New(fault.EventUnknown, "type %q in schema %d; this version knows 1 to %d", eventType, schema, definition.schema())
 	}
+	if schema < definition.schema() {
+		return c.decodeOlder(ctx, definition, schema, data)
+	}
+	if !hasBoxes(data) {
+		return c.fill(reflect.New(reflect.TypeOf(definition.Zero)), eventType, data)
+	}
+	whole := reflect.New(c.boxed[eventType])
+	if err := jsonv2.Unmarshal(data, whole.Interface(), jsonv2.RejectUnknownMembers(true)); err != nil {
+		return nil, fault.Wrap(fault.EventInvalid, err, "data of a %s", eventType)
+	}
+	boxes := whole.Elem().Field(1).Interface().([]SealedBox)
+	for i := range boxes {
+		boxes[i].Label = eventType
+	}
+	texts, err := c.open(ctx, boxes)
+	if err != nil {
+		return nil, fmt.Errorf("read a %s: %w", eventType, err)
+	}
+	return c.fill(whole.Elem().Field(0).Addr(), eventType, texts...)
+}
+
+// fill reads parts of one event's data into its struct.
+func (c *Codec) fill(target reflect.Value, eventType string, parts ...[]byte) (Event, error) {
+	for _, part := range parts {
+		// A member that this version does not know would be lost in silence.
+		if err := jsonv2.Unmarshal(part, target.Interface(), jsonv2.RejectUnknownMembers(true)); err != nil {
+			return nil, fault.Wrap(fault.EventInvalid, err, "data of a %s", eventType)
+		}
+	}
+	return target.Elem().Interface().(Event), nil
+}
+
+// decodeOlder reads data of an older schema. Upcasters see the data whole.
+func (c *Codec) decodeOlder(ctx context.Context, definition Definition, schema int, data []byte) (Event, error) {
+	eventType := definition.Zero.EventType()
 	data, boxes, err := unseal(eventType, data)
 	if err != nil {
 		return nil, fault.Wrap(fault.EventInvalid, err, "data of a %s", eventType)
@@ -170,30 +209,17 @@ func (c *Codec) DecodeData(ctx context.Context, eventType string, schema int, da
 	if err != nil {
 		return nil, fmt.Errorf("read a %s: %w", eventType, err)
 	}
-	if schema < definition.schema() {
-		// Upcasters see the data whole.
-		for _, text := range texts {
-			if data, err = merge(data, text); err != nil {
-				return nil, fault.Wrap(fault.EventInvalid, err, "data of a %s", eventType)
-			}
-		}
-		texts = nil
-	}
-	for ; schema < definition.schema(); schema++ {
-		upcast, err := definition.Upcasters[schema](data)
-		if err != nil {
-			return nil, fault.Wrap(fault.EventInvalid, err, "upcast a %s from schema %d", eventType, schema)
-		}
-		data = upcast
-	}
-	target := reflect.New(reflect.TypeOf(definition.Zero))
-	for _, part := range append([][]byte{data}, texts...) {
-		// A member that this version does not know would be lost in silence.
-		if err := jsonv2.Unmarshal(part, target.Interface(), jsonv2.RejectUnknownMembers(true)); err != nil {
+	for _, text := range texts {
+		if data, err = merge(data, text); err != nil {
 			return nil, fault.Wrap(fault.EventInvalid, err, "data of a %s", eventType)
 		}
 	}
-	return target.Elem().Interface().(Event), nil
+	for ; schema < definition.schema(); schema++ {
+		if data, err = definition.Upcasters[schema](data); err != nil {
+			return nil, fault.Wrap(fault.EventInvalid, err, "upcast a %s from schema %d", eventType, schema)
+		}
+	}
+	return c.fill(reflect.New(reflect.TypeOf(definition.Zero)), eventType, data)
 }
 
 // PersonalField is a field of an event type that holds personal data.

@@ -77,12 +77,16 @@ type SealedBox struct {
 // Sealed returns a codec that writes personal data sealed under keys and opens
 // it with them.
 func (c *Codec) Sealed(keys Keys, random io.Reader) *Codec {
-	return &Codec{definitions: c.definitions, personal: c.personal, keys: keys, random: random, openers: OpenersOf(keys)}
+	sealed := *c
+	sealed.keys, sealed.random, sealed.openers = keys, random, OpenersOf(keys)
+	return &sealed
 }
 
 // Opening returns a codec that opens personal data and writes none.
 func (c *Codec) Opening(openers Openers) *Codec {
-	return &Codec{definitions: c.definitions, personal: c.personal, openers: openers}
+	opening := *c
+	opening.keys, opening.random, opening.openers = nil, nil, openers
+	return &opening
 }
 
 // tree is where personal fields lie in a JSON object: a leaf has the tag.
@@ -256,10 +260,23 @@ func split(object []member, t *tree, taken map[string]*bytes.Buffer) ([]byte, er
 	return public.Bytes(), nil
 }
 
+// boxedType is the struct that an event's data are read into where they have
+// boxes: the event's own, whose members stand beside that of the boxes.
+func boxedType(zero Event) reflect.Type {
+	return reflect.StructOf([]reflect.StructField{
+		{Name: "Event", Type: reflect.TypeOf(zero), Tag: `json:",inline"`},
+		{Name: "Sealed", Type: reflect.TypeFor[[]SealedBox](), Tag: `json:"` + sealedMember + `"`},
+	})
+}
+
+// hasBoxes tells cheaply whether data may have boxes: canonical JSON has no
+// space around a colon.
+func hasBoxes(data []byte) bool { return bytes.Contains(data, []byte(`"`+sealedMember+`":[`)) }
+
 // unseal takes an event's data apart: what is readable without any key, and
 // its boxes.
 func unseal(eventType string, data []byte) ([]byte, []SealedBox, error) {
-	if !bytes.Contains(data, []byte(`"`+sealedMember+`":[`)) {
+	if !hasBoxes(data) {
 		return data, nil, nil
 	}
 	begin, end, err := memberAt(data, sealedMember)

@@ -173,8 +173,11 @@ func (c check) positions(ctx context.Context) error {
 			return c.report(Problem{Kind: kind, Position: eventstore.Position(found), What: what})
 		}
 	}
+	// As many positions as the largest of them, none below 1, leave no gap:
+	// only where that does not hold is each looked for.
 	err := c.rows(ctx, position(EventMissing, "the event before this one is missing"), `SELECT position FROM events e
-		WHERE position <> 1 AND NOT EXISTS (SELECT 1 FROM events b WHERE b.position = e.position - 1)`)
+		WHERE (SELECT count(*) <> coalesce(max(position), 0) OR coalesce(min(position), 1) < 1 FROM events)
+		AND position <> 1 AND NOT EXISTS (SELECT 1 FROM events b WHERE b.position = e.position - 1)`)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 
 	"dalel/eventstore"
 	"dalel/internal/fault"
@@ -119,10 +120,9 @@ func scan(rows *sql.Rows, more ...any) (eventstore.Recorded, error) {
 	event := eventstore.Restore(eventstore.StreamID(stream), eventstore.Revision(revision), kind, data, metadata)
 	// An id in any other spelling is not the event's: it becomes the zero id,
 	// which no event has.
-	if id != event.ID.String() {
-		if event.ID, _ = uuid.Parse(id); event.ID.String() != id {
-			event.ID = uuid.Nil
-		}
+	stored, err := uuid.Parse(id)
+	if event.ID = stored; err != nil || len(id) != 36 || strings.ToLower(id) != id {
+		event.ID = uuid.Nil
 	}
 	return eventstore.Recorded{Event: event, Position: eventstore.Position(position)}, nil
 }

@@ -13,6 +13,7 @@ import (
 )
 
 func TestSettingsOfWitnessesAndStampsThatCannotBeAreRefused(t *testing.T) {
+	inTheWholeRun(t)
 	key, err := witness.NewKey("witness.example.kz/w1", zeros{})
 	require.NoError(t, err)
 	dir := played(t)

@@ -446,6 +446,7 @@ func TestALedgerThatLacksContentIsBackedUpAndSaidToLackIt(t *testing.T) {
 }
 
 func TestABackupThatCannotBeMadeOrRestoredSaysWhyAndLeavesNothing(t *testing.T) {
+	inTheWholeRun(t)
 	dir := played(t)
 	out, keysOut, into := folders(t)
 	refused := func(t *testing.T, says string, args ...string) {
@@ -492,6 +493,7 @@ func TestABackupThatCannotBeMadeOrRestoredSaysWhyAndLeavesNothing(t *testing.T) 
 }
 
 func TestTheMasterKeyIsInABackupOnlyWhenAskedForAndThatIsSaidLoudly(t *testing.T) {
+	inTheWholeRun(t)
 	dir := played(t)
 	out, keysOut, into := folders(t)
 	status, said, stderr := dalel(t, "backup", "--dir", dir, "--out", out, "--keys-out", keysOut, "--with-master")
@@ -589,6 +591,7 @@ func upload(t *testing.T, dir, text string, ago time.Duration) blobs.Digest {
 }
 
 func TestASweepRemovesWhatNobodyNamesAndNothingElse(t *testing.T) {
+	inTheWholeRun(t)
 	dir := played(t)
 	before := checked(t, dir)
 	old, young := upload(t, dir, "an upload of a month ago", 30*24*time.Hour), upload(t, dir, "an upload of an hour ago", time.Hour)

@@ -56,6 +56,15 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
+// inTheWholeRun leaves a test out of the short one: it plays many whole
+// ledgers one after the other, by code that others go through too.
+func inTheWholeRun(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("many whole ledgers: left to the run without -short")
+	}
+}
+
 // playedAnew is a ledger of its own, with other keys and other events than those
 // that played gives.
 func playedAnew(t *testing.T) string {

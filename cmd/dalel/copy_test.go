@@ -119,6 +119,7 @@ func other(t *testing.T) []eventstore.Event {
 }
 
 func TestACopyThatCannotBeMadeSaysWhyAndChangesNothing(t *testing.T) {
+	inTheWholeRun(t)
 	dir := played(t)
 	source := sqliteURL(filepath.Join(dir, eventsFile))
 	empty := t.TempDir()

@@ -14,6 +14,7 @@ import (
 )
 
 func TestPacketsOfSeveralAndExtractsFromTheCommandLine(t *testing.T) {
+	inTheWholeRun(t)
 	dir := played(t)
 	trust := filepath.Join(dir, "trust")
 	text, err := os.ReadFile(filepath.Join(dir, storyFile))

@@ -212,6 +212,7 @@ func byAnother(t *testing.T) func(translog.Checkpoint, *node) []byte {
 // as an administrator would who has every right and the log's key, and asks for
 // the code and the place.
 func TestR_M4_FsckNamesEachKindOfDeviation(t *testing.T) {
+	inTheWholeRun(t)
 	older := played(t)
 	newer := filepath.Join(t.TempDir(), "newer")
 	copyLedgerFolder(t, newer, older)

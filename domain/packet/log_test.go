@@ -389,6 +389,9 @@ func TestR_M2_TheCommandsOfTheReadmeCheckTheLogAndTheEvidence(t *testing.T) {
 		for _, finder := range finders {
 			found := false
 			for _, command := range commands(t, folder) {
+				if onlyChecks(command) && !strings.HasPrefix(command, finder) {
+					continue
+				}
 				said, failed := run(t, folder, command)
 				failed = failed || strings.Contains(said, "verify failure") || strings.Contains(said, "Verify Failure")
 				found = found || failed && strings.HasPrefix(command, finder)
@@ -396,6 +399,13 @@ func TestR_M2_TheCommandsOfTheReadmeCheckTheLogAndTheEvidence(t *testing.T) {
 			require.True(t, found, "%s was changed, and `%s …` said nothing", name, finder)
 		}
 	}
+}
+
+// onlyChecks says that a command leaves nothing that a later one reads.
+func onlyChecks(command string) bool {
+	return slices.ContainsFunc([]string{"python3 ", "for f in ", "openssl ts -verify", "openssl ocsp", "openssl pkeyutl -verify", "sha256sum -c"}, func(begins string) bool {
+		return strings.HasPrefix(command, begins) && !strings.Contains(command, " >")
+	})
 }
 
 func names2(entries []entry) []string {
@@ -424,7 +434,7 @@ func TestR_M2_EveryByteOfASampleCounts(t *testing.T) {
 			stride = 16
 		}
 		if testing.Short() {
-			stride *= 97
+			stride *= 293
 		}
 		for at := from; at < to; at += stride {
 			places = append(places, place{at, name})
@@ -505,7 +515,7 @@ func TestR_M4_EveryByteAboutTheLogCounts(t *testing.T) {
 		require.NotEmpty(t, original, name)
 		found, free := 0, 0
 		for at := range original {
-			if testing.Short() && at%7 != 0 {
+			if testing.Short() && at%29 != 0 {
 				continue
 			}
 			changed := slices.Clone(original)

@@ -373,7 +373,7 @@ func TestR_M2_OfAThousandChangesEachIsFoundAndNamed(t *testing.T) {
 	found, named, unreadable := map[string]int{}, map[string]int{}, map[string]int{}
 	changes := 1005
 	if testing.Short() {
-		changes = 150
+		changes = 3 * len(order)
 	}
 	for i := range changes {
 		kind := order[i%len(order)]

@@ -87,10 +87,10 @@ type Codec struct {
 	personal map[string]*tree
 	// boxed has each type's struct with room for boxes beside it, so that both
 	// are read in one go.
-	boxed    map[string]reflect.Type
-	keys     Keys
-	random   io.Reader
-	openers  Openers
+	boxed   map[string]reflect.Type
+	keys    Keys
+	random  io.Reader
+	openers Openers
 }
 
 // NewCodec makes a codec of several packages' definitions. Two definitions of

@@ -106,13 +106,20 @@ func BenchmarkIntegrate(b *testing.B) {
 // BenchmarkAppendBesideTheLog appends one event after the other, by several
 // writers, in turns: with nobody following, with a follower that does nothing
 // with the events, and with a node's log following and publishing. It prints
-// the medians and their ratios.
+// the medians and their ratios: for a thousand events a second, which leave the
+// machine time, and for as many as go in, where whatever else is done is missing.
 func BenchmarkAppendBesideTheLog(b *testing.B) {
+	b.Run("paced", func(b *testing.B) { appendBesideTheLog(b, 500, 8*time.Millisecond) })
+	b.Run("full", func(b *testing.B) { appendBesideTheLog(b, 4000, 0) })
+}
+
+// appendBesideTheLog appends with each writer so many events, one in each pace.
+func appendBesideTheLog(b *testing.B, each int, pace time.Duration) {
 	w, node := onDisk(b)
 	log := node("a", time.Second)
 	// A round lasts longer than the interval: a shorter one would meet a
 	// checkpoint each time, which appends meet once a second.
-	const writers, each = 8, 4000
+	const writers = 8
 	serial := 0
 	round := func() []time.Duration {
 		var mu sync.Mutex
@@ -124,7 +131,8 @@ func BenchmarkAppendBesideTheLog(b *testing.B) {
 			all.Go(func() {
 				head := eventstore.Head{}
 				var own []time.Duration
-				for range each {
+				for next := time.Now(); len(own) < each; next = next.Add(pace) {
+					time.Sleep(time.Until(next))
 					events, err := eventstore.Chain(stream, head, eventstore.Draft{
 						Type: "DocumentViewed", Data: fmt.Appendf(nil, `{"text":"%01000d"}`, serial), Metadata: eventstore.Metadata{Schema: 1, RecordedAt: time.Now()},
 					})

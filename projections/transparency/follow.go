@@ -271,9 +271,31 @@ func (l *Log) feed(ctx context.Context, after eventstore.Position) error {
 				live = true
 				l.enter(PhaseLive, nil, 0)
 			}
+			l.gather(ctx)
 			return nil
 		},
 	})
+}
+
+// gather lets events come together before they are read on: a reading of a few
+// events costs as much as one of hundreds, and checkpoints are an interval apart
+// anyway. Who waits for an event cuts it short.
+func (l *Log) gather(ctx context.Context) {
+	pause := time.NewTimer(min(l.Interval/10, 100*time.Millisecond))
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-l.hurry:
+	case <-ctx.Done():
+	}
+}
+
+// hasten ends the pause that is, or the next one.
+func (l *Log) hasten() {
+	select {
+	case l.hurry <- struct{}{}:
+	default: // it is asked for already
+	}
 }
 
 // integrate adds events to the tree.
@@ -663,6 +685,7 @@ func (l *Log) reached(ctx context.Context, position eventstore.Position) error {
 		case s.Position >= position && s.Phase == PhaseLive:
 			return nil
 		}
+		l.hasten()
 		select {
 		case <-moved:
 		case <-ctx.Done():

@@ -188,6 +188,8 @@ type Log struct {
 	// moved is announced when events were integrated or something was
 	// published, or when the log has stopped.
 	moved broadcast.Signal
+	// hurry ends the pause in which events come together.
+	hurry chan struct{}
 
 	view   sync.RWMutex // guards what follows: what readers look at
 	starts []eventstore.Position
@@ -208,7 +210,7 @@ func Open(ctx context.Context, config Config) (*Log, error) {
 	if config.Algorithms == nil {
 		config.Algorithms = pki.Standard()
 	}
-	l := &Log{Config: config, log: config.Logger, reader: translog.NewReader(config.Objects, config.Cache), stream: checkpoint.StreamID(checkpoint.Log)}
+	l := &Log{Config: config, log: config.Logger, reader: translog.NewReader(config.Objects, config.Cache), stream: checkpoint.StreamID(checkpoint.Log), hurry: make(chan struct{}, 1)}
 	l.status = Status{Origin: l.Origin(), Phase: PhaseIdle}
 	l.stamped, l.held = make([]checkpoint.Signed, len(config.Authorities)), make([]held, len(config.Authorities))
 	for _, w := range config.Witnesses {

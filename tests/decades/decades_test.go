@@ -90,6 +90,8 @@ type world struct {
 	issuing  []*testca.Identity
 	client   *authorities.Client
 	online   *signature.Online
+	keys     *sealingtest.Keys
+	vkey     string
 }
 
 func (w *world) now() time.Time {
@@ -120,19 +122,21 @@ func newWorld(t testing.TB, further ...transparency.Authority) *world {
 	for _, issuing := range w.issuing {
 		policy.Offered = append(policy.Offered, issuing.Certificate)
 	}
-	w.ledger, err = ledger.New(ledger.Config{
-		Store: w.store, Blobs: content, Keys: &sealingtest.Keys{}, Signatures: policy, IdentifierKey: make([]byte, 32), Clock: w.now,
-	})
-	require.NoError(t, err)
 	quiet := slog.New(slog.DiscardHandler)
 	w.client, err = authorities.Open(authorities.Config{Roots: policy.Roots, Intermediates: policy.Offered, Clock: w.now, Log: quiet})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.client.Close()) })
 	w.online = &signature.Online{Policy: policy, Sources: w.client, Clock: w.now}
+	w.keys = &sealingtest.Keys{}
+	w.ledger, err = ledger.New(ledger.Config{
+		Store: w.store, Blobs: content, Keys: w.keys, Signatures: w.online, IdentifierKey: make([]byte, 32), Clock: w.now,
+	})
+	require.NoError(t, err)
 	secret, public, err := note.GenerateKey(rand.Reader, origin)
 	require.NoError(t, err)
 	signer, err := note.NewSigner(secret)
 	require.NoError(t, err)
+	w.vkey = public
 	w.verifier, err = note.NewVerifier(public)
 	require.NoError(t, err)
 	w.log, err = transparency.Open(t.Context(), transparency.Config{
@@ -226,7 +230,12 @@ func (w *world) record(of checkpoint.Signed) (*renewal.Record, []byte) {
 // ask verifies a record as a stranger does who has the roots, also those that
 // have ended, and nothing else.
 func (w *world) ask(of checkpoint.Signed, text []byte, change ...func(*renewal.Options)) (renewal.Report, error) {
-	o := renewal.Options{Log: w.verifier, Checkpoint: of.Text(), Policy: &signature.Policy{Roots: w.roots}, At: w.now()}
+	return w.askAbout(of.Text(), text, change...)
+}
+
+// askAbout is ask for a checkpoint as a file.
+func (w *world) askAbout(signed, text []byte, change ...func(*renewal.Options)) (renewal.Report, error) {
+	o := renewal.Options{Log: w.verifier, Checkpoint: signed, Policy: &signature.Policy{Roots: w.roots}, At: w.now()}
 	for _, c := range change {
 		c(&o)
 	}

@@ -175,19 +175,56 @@ func (c *checker) run(ctx context.Context) error {
 		c.reported++
 		c.give(p)
 	}
-	if c.source.StoreCheck != nil {
-		c.progress("the store's own file", 0, 0)
-		// What the store says is asked anew each time, and not remembered.
-		err := c.source.StoreCheck(ctx, func(p Problem) { c.tell(p) })
-		if err != nil {
-			return fmt.Errorf("check the store: %w", err)
-		}
-	}
-	for _, step := range []func(context.Context) error{c.events, c.ends, c.judgeLog, c.contents, c.destroyedKeys} {
+	stop := c.beginStore(ctx)
+	defer stop()
+	steps := []func(context.Context) error{c.events, func(context.Context) error { return c.settle() }, c.ends, c.judgeLog, c.contents, c.destroyedKeys}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// storeCheck is what the store sees in its own files, looked for while the
+// events are read.
+type storeCheck struct {
+	ended    chan struct{}
+	problems []Problem
+	err      error
+}
+
+// beginStore has the store look through its own files. stop ends that.
+func (c *checker) beginStore(ctx context.Context) (stop func()) {
+	if c.source.StoreCheck == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	check := &storeCheck{ended: make(chan struct{})}
+	c.store = check
+	go func() {
+		defer close(check.ended)
+		check.err = c.source.StoreCheck(ctx, func(p Problem) { check.problems = append(check.problems, p) })
+	}()
+	return func() { cancel(); <-check.ended }
+}
+
+// settle waits for what the store sees, and gives that. It is asked anew each
+// time, and not remembered.
+func (c *checker) settle() error {
+	check := c.store
+	if check == nil {
+		return nil
+	}
+	<-check.ended
+	for _, p := range check.problems {
+		c.giveOnce(p)
+	}
+	check.problems = nil
+	if check.err != nil {
+		return fmt.Errorf("check the store: %w", check.err)
+	}
+	c.store = nil
 	return nil
 }
 
@@ -204,6 +241,8 @@ type checker struct {
 	lastSave time.Time
 	saveTook time.Duration
 	log      logWork
+	// store is there until all that the store sees was given.
+	store *storeCheck
 	// strays is content that no event names.
 	strays struct {
 		contents int
@@ -211,8 +250,14 @@ type checker struct {
 	}
 }
 
-// tell reports a problem that is not remembered.
+// tell reports a problem that is not remembered. What the store sees comes
+// before it: of what both see of one event, the store's word is given.
 func (c *checker) tell(p Problem) bool {
+	_ = c.settle() // the check ends with its error when the events are read
+	return c.giveOnce(p)
+}
+
+func (c *checker) giveOnce(p Problem) bool {
 	if c.said[p.Where] {
 		return false
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -375,6 +376,56 @@ func TestR_M4_FsckNamesEachKindOfDeviation(t *testing.T) {
 			})
 			return one(fsck.TokenWrong, "checkpoint-log@")
 		},
+		"a known witness's line from under another checkpoint": func(t *testing.T, dir string) []expected {
+			changed(t, dir, func(n *node) {
+				state, err := n.ledger.Checkpoints(t.Context())
+				require.NoError(t, err)
+				was := cosignedIn(t, state)
+				require.NoError(t, n.ledger.CosignCheckpoint(t.Context(), checkpoint.Cosign{
+					Size: state.Newest().Size, Root: state.Newest().Root, Witness: was.Witness, KeyID: was.KeyID, Line: was.Line, Now: time.Now(),
+				}))
+			})
+			return one(fsck.CosignatureWrong, "checkpoint-log@")
+		},
+		"a good time token of another checkpoint": func(t *testing.T, dir string) []expected {
+			changed(t, dir, func(n *node) {
+				state, err := n.ledger.Checkpoints(t.Context())
+				require.NoError(t, err)
+				i := slices.IndexFunc(state.Checkpoints, func(c checkpoint.Signed) bool { return len(c.Stamps) > 0 })
+				require.GreaterOrEqual(t, i, 0, "the demo's authority has stamped")
+				was := state.Checkpoints[i].Stamps[0]
+				token, err := n.ledger.TimeToken(t.Context(), was)
+				require.NoError(t, err)
+				require.NoError(t, n.ledger.StampCheckpoint(t.Context(), checkpoint.Stamp{
+					Size: state.Newest().Size, Root: state.Newest().Root, Authority: "another", Time: was.Time, Over: checkpoint.OverNote, Now: time.Now(),
+				}, token))
+			})
+			return one(fsck.TokenWrong, "checkpoint-log@")
+		},
+		"the log's key taken away": func(t *testing.T, dir string) []expected {
+			require.NoError(t, os.Remove(filepath.Join(dir, secretsDir, logKeyFile)))
+			return one(fsck.LogKeyMissing, "the log's key")
+		},
+		"a byte of the file's index": func(t *testing.T, dir string) []expected {
+			db := openDatabase(t, dir)
+			var page, size int64
+			require.NoError(t, db.QueryRowContext(t.Context(), `SELECT rootpage FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'events' LIMIT 1`).Scan(&page))
+			require.NoError(t, db.QueryRowContext(t.Context(), `PRAGMA page_size`).Scan(&size))
+			_, err := db.ExecContext(t.Context(), `PRAGMA wal_checkpoint(TRUNCATE)`)
+			require.NoError(t, err)
+			require.NoError(t, db.Close())
+			file, err := os.OpenFile(filepath.Join(dir, eventsFile), os.O_RDWR, 0)
+			require.NoError(t, err)
+			defer file.Close()
+			last := make([]byte, 1) // of a key, at the page's end
+			at := page*size - 1
+			_, err = file.ReadAt(last, at)
+			require.NoError(t, err)
+			last[0] ^= 1
+			_, err = file.WriteAt(last, at)
+			require.NoError(t, err)
+			return one(fsck.StoreDamaged, "the event store")
+		},
 		"a destroyed key back": func(t *testing.T, dir string) []expected {
 			for _, rest := range []string{"-wal", "-shm"} {
 				_ = os.Remove(filepath.Join(dir, keysFile+rest))
@@ -405,6 +456,18 @@ func TestR_M4_FsckNamesEachKindOfDeviation(t *testing.T) {
 			require.LessOrEqual(t, others, len(expected)+3, "%v", problems)
 		})
 	}
+}
+
+// cosignedIn is a witness's line that the ledger has recorded.
+func cosignedIn(t *testing.T, state checkpoint.State) checkpoint.Cosigned {
+	t.Helper()
+	for _, c := range state.Checkpoints {
+		if len(c.Cosignatures) > 0 {
+			return c.Cosignatures[0]
+		}
+	}
+	require.Fail(t, "the demo's witness has cosigned nothing")
+	return checkpoint.Cosigned{}
 }
 
 func TestR_M4_ACheckpointThatSomebodyKeptShowsWhatNothingInsideCan(t *testing.T) {

@@ -202,6 +202,7 @@ func (c *checker) beginStore(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	check := &storeCheck{ended: make(chan struct{})}
 	c.store = check
+	c.progress("the store's own file", 0, 0)
 	go func() {
 		defer close(check.ended)
 		check.err = c.source.StoreCheck(ctx, func(p Problem) { check.problems = append(check.problems, p) })

@@ -89,6 +89,7 @@ func TestR_G5_WhatWasDestroyedByOrderIsNoProblemAndEverythingElseAboutKeysIs(t *
 
 	problems := sealedLedger(t, nil, destroyed)
 	require.Len(t, problems, 1)
+	require.Equal(t, fsck.KeyDestroyed, problems[0].Code)
 	require.Contains(t, problems[0].What, "no event orders that")
 
 	problems = sealedLedger(t, ordered, as)
@@ -98,5 +99,6 @@ func TestR_G5_WhatWasDestroyedByOrderIsNoProblemAndEverythingElseAboutKeysIs(t *
 
 	problems = sealedLedger(t, nil, func(keys *sealingtest.Keys) event.Keys { return lost{keys, "document-1"} })
 	require.NotEmpty(t, problems)
+	require.Equal(t, fsck.KeyMissing, problems[0].Code)
 	require.Contains(t, problems[0].What, "key.unknown", "a lost key is no destroyed key")
 }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"strings"
 	"sync"
@@ -138,10 +140,14 @@ func (g *grown) document(events int, stored bool) {
 
 // publish makes a checkpoint of what there is, later more happens, and then it
 // is recorded and served.
-func (g *grown) publish(meanwhile func()) {
+func (g *grown) publish(meanwhile func()) { g.publishSaying(meanwhile, 0) }
+
+// publishSaying is publish with a text of so many events more than the event
+// says.
+func (g *grown) publishSaying(meanwhile func(), more uint64) {
 	require.NoError(g.t, g.tree.Flush(g.t.Context()))
 	size, root, last := g.tree.Size(), g.tree.Root(), g.last
-	text, err := translog.Sign(translog.Checkpoint{Origin: g.key.Name(), Size: size, Root: root}, g.signer)
+	text, err := translog.Sign(translog.Checkpoint{Origin: g.key.Name(), Size: size + more, Root: root}, g.signer)
 	require.NoError(g.t, err)
 	if meanwhile != nil {
 		meanwhile()
@@ -346,4 +352,85 @@ func TestAChangedEventIsHeldAgainstTheLogAndTheRestGoesOn(t *testing.T) {
 	require.Equal(t, "document-17@2", problems[0].Where)
 	whole, _ := g.check()
 	require.NotEqual(t, whole.Root, summary.Root, "the root is of the events as they stand")
+}
+
+func TestR_M4_ARecordedCheckpointWhoseTextIsOfAnotherIsNamed(t *testing.T) {
+	g := grow(t)
+	g.document(5, true)
+	g.publish(nil)
+	g.document(5, true)
+	g.publishSaying(nil, 3)
+	g.document(5, true)
+	g.publish(nil)
+	_, problems := g.check()
+	require.Len(t, problems, 1, "%v", problems)
+	require.Equal(t, fsck.CheckpointChanged, problems[0].Code)
+	require.Equal(t, "checkpoint-log@1", problems[0].Where)
+}
+
+// ending shows another last event to who reads a stream from its end.
+type ending struct{ eventstore.Store }
+
+func (e ending) ReadStreamBackwards(ctx context.Context, stream eventstore.StreamID, limit int) iter.Seq2[eventstore.Recorded, error] {
+	return func(yield func(eventstore.Recorded, error) bool) {
+		for recorded, err := range e.Store.ReadStreamBackwards(ctx, stream, limit) {
+			recorded.Data = bytes.Replace(recorded.Data, []byte("a.txt"), []byte("z.txt"), 1)
+			if !yield(recorded, err) {
+				return
+			}
+		}
+	}
+}
+
+func TestR_M4_WhatTheEventsThemselvesShowHasItsCode(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(e eventstore.Recorded) (eventstore.Recorded, bool)
+		store  func(eventstore.Store) eventstore.Store
+		code   fsck.Code
+		where  string
+	}{
+		"a link to nothing that was": {change: func(e eventstore.Recorded) (eventstore.Recorded, bool) {
+			if e.Stream == "document-3" && e.Revision == 4 {
+				var metadata eventstore.Metadata
+				require.NoError(t, json.Unmarshal(e.Metadata, &metadata))
+				e.Metadata = bytes.Replace(e.Metadata, []byte(metadata.Prev.String()), []byte(strings.Repeat("0", 64)), 1)
+				e.Event = eventstore.Restore(e.Stream, e.Revision, e.Type, e.Data, e.Metadata)
+			}
+			return e, true
+		}, code: fsck.LinkBroken, where: "document-3@4"},
+		"an order that does not grow": {change: func(e eventstore.Recorded) (eventstore.Recorded, bool) {
+			if e.Stream == "document-3" && e.Revision == 4 {
+				e.Position = 1
+			}
+			return e, true
+		}, code: fsck.OrderChanged, where: "document-3@4"},
+		"a type that is none": {change: func(e eventstore.Recorded) (eventstore.Recorded, bool) {
+			if e.Stream == "document-3" && e.Revision == 4 {
+				e.Event = eventstore.Restore(e.Stream, e.Revision, "DocumentPainted", e.Data, e.Metadata)
+			}
+			return e, true
+		}, code: fsck.EventUnreadable, where: "document-3@4"},
+		"another end for who reads the stream": {
+			change: untouched, store: func(s eventstore.Store) eventstore.Store { return ending{s} }, code: fsck.StreamEnd, where: "document-1",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := grow(t)
+			for range 4 {
+				g.document(6, true)
+			}
+			source := g.source()
+			source.OneTable, source.Log.Objects = false, nil
+			source.Store = altered{g.store, c.change}
+			if c.store != nil {
+				source.Store = c.store(source.Store)
+			}
+			var problems []fsck.Problem
+			_, err := fsck.Run(t.Context(), source, func(p fsck.Problem) { problems = append(problems, p) }, nil)
+			require.NoError(t, err)
+			require.NotEmpty(t, problems)
+			require.Equal(t, c.code, problems[0].Code, "%v", problems)
+			require.Equal(t, c.where, problems[0].Where)
+		})
+	}
 }

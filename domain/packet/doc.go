@@ -129,7 +129,9 @@
 // That there were no other events later. The log shows that the events are
 // part of one history, which cannot be rewritten unseen by those who keep
 // other checkpoints of it. Whether the certificate of the authority of a
-// checkpoint's time token was revoked: the ledger keeps no evidence of that.
+// checkpoint's time token was revoked: what the ledger keeps of that is in a
+// record of renewals (package renewal), and not in a packet. Nor does a packet
+// bring the authorities between a token and its root: they are anchors too.
 //
 // # A signature that fell
 //

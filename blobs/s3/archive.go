@@ -3,6 +3,8 @@ package s3
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -239,14 +241,14 @@ func wholeSecond(moment time.Time) time.Time {
 }
 
 // Sweep removes what uploads in parts that were cut off have left: those of
-// this bucket and prefix that began longer ago than Options.Abandoned. It
-// returns how many there were. One that cannot be removed does not keep it from
+// this bucket and prefix that began longer ago than Options.Abandoned, and empty
+// spool files of processes that were killed. It returns how many there were. One that cannot be removed does not keep it from
 // the others. The owner calls it when it starts and then once a day.
 //
 // Errors: blob.failed.
 func (s *Store) Sweep(ctx context.Context) (int, error) {
 	var (
-		swept             int
+		swept             = s.sweepStaging()
 		errs              error
 		keyMarker, marker string
 	)
@@ -286,4 +288,22 @@ func (s *Store) Sweep(ctx context.Context) (int, error) {
 		}
 		keyMarker, marker = page.NextKeyMarker, page.NextUploadIDMarker
 	}
+}
+
+// sweepStaging removes the spool files of processes that were killed in the
+// moment between making one and taking its name away. They are empty.
+func (s *Store) sweepStaging() (swept int) {
+	paths, _ := filepath.Glob(filepath.Join(s.options.Staging, stagingPattern)) // the pattern is a good one
+	for _, path := range paths {
+		info, err := os.Lstat(path)
+		if err != nil || !info.Mode().IsRegular() || s.options.Clock().Sub(info.ModTime()) < s.options.Abandoned {
+			continue
+		}
+		// One that cannot be removed is in use where names cannot go before
+		// files do, or another user's.
+		if os.Remove(path) == nil {
+			swept++
+		}
+	}
+	return swept
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -195,16 +196,22 @@ func TestSweep_removesWhatWasCutOffAndNothingElse(t *testing.T) {
 	_, err = other.NewMultipartUpload(t.Context(), f.options.Bucket, "somebody/else", minio.PutObjectOptions{})
 	require.NoError(t, err)
 
+	// A process that was killed before it took the name away has left this.
+	killed := filepath.Join(f.options.Staging, "dalel-put-1.part")
+	require.NoError(t, os.WriteFile(killed, nil, 0o600))
+
 	young := f.options
 	young.Abandoned = time.Hour
 	swept, err := open(t, young).Sweep(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, swept, "an upload that may be under way was removed")
 	require.Len(t, uploads(t, f.root, f.options.Bucket), 2)
+	require.FileExists(t, killed)
 
 	swept, err = f.Sweep(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, 1, swept)
+	require.Equal(t, 2, swept)
+	require.NoFileExists(t, killed)
 	left := uploads(t, f.root, f.options.Bucket)
 	require.Len(t, left, 1)
 	require.True(t, strings.HasPrefix(left[0], "somebody/else "))

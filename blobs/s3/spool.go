@@ -20,6 +20,9 @@ const (
 	// maxInMemory is how large content may be to be spooled in memory.
 	maxInMemory = 1 << 20
 
+	// stagingPattern is how spool files are called while they have a name.
+	stagingPattern = "dalel-put-*.part"
+
 	// maxEmptyReads in a row, and a reader counts as stuck (as in bufio).
 	maxEmptyReads = 100
 )
@@ -85,7 +88,7 @@ func (s *spool) write(staging string, p []byte) error {
 		return nil
 	}
 	if s.file == nil {
-		file, err := os.CreateTemp(staging, "dalel-put-*.part")
+		file, err := os.CreateTemp(staging, stagingPattern)
 		if err != nil {
 			return unspooled(err)
 		}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"encoding/pem"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -11,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dalel/cmd/dalel/story"
+	"dalel/domain/packet"
+	"dalel/internal/pki"
 )
 
 func TestPacketsOfSeveralAndExtractsFromTheCommandLine(t *testing.T) {
@@ -104,6 +108,37 @@ func TestPacketsOfSeveralAndExtractsFromTheCommandLine(t *testing.T) {
 		require.NoError(t, err)
 		require.Nil(t, nobody.text)
 		require.NoError(t, os.WriteFile(filepath.Join(dir, policyFile), []byte(said), 0o600))
+	})
+	t.Run("R_M2 the commands in its README, with the roots from the folder of anchors", func(t *testing.T) {
+		if _, err := exec.LookPath("openssl"); err != nil {
+			t.Skip("openssl is not installed")
+		}
+		path := out("p.asice")
+		// The invoice, which one company has signed by RSA: for GOST openssl needs
+		// an engine.
+		status, _, stderr := dalel(t, "export", "--dir", dir, "--document", result.Documents[3], "--out", path)
+		require.Zero(t, status, stderr)
+		folder := unpack(t, path)
+		for from, to := range map[string]string{"operator-seal.cer": "operator.cer", logVKeyFile: "log.vkey"} {
+			require.NoError(t, os.WriteFile(filepath.Join(folder, to), read(t, filepath.Join(trust, from)), 0o600))
+		}
+		root, err := pki.ParseCertificate(read(t, filepath.Join(trust, "demo-root-ca.cer")))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(folder, "roots.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Raw}), 0o600))
+		typed := 0
+		for line := range strings.Lines(string(read(t, filepath.Join(folder, "README.txt")))) {
+			command, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), packet.CommandMark)
+			if !ok {
+				continue
+			}
+			typed++
+			shell := exec.CommandContext(t.Context(), "sh", "-c", command)
+			shell.Dir = folder
+			said, err := shell.CombinedOutput()
+			require.NoError(t, err, "%s\n%s", command, said)
+			require.NotContains(t, string(said), "CHANGED", command)
+		}
+		require.Greater(t, typed, 15)
 	})
 	t.Run("R_G7 the verifier in the packet", func(t *testing.T) {
 		path := out("carries.asice")

@@ -19,6 +19,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"dalel/blobs/keys"
@@ -354,7 +355,10 @@ func (n *node) proofs() *packet.LogSource {
 	if n.logKey == nil || n.log == nil {
 		return nil
 	}
-	return &packet.LogSource{Log: n.log, Key: n.logKey.vkey, Policy: n.witnesses.text}
+	return &packet.LogSource{
+		Log: n.log, Key: n.logKey.vkey, Policy: n.witnesses.text,
+		Roots: n.policy.Roots, Intermediates: slices.Concat(n.policy.Intermediates, n.policy.Offered),
+	}
 }
 
 // Export implements httpapi.Packets.

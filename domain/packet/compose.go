@@ -28,7 +28,7 @@ import (
 // Format is the version of the packet's form that this package writes. It
 // also reads oldest to Format: what a packet of format 2 is, see formatTwo.
 const (
-	Format = formatLog
+	Format = formatIssuers
 	oldest = formatTwo
 )
 
@@ -39,6 +39,9 @@ const (
 	formatThree = 3
 	// formatLog has the proofs of the transparency log.
 	formatLog = 4
+	// formatIssuers has the certificates between a time token of the log and its
+	// root, and checks a signature and its certificate by a command each.
+	formatIssuers = 5
 )
 
 // Names of entries that are in every packet.

@@ -26,7 +26,9 @@
 //	log/checkpoint, log/log.vkey      the checkpoint that all proofs lead to, with
 //	                                  the cosignatures known, and the log's key
 //	log/timestamps/01.tst …           time tokens over it, without the witnesses'
-//	                                  lines (log/checkpoint.note)
+//	                                  lines (log/checkpoint.note), and the
+//	                                  certificates between each token and its root
+//	                                  (01-issuer-01.cer), as the operator knows them
 //	log/policy                        the witnesses that the operator asks for
 //	log/since, log/consistency.txt    an earlier checkpoint, and the proof that the
 //	                                  log continues it, where it was asked for
@@ -97,7 +99,8 @@
 // by one function, which [Export] uses to write and [Verify] uses to compare.
 // Its output belongs to [Format]: a change of it is another format. So do the
 // reports; what could change them by itself is pinned, see package report.
-// Format 2, which had one document and no report, is still verified. A carried
+// Formats 2 (one document and no report), 3 (nothing of a log) and 4 (no issuers of
+// the log's time tokens) are still verified. A carried
 // verifier is the one file that nothing else in a packet determines: its hash
 // in the manifest, under the seal, is all that is said of it.
 //
@@ -130,8 +133,7 @@
 // part of one history, which cannot be rewritten unseen by those who keep
 // other checkpoints of it. Whether the certificate of the authority of a
 // checkpoint's time token was revoked: what the ledger keeps of that is in a
-// record of renewals (package renewal), and not in a packet. Nor does a packet
-// bring the authorities between a token and its root: they are anchors too.
+// record of renewals (package renewal), and not in a packet.
 //
 // # A signature that fell
 //

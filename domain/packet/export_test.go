@@ -39,14 +39,23 @@ func Lists(m Manifest) (manifest, sha256, asic []byte) {
 }
 
 // ExportFormat exports a document as an older version did: 2 is that before the
-// report, 3 that before the transparency log.
+// report, 3 that before the transparency log, 4 that before the issuers of the
+// log's time tokens.
 func ExportFormat(ctx context.Context, format int, out io.Writer, request Request) (Manifest, error) {
 	head, stories, err := gather(ctx, request)
 	if err != nil {
 		return Manifest{}, err
 	}
 	head.Format = format
-	w, err := composeWhole(head, stories, nil)
+	var log *logPart
+	if format >= formatLog {
+		if log, err = gatherLog(ctx, request, stories); err != nil {
+			return Manifest{}, err
+		}
+		log.issuers = make([][][]byte, len(log.stamps))
+		head.Log = &log.head
+	}
+	w, err := composeWhole(head, stories, log)
 	if err != nil {
 		return Manifest{}, err
 	}

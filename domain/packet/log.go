@@ -3,6 +3,7 @@ package packet
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"dalel/domain/checkpoint"
 	"dalel/domain/content"
 	"dalel/domain/event"
+	"dalel/domain/signature"
 	"dalel/eventstore"
 	"dalel/internal/cosignature"
 	"dalel/internal/fault"
@@ -44,6 +46,9 @@ type LogSource struct {
 	// Policy says which witnesses the operator asks for (c2sp.org/tlog-policy);
 	// nil for none.
 	Policy []byte
+	// Roots and Intermediates are the certification authorities that the operator
+	// knows. The packet takes along those between a time token and its root.
+	Roots, Intermediates []*x509.Certificate
 	// Checkpoint is the size of the checkpoint to prove the events under; 0
 	// chooses one, as the package comment says.
 	Checkpoint uint64
@@ -86,6 +91,8 @@ const (
 	logSinceName       = "log/since"
 	logConsistencyName = "log/consistency.txt"
 	logStampPattern    = "log/timestamps/%02d.tst"
+	logIssuerPattern   = "log/timestamps/%02d-issuer-%02d.cer"
+	logIssuersPattern  = "log/timestamps/%02d-issuer-*.cer"
 
 	typeProof = "text/plain; charset=utf-8"
 )
@@ -103,11 +110,14 @@ type logPart struct {
 	policy             []byte
 	since, consistency []byte
 	stamps             [][]byte
-	proofs             map[eventstore.Hash][]byte
-	sinceSize          uint64
-	times              []time.Time // of the stamps; zero for one that cannot be read
-	witnesses          []string    // names in the checkpoint's lines
-	root               string      // the checkpoint's third line
+	// issuers are, for each stamp, the certificates from its authority's issuer to
+	// the last below the root.
+	issuers   [][][]byte
+	proofs    map[eventstore.Hash][]byte
+	sinceSize uint64
+	times     []time.Time // of the stamps; zero for one that cannot be read
+	witnesses []string    // names in the checkpoint's lines
+	root      string      // the checkpoint's third line
 
 	// What a verification has found: verifier is nil until the checkpoint has
 	// been found to be the log's.
@@ -178,6 +188,9 @@ func (l *logPart) items() []item {
 	add(logConsistencyName, typeProof, ClaimConsistency, l.consistency)
 	for i, token := range l.stamps {
 		add(fmt.Sprintf(logStampPattern, i+1), typeCMS, stampClaim(i), token)
+		for j, der := range l.issuers[i] {
+			add(fmt.Sprintf(logIssuerPattern, i+1, j+1), typeCertificate, stampClaim(i), der)
+		}
 	}
 	return items
 }
@@ -252,6 +265,7 @@ func gatherLog(ctx context.Context, request Request, stories []story) (*logPart,
 			return nil, err
 		}
 		part.stamps = append(part.stamps, token)
+		part.issuers = append(part.issuers, source.issuersOf(token, []byte(chosen.Note)))
 	}
 	if part.since != nil {
 		if part.consistency, err = source.consistency(ctx, earlier, chosen); err != nil {
@@ -341,6 +355,19 @@ func readToken(ctx context.Context, from Content, stamp checkpoint.TimeStamped) 
 		return nil, fault.New(fault.BlobCorrupt, "a time token is not the one that the events name")
 	}
 	return token, nil
+}
+
+// issuersOf returns the certificates between a time token and its root, as far
+// as the operator knows them.
+func (s *LogSource) issuersOf(token, stamped []byte) (issuers [][]byte) {
+	answer := tsp.Judge(token, signature.StandardAlgorithms(), tsp.Question{Message: stamped, At: never(), Roots: s.Roots, Intermediates: s.Intermediates})
+	if answer.Status != tsp.Good || len(answer.Path) < 2 {
+		return nil
+	}
+	for _, c := range answer.Path[1 : len(answer.Path)-1] {
+		issuers = append(issuers, c.Raw)
+	}
+	return issuers
 }
 
 // ahead is how many events of the log's stream are looked at for a checkpoint

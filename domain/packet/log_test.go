@@ -312,6 +312,53 @@ func TestR_M2_APacketOfTheFormatBeforeTheLogStillVerifies(t *testing.T) {
 	require.Equal(t, formatThreeWords, packet.DigestText([]byte(text)), "its words do not change any more")
 }
 
+func TestR_M4_APacketBringsTheAuthoritiesBetweenATokenAndItsRoot(t *testing.T) {
+	const issuer = "log/timestamps/01-issuer-01.cer"
+	l, packed := sample(t, true)
+	require.Contains(t, names2(unzip(t, packed)), issuer)
+	rootAlone := l.Trust()
+	report := verify(t, packed, rootAlone)
+	require.Equal(t, packet.Good, report.Status, "%+v", report.Problems)
+
+	t.Run("and holds as well when an anchor comes before the root", func(t *testing.T) {
+		trust := l.Trust()
+		trust.Roots = append(trust.Roots, l.Issuing.Certificate)
+		require.Equal(t, packet.Good, verify(t, packed, trust).Status)
+	})
+	t.Run("another certificate in its place is named, whoever sealed it", func(t *testing.T) {
+		stranger, err := testca.NewRoot(testca.CA{Name: "Somebody's CA"})
+		require.NoError(t, err)
+		for _, trust := range []packet.Trust{rootAlone, func() packet.Trust {
+			with := l.Trust()
+			with.Roots = append(with.Roots, l.Issuing.Certificate)
+			return with
+		}()} {
+			m := &tamperer{t: t, ledger: l, original: packed}
+			m.entries = unzip(t, packed)
+			entries := m.clone()
+			entries[slices.IndexFunc(entries, func(e entry) bool { return e.name == issuer })].content = stranger.Certificate.Raw
+			report := verify(t, zip(m.relist(entries, l.Sealer)), trust)
+			require.NotEqual(t, packet.Good, report.Status)
+			if len(trust.Roots) > 1 {
+				require.True(t, slices.ContainsFunc(report.Problems, func(p packet.Problem) bool { return p.File == issuer }), "%+v", report.Problems)
+			}
+		}
+	})
+	t.Run("a packet of the format before has none and is judged by the anchors", func(t *testing.T) {
+		request := l.Request()
+		var out bytes.Buffer
+		_, err := packet.ExportFormat(t.Context(), 4, &out, request)
+		require.NoError(t, err)
+		require.NotContains(t, names2(unzip(t, out.Bytes())), issuer)
+		report := verify(t, out.Bytes(), rootAlone)
+		require.Equal(t, packet.Untrusted, report.Status, "%+v", report.Problems)
+		trust := l.Trust()
+		trust.Roots = append(trust.Roots, l.Issuing.Certificate)
+		report = verify(t, out.Bytes(), trust)
+		require.Equal(t, packet.Good, report.Status, "%+v", report.Problems)
+	})
+}
+
 // sample is a small packet with all that a packet can have of a log, and its
 // evidence, with RSA signatures.
 func sample(t testing.TB, small bool) (*packettest.Ledger, []byte) {

@@ -12,6 +12,7 @@ import (
 	"dalel/domain/packet/container"
 	"dalel/eventstore"
 	"dalel/internal/cosignature"
+	"dalel/internal/pki"
 	"dalel/internal/translog"
 	"dalel/internal/tsp"
 
@@ -68,7 +69,15 @@ func (v *verification) readLog() {
 		if !ok {
 			break
 		}
-		l.stamps = append(l.stamps, token)
+		var issuers [][]byte
+		for head == nil || v.manifest.Format >= formatIssuers {
+			der, ok := v.held[fmt.Sprintf(logIssuerPattern, len(l.stamps)+1, len(issuers)+1)]
+			if !ok {
+				break
+			}
+			issuers = append(issuers, der)
+		}
+		l.stamps, l.issuers = append(l.stamps, token), append(l.issuers, issuers)
 	}
 	l.read()
 	v.log = l
@@ -237,13 +246,32 @@ func (v *verification) checkStamp(i int, ok bool) {
 	if l.note != nil {
 		message = l.note
 	}
-	answer := tsp.Judge(l.stamps[i], v.algorithms, tsp.Question{Message: message, At: never(), Roots: v.trust.Roots})
+	var issuers []*x509.Certificate
+	for j, der := range l.issuers[i] {
+		issuer, err := pki.ParseCertificate(der)
+		if err != nil {
+			claim.no(fmt.Sprintf(logIssuerPattern, i+1, j+1), "it is no certificate")
+			continue
+		}
+		issuers = append(issuers, issuer)
+	}
+	answer := tsp.Judge(l.stamps[i], v.algorithms, tsp.Question{Message: message, At: never(), Roots: v.trust.Roots, Intermediates: issuers})
 	at := l.times[i].UTC().Format("2006-01-02 15:04:05 UTC")
 	if !ok {
 		claim.unknown("cannot be told, because the checkpoint does not hold")
 	}
 	switch {
 	case answer.Status == tsp.Good:
+		// An anchor may come before the last of them: those after it are held
+		// against the one before.
+		last := answer.Certificate
+		for j, issuer := range issuers {
+			if j+1 < len(answer.Path) && !answer.Path[j+1].Equal(issuer) || v.algorithms.CheckCertificate(last, issuer) != nil {
+				claim.no(fmt.Sprintf(logIssuerPattern, i+1, j+1), "the token does not lead through it")
+				break
+			}
+			last = issuer
+		}
 		if late := v.recordedBy().Sub(answer.Latest()); late > clockSlack {
 			claim.no(name, "it is of %s, %s before the newest event was recorded, as the operator's clock says", at, late.Round(time.Second))
 		}

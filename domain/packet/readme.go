@@ -144,10 +144,22 @@ func (c *composition) signatureCommands(s signed, f documentFile) []string {
 	if len(s.chain) > 0 {
 		chain = " " + s.folder + "chain/*.cer"
 	}
+	gather := fmt.Sprintf(`for f in %scertificate.cer%s; do openssl x509 -in "$f"; done > chain.pem`, s.folder, chain)
+	at := s.signature.Verdict.At.Unix()
+	if c.manifest.Format >= formatIssuers {
+		// Two steps, because openssl 3.0 builds no path through -certfile: the
+		// signature by this certificate and no other, then the certificate.
+		return []string{
+			gather,
+			fmt.Sprintf("openssl x509 -in %scertificate.cer -out signer.pem", s.folder),
+			fmt.Sprintf("openssl cms -verify -binary -inform DER -in %ssignature.p7s -content %s -nointern -certfile signer.pem -noverify -out /dev/null", s.folder, quote(f.entry)),
+			fmt.Sprintf("openssl verify -CAfile %s -untrusted chain.pem -attime %d -purpose any signer.pem", roots, at),
+		}
+	}
 	return []string{
-		fmt.Sprintf(`for f in %scertificate.cer%s; do openssl x509 -in "$f"; done > chain.pem`, s.folder, chain),
+		gather,
 		fmt.Sprintf("openssl cms -verify -binary -inform DER -in %ssignature.p7s -content %s -certfile chain.pem -CAfile %s -attime %d -purpose any -out /dev/null",
-			s.folder, quote(f.entry), roots, s.signature.Verdict.At.Unix()),
+			s.folder, quote(f.entry), roots, at),
 	}
 }
 

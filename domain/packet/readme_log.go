@@ -459,7 +459,12 @@ func (l *logPart) commands(b *strings.Builder) {
 	for i, at := range l.times {
 		name := fmt.Sprintf(logStampPattern, i+1)
 		fmt.Fprintf(b, "%s: %s\n", name, at.UTC().Format(time.RFC3339))
-		command("openssl ts -verify -in %s -token_in -data %s -CAfile roots.pem -attime %d", name, l.noteName(), at.Unix())
+		untrusted := ""
+		if len(l.issuers[i]) > 0 {
+			command(`for f in %s; do openssl x509 -in "$f"; done > tsa.pem`, fmt.Sprintf(logIssuersPattern, i+1))
+			untrusted = " -untrusted tsa.pem"
+		}
+		command("openssl ts -verify -in %s -token_in -data %s -CAfile roots.pem%s -attime %d", name, l.noteName(), untrusted, at.Unix())
 	}
 }
 

@@ -405,7 +405,7 @@ func TestR_M2_TheCommandsOfAPacketOfSeveralCheckIt(t *testing.T) {
 		}
 		want := map[string]int{"sha256sum": 1, "openssl": 3, "python3": 1}
 		if what == "packet" {
-			want = map[string]int{"sha256sum": 1, "openssl": 3 + 2*4, "python3": 1 + 2*3, "for": 2 * 4, "jq": 2 * 2}
+			want = map[string]int{"sha256sum": 1, "openssl": 3 + 2*4*3, "python3": 1 + 2*3, "for": 2 * 4, "jq": 2 * 2}
 		}
 		require.Equal(t, want, count, what)
 	}

@@ -92,6 +92,7 @@ type world struct {
 	online   *signature.Online
 	keys     *sealingtest.Keys
 	vkey     string
+	policy   *signature.Policy
 }
 
 func (w *world) now() time.Time {
@@ -127,7 +128,7 @@ func newWorld(t testing.TB, further ...transparency.Authority) *world {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.client.Close()) })
 	w.online = &signature.Online{Policy: policy, Sources: w.client, Clock: w.now}
-	w.keys = &sealingtest.Keys{}
+	w.keys, w.policy = &sealingtest.Keys{}, policy
 	w.ledger, err = ledger.New(ledger.Config{
 		Store: w.store, Blobs: content, Keys: w.keys, Signatures: w.online, IdentifierKey: make([]byte, 32), Clock: w.now,
 	})

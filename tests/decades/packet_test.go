@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -104,7 +103,7 @@ func TestR_M5_APacketOfYearOneVerifiesInYearFifteen(t *testing.T) {
 		_, err := packet.Export(t.Context(), &packed, packet.Request{
 			Document: id, Ledger: "A ledger of decades", Verifier: packet.Verifier{Name: "dalel verify", Version: "test"},
 			Events: w.store, Content: w.ledger.Content(), Openers: event.OpenersOf(w.keys), Sealer: sealer,
-			Log: &packet.LogSource{Log: w.log, Key: w.vkey},
+			Log: &packet.LogSource{Log: w.log, Key: w.vkey, Roots: w.roots, Intermediates: w.policy.Offered},
 		})
 		require.NoError(t, err)
 		return packed.Bytes()
@@ -115,11 +114,7 @@ func TestR_M5_APacketOfYearOneVerifiesInYearFifteen(t *testing.T) {
 
 	// A court in 2041 has the packet of 2026, a record of renewals of its own day,
 	// and the anchors of all those years; no server and no network.
-	anchors := slices.Clone(w.roots)
-	for _, issuing := range w.issuing { // a time token does not bring its chain
-		anchors = append(anchors, issuing.Certificate)
-	}
-	trust := packet.Trust{Roots: anchors, Operators: []*x509.Certificate{seal.Certificate}, Logs: []packet.Key{{VKey: w.vkey}}}
+	trust := packet.Trust{Roots: w.roots, Operators: []*x509.Certificate{seal.Certificate}, Logs: []packet.Key{{VKey: w.vkey}}}
 	report, err := packet.Verify(t.Context(), bytes.NewReader(packed), int64(len(packed)), packet.Options{Trust: trust})
 	require.NoError(t, err)
 	require.Equal(t, packet.Good, report.Status, "%+v\n%+v", report.Problems, report.Claims)

@@ -161,7 +161,7 @@ func (l *Ledger) token(message []byte, at time.Time) ([]byte, error) {
 		return nil, err
 	}
 	return tsptest.Sign(tsptest.Token{
-		Imprint: imprint, Time: at.Truncate(time.Second), Certificates: []*x509.Certificate{l.Stamping.Certificate, l.Issuing.Certificate},
+		Imprint: imprint, Time: at.Truncate(time.Second), Certificates: []*x509.Certificate{l.Stamping.Certificate},
 	}, crltest.By(l.Stamping))
 }
 
@@ -170,7 +170,10 @@ func (l *Ledger) source() *packet.LogSource {
 	if l.log == nil {
 		return nil
 	}
-	return &packet.LogSource{Log: l.log, Key: l.log.vkey, Patience: time.Millisecond}
+	return &packet.LogSource{
+		Log: l.log, Key: l.log.vkey, Patience: time.Millisecond,
+		Roots: []*x509.Certificate{l.Root.Certificate}, Intermediates: []*x509.Certificate{l.Issuing.Certificate},
+	}
 }
 
 func (k *keptLog) witnessed() []packet.Key {

@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -242,8 +243,9 @@ func wholeSecond(moment time.Time) time.Time {
 
 // Sweep removes what uploads in parts that were cut off have left: those of
 // this bucket and prefix that began longer ago than Options.Abandoned, and empty
-// spool files of processes that were killed. It returns how many there were. One that cannot be removed does not keep it from
-// the others. The owner calls it when it starts and then once a day.
+// spool files of processes that were killed. It returns how many there were. One
+// that cannot be removed does not keep it from the others. The owner calls it
+// when it starts and then once a day.
 //
 // Errors: blob.failed.
 func (s *Store) Sweep(ctx context.Context) (int, error) {
@@ -293,8 +295,9 @@ func (s *Store) Sweep(ctx context.Context) (int, error) {
 // sweepStaging removes the spool files of processes that were killed in the
 // moment between making one and taking its name away. They are empty.
 func (s *Store) sweepStaging() (swept int) {
-	paths, _ := filepath.Glob(filepath.Join(s.options.Staging, stagingPattern)) // the pattern is a good one
-	for _, path := range paths {
+	names, _ := fs.Glob(os.DirFS(s.options.Staging), stagingPattern) // the pattern is a good one
+	for _, name := range names {
+		path := filepath.Join(s.options.Staging, name)
 		info, err := os.Lstat(path)
 		if err != nil || !info.Mode().IsRegular() || s.options.Clock().Sub(info.ModTime()) < s.options.Abandoned {
 			continue

@@ -85,7 +85,7 @@ func runAudit(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		return failed(err)
 	}
 	if *policyFile != "" {
-		content, err := readBounded(*policyFile, 256<<10)
+		content, err := readBounded(*policyFile, maxPolicyFile)
 		if err != nil {
 			return failed(err)
 		}

@@ -93,16 +93,19 @@
 //
 // The bytes are a function of the events up to a position, the stored content,
 // the log's checkpoint and what was said of it, the ledger's name, the
-// verifier's name and the seal's key. There is no clock: "exported at" is when
-// the newest event in the packet was recorded. Everything but the stored
-// content, the log's part and the seal is composed from the events
-// by one function, which [Export] uses to write and [Verify] uses to compare.
+// verifier's name, the seal's key, and what the operator's settings say of
+// witnesses and authorities: another policy of witnesses is another log/policy,
+// and an authority that is known no more is no issuer of a time token. There is
+// no clock: "exported at" is when the newest event in the packet was recorded.
+// Everything but the stored content, the log's part and the seal is composed
+// from the events by one function, which [Export] uses to write and [Verify]
+// uses to compare.
 // Its output belongs to [Format]: a change of it is another format. So do the
 // reports; what could change them by itself is pinned, see package report.
-// Formats 2 (one document and no report), 3 (nothing of a log) and 4 (no issuers of
-// the log's time tokens) are still verified. A carried
-// verifier is the one file that nothing else in a packet determines: its hash
-// in the manifest, under the seal, is all that is said of it.
+// Formats 2 (one document and no report), 3 (nothing of a log) and 4 (no issuers
+// of the log's time tokens) are still verified. A carried verifier is the one
+// file that nothing else in a packet determines: its hash in the manifest, under
+// the seal, is all that is said of it.
 //
 // # The log's part
 //

@@ -339,10 +339,21 @@ func TestR_M4_APacketBringsTheAuthoritiesBetweenATokenAndItsRoot(t *testing.T) {
 			entries[slices.IndexFunc(entries, func(e entry) bool { return e.name == issuer })].content = stranger.Certificate.Raw
 			report := verify(t, zip(m.relist(entries, l.Sealer)), trust)
 			require.NotEqual(t, packet.Good, report.Status)
+			// Its own claim says so where the root alone is known: the token leads
+			// to no anchor.
 			if len(trust.Roots) > 1 {
 				require.True(t, slices.ContainsFunc(report.Problems, func(p packet.Problem) bool { return p.File == issuer }), "%+v", report.Problems)
 			}
 		}
+	})
+	t.Run("what is no certificate is named", func(t *testing.T) {
+		m := &tamperer{t: t, ledger: l, original: packed}
+		m.entries = unzip(t, packed)
+		entries := m.clone()
+		entries[slices.IndexFunc(entries, func(e entry) bool { return e.name == issuer })].content = []byte("no certificate")
+		report := verify(t, zip(m.relist(entries, l.Sealer)), rootAlone)
+		require.Equal(t, packet.Bad, report.Status)
+		require.True(t, slices.ContainsFunc(report.Problems, func(p packet.Problem) bool { return p.File == issuer }), "%+v", report.Problems)
 	})
 	t.Run("a packet of the format before has none and is judged by the anchors", func(t *testing.T) {
 		request := l.Request()

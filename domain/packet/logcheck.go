@@ -251,7 +251,7 @@ func (v *verification) checkStamp(i int, ok bool) {
 		issuer, err := pki.ParseCertificate(der)
 		if err != nil {
 			claim.no(fmt.Sprintf(logIssuerPattern, i+1, j+1), "it is no certificate")
-			continue
+			break // nothing leads on from it
 		}
 		issuers = append(issuers, issuer)
 	}

@@ -189,6 +189,16 @@ func (o *office) eventually(holds func() bool, why string, args ...any) {
 	require.Eventuallyf(o.t, holds, 20*time.Second, 5*time.Millisecond, why, args...)
 }
 
+// stays requires that something holds for a while. It looks from the test
+// itself: testify's Never looks from a goroutine that it does not wait for, and
+// that would go on reading the ledger when the test is already over.
+func (o *office) stays(holds func() bool, otherwise string) {
+	o.t.Helper()
+	for until := time.Now().Add(200 * time.Millisecond); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+		require.True(o.t, holds(), otherwise)
+	}
+}
+
 func (o *office) state(id string) document.State {
 	snapshot, err := o.Document(o.t.Context(), o.people["alpha"].act, id)
 	require.NoError(o.t, err)

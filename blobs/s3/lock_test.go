@@ -198,7 +198,7 @@ func TestManyVersions_doNotHideContent(t *testing.T) {
 func TestRemove_takesEverythingOnceTheLockHasLapsed(t *testing.T) {
 	server := testServer(t)
 	options := server.options(t)
-	options.First, options.Part = 3*time.Second, 5<<20
+	options.First, options.Part = 6*time.Second, 5<<20
 	store, root := open(t, options), server.root(t)
 	contents := [][]byte{[]byte("content"), large()}
 	for _, content := range contents {

@@ -489,11 +489,15 @@ func TestCloseLetsAppendsFinishAndTellsTheRest(t *testing.T) {
 	batch := chain(t, fresh(), eventstore.Head{}, 1)
 	server.SetDelay(100 * time.Millisecond)
 	appended := make(chan error, 1)
-	go func() {
-		_, err := store.Append(t.Context(), batch...)
-		appended <- err
-	}()
-	time.Sleep(30 * time.Millisecond)
+	begin := func(batch ...eventstore.Event) {
+		before := server.Counts().Calls
+		go func() {
+			_, err := store.Append(t.Context(), batch...)
+			appended <- err
+		}()
+		require.Eventually(t, func() bool { return server.Counts().Calls > before }, 20*time.Second, time.Millisecond)
+	}
+	begin(batch...)
 	require.NoError(t, store.Close())
 	require.NoError(t, <-appended, "it was under way and had its time")
 
@@ -501,11 +505,7 @@ func TestCloseLetsAppendsFinishAndTellsTheRest(t *testing.T) {
 	server.SetDelay(0)
 	store = open(t, server.URL(), esdb.Options{AnswerWithin: 500 * time.Millisecond})
 	server.SetDelay(time.Hour)
-	go func() {
-		_, err := store.Append(t.Context(), chain(t, fresh(), eventstore.Head{}, 1)...)
-		appended <- err
-	}()
-	time.Sleep(30 * time.Millisecond)
+	begin(chain(t, fresh(), eventstore.Head{}, 1)...)
 	begun := time.Now()
 	require.NoError(t, store.Close())
 	require.Less(t, time.Since(begun), 10*time.Second)

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"dalel/blobs"
@@ -410,7 +411,7 @@ func TestTakeoutChild(t *testing.T) {
 func TestR_G6_ATakeoutThatIsKilledInTheMiddleOfAFileGoesOnThere(t *testing.T) {
 	s, dir := newServer(t), t.TempDir()
 	var process atomic.Pointer[os.Process]
-	kill := []int{100_000, 900_000, 1_500_000}
+	kill, sent := []int{100_000, 900_000, 1_500_000}, int64(0)
 	s.mu.Lock() // the detector of races does not see through processes
 	s.before = func(w http.ResponseWriter, r *http.Request) bool {
 		s.mu.Lock()
@@ -420,9 +421,11 @@ func TestR_G6_ATakeoutThatIsKilledInTheMiddleOfAFileGoesOnThere(t *testing.T) {
 		}
 		bytes := kill[0]
 		kill = kill[1:]
+		sent += int64(bytes)
+		arrived := sent
 		s.mu.Unlock()
 		defer func() {
-			time.Sleep(200 * time.Millisecond) // what was sent is to arrive
+			assert.Eventually(t, func() bool { return partsOf(dir) == arrived }, 20*time.Second, time.Millisecond, "what was sent arrives")
 			_ = process.Load().Kill()
 		}()
 		return some(s, w, r, bytes)
@@ -444,6 +447,17 @@ func TestR_G6_ATakeoutThatIsKilledInTheMiddleOfAFileGoesOnThere(t *testing.T) {
 	defer s.mu.Unlock()
 	require.Len(t, s.ranges, 3, "each goes on by a range")
 	require.Equal(t, "bytes=2500000-", s.ranges[2])
+}
+
+// partsOf is how many bytes there are of files that are being fetched.
+func partsOf(dir string) (size int64) {
+	parts, _ := filepath.Glob(filepath.Join(dir, ".parts", "*"))
+	for _, part := range parts {
+		if info, err := os.Stat(part); err == nil {
+			size += info.Size()
+		}
+	}
+	return size
 }
 
 // some sends so many bytes of an answer, unless that is all of it.

@@ -30,6 +30,8 @@ type Counts struct {
 	// Accepted is the number of connections ever accepted, Open of those that
 	// are open.
 	Accepted, Open int
+	// Calls is the number of calls that came, whatever became of them.
+	Calls int
 	// Subscriptions is the number of those that are open, Subscribed of those
 	// ever begun.
 	Subscriptions, Subscribed int
@@ -174,6 +176,7 @@ func (s *Server) set(change func(*switches)) {
 func (s *Server) enter(ctx context.Context) (string, error) {
 	s.mutex.Lock()
 	now := s.switches
+	s.counts.Calls++
 	s.mutex.Unlock()
 	if now.delay > 0 {
 		select {

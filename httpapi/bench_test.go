@@ -31,6 +31,7 @@ import (
 	"dalel/domain/identifier"
 	"dalel/domain/ledger"
 	"dalel/domain/packet"
+	"dalel/domain/renewal"
 	"dalel/domain/signature"
 	"dalel/eventstore"
 	"dalel/httpapi"
@@ -242,8 +243,13 @@ func newWorld(t *testing.T, changes ...func(*httpapi.Config)) *world {
 	require.NoError(t, err)
 
 	w.openLog(dir, log)
+	verifier, err := note.NewVerifier(w.logKey)
+	require.NoError(t, err)
 	config := httpapi.Config{
 		Transparency: w.tlog, LogKey: w.logKey,
+		Renewals: renewals{renewal.Source{
+			Store: w.store, Codec: w.ledger.Codec(), Log: w.tlog, Key: verifier, Token: w.ledger.TimeToken, Piece: w.ledger.StampEvidence,
+		}},
 		Ledger: w.ledger, Models: models, Packets: packets{w.store, w.ledger, keys, sealer},
 		Log: log, MaxFailures: 1_000_000, Folder: dir,
 		Clock: func() time.Time { return time.Now().Add(time.Duration(w.clock.Load())) },
@@ -282,6 +288,17 @@ func newWorld(t *testing.T, changes ...func(*httpapi.Config)) *world {
 	w.people()
 	require.NoError(t, w.tlog.Publish(t.Context()))
 	return w
+}
+
+// renewals makes records as a node does.
+type renewals struct{ from renewal.Source }
+
+func (r renewals) Renewals(ctx context.Context, signed []byte) ([]byte, error) {
+	made, err := renewal.Build(ctx, r.from, signed, nil, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return made.Encode()
 }
 
 // openLog opens the transparency log, in a folder as a node does. Nobody runs

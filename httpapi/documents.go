@@ -423,15 +423,28 @@ func (s *Server) packet(c echo.Context, caller route.Caller) error {
 	return s.sendBuilt(c, id, func(ctx context.Context, w io.Writer) error { return s.Packets.Export(ctx, w, id) })
 }
 
+// build gives a request its turn among those whose answers are built before they
+// are sent, and the time for it, which may be longer than that of one write.
+// Whoever has had it must leave.
+func (s *Server) build(c echo.Context) (leave func(), err error) {
+	select {
+	case s.packets <- struct{}{}:
+	default:
+		return nil, fault.New(fault.Throttled, "other packets are being made; try again")
+	}
+	control := http.NewResponseController(c.Response().Writer)
+	_ = control.SetWriteDeadline(time.Now().Add(30 * time.Minute))
+	return func() { <-s.packets }, nil
+}
+
 // sendBuilt sends what build writes, named dalel-name.asice, once all of it is
 // there.
 func (s *Server) sendBuilt(c echo.Context, name string, build func(ctx context.Context, w io.Writer) error) error {
-	select {
-	case s.packets <- struct{}{}:
-		defer func() { <-s.packets }()
-	default:
-		return fault.New(fault.Throttled, "other packets are being made; try again")
+	leave, err := s.build(c)
+	if err != nil {
+		return err
 	}
+	defer leave()
 	file, err := os.CreateTemp(s.Folder, "dalel-packet-*.asice")
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, err, "no room to build the packet in")
@@ -441,9 +454,6 @@ func (s *Server) sendBuilt(c echo.Context, name string, build func(ctx context.C
 	if err := os.Remove(file.Name()); err != nil {
 		return fault.Wrap(fault.Unavailable, err, "build the packet")
 	}
-	// Building may take longer than one write.
-	control := http.NewResponseController(c.Response().Writer)
-	_ = control.SetWriteDeadline(time.Now().Add(30 * time.Minute))
 	if err := build(c.Request().Context(), file); err != nil {
 		return fmt.Errorf("export a packet: %w", err)
 	}

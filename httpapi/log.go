@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -20,6 +22,14 @@ type Log interface {
 	Object(ctx context.Context, name string) ([]byte, error)
 	Status() transparency.Status
 	Newest() checkpoint.Signed
+}
+
+// Renewals makes records of how time stamps were renewed; see package renewal.
+type Renewals interface {
+	// Renewals makes the record from a checkpoint on, as the log signed it:
+	// log.checkpoint-invalid for what is none, checkpoint.unknown,
+	// renewal.not-stamped.
+	Renewals(ctx context.Context, signed []byte) ([]byte, error)
 }
 
 // Where the log lies. Its address is what monitors and witnesses know it by.
@@ -89,6 +99,26 @@ func (s *Server) logTile(c echo.Context, _ route.Caller) error {
 	}
 	openToAll(c, forEver)
 	return c.Blob(http.StatusOK, tileType, data)
+}
+
+// logRenewals answers with the record of how the time stamp on a checkpoint was
+// renewed since (R-M5). It may take a while, so that it waits for its turn among
+// the packets.
+func (s *Server) logRenewals(c echo.Context, _ route.Caller) error {
+	if _, err := s.log(); err != nil {
+		return err
+	}
+	leave, err := s.build(c)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	record, err := s.Renewals.Renewals(c.Request().Context(), []byte(c.QueryParam("checkpoint")))
+	if err != nil {
+		return fmt.Errorf("make the record of renewals: %w", err)
+	}
+	describeContent(c, "", "application/json", "dalel-renewals.json", int64(len(record)))
+	return copyChecked(c, http.StatusOK, bytes.NewReader(record))
 }
 
 // logStatusView is how the log is on this node, for who is responsible for it.

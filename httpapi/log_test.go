@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -82,4 +83,35 @@ func TestR_M4_TheOperatorSeesHowTheLogIs(t *testing.T) {
 	require.Equal(t, "idle", status.text("phase"))
 	require.Equal(t, float64(w.tlog.Newest().Size), status.value()["published"])
 	require.Equal(t, 403, w.do(request{method: "GET", path: "/api/v1/log", token: w.sender.token}).status)
+}
+
+func TestR_M5_WhoHasAnOldCheckpointAsksHowItsTimeStampWasRenewed(t *testing.T) {
+	w := newWorld(t)
+	w.sent()
+	require.NoError(t, w.tlog.Publish(t.Context()))
+	ask := func(token, checkpoint string) answer {
+		return w.do(request{method: "GET", path: "/api/v1/log/renewals?checkpoint=" + url.QueryEscape(checkpoint), token: token})
+	}
+	checkpoint := w.open("/log/checkpoint").body
+	// Nobody has stamped this one: that there is nothing to show is an answer of
+	// its own. `dalel serve` over a ledger with stamps is tried with the command.
+	for _, token := range []string{w.auditor, w.operator, w.stranger.token} {
+		none := ask(token, checkpoint)
+		require.Equal(t, 404, none.status, none.body)
+		require.Equal(t, "renewal.not-stamped", none.code())
+	}
+	require.Equal(t, "token.missing", ask("", checkpoint).code())
+	for name, text := range map[string]string{
+		"nothing":   "",
+		"no note":   "ledger.example/log\n5\n",
+		"another's": strings.Replace(checkpoint, "ledger.example/log", "another.example/log", 1),
+		"changed":   strings.Replace(checkpoint, "\n\n", "x\n\n", 1),
+		"large":     strings.Repeat("x", 8<<10),
+	} {
+		require.Equal(t, "log.checkpoint-invalid", ask(w.auditor, text).code(), name)
+	}
+
+	without := newWorld(t, func(config *httpapi.Config) { config.Transparency = nil })
+	none := without.do(request{method: "GET", path: "/api/v1/log/renewals", token: without.auditor})
+	require.Equal(t, "log.absent", none.code())
 }

@@ -87,6 +87,8 @@ type Config struct {
 	// LogKey the text of its public key.
 	Transparency Log
 	LogKey       string
+	// Renewals is needed where there is a transparency log.
+	Renewals Renewals
 	// TrustProxy takes the client's address from the last entry of
 	// X-Forwarded-For: right behind a proxy that sets it, and nowhere else.
 	TrustProxy bool
@@ -126,6 +128,9 @@ type Server struct {
 func New(config Config) (*Server, error) {
 	if config.Ledger == nil || config.Models == nil || config.Packets == nil || config.Check == nil {
 		return nil, fault.New(fault.ConfigInvalid, "the HTTP interface needs Ledger, Models, Packets and Check")
+	}
+	if config.Transparency != nil && config.Renewals == nil {
+		return nil, fault.New(fault.ConfigInvalid, "the HTTP interface of a ledger with a transparency log needs Renewals")
 	}
 	fill := func(value *int, otherwise int) {
 		if *value <= 0 {

@@ -54,6 +54,8 @@ func (s *Server) routes() []route.Route {
 		{Method: http.MethodGet, Path: logPrefix + "/log.vkey", Name: "getLogKey", Scope: route.Public, Handler: s.logKey},
 		{Method: http.MethodGet, Path: logPrefix + "/tile/*", Name: "getTile", Scope: route.Public, Handler: s.logTile},
 		get("/log", "getLogStatus", keepers, route.All, s.logStatus),
+		// Nobody's own: but who asks must be somebody, since it takes some work.
+		get("/log/renewals", "getRenewals", all, route.Own, s.logRenewals),
 
 		get("/me", "getMe", all, route.Own, s.me),
 		post("/participants", "registerParticipant", roles{operator}, route.All, maxJSON, s.registerParticipant),

@@ -16,9 +16,7 @@ import (
 	"time"
 
 	"dalel/domain/renewal"
-	"dalel/eventstore"
 	"dalel/internal/fault"
-	"dalel/internal/translog"
 	"dalel/internal/witness"
 	"dalel/projections/transparency"
 
@@ -30,7 +28,8 @@ const renewalsUsage = `usage: dalel renewals make --dir DIR {--packet FILE | --c
 
 A packet's time stamp proves something as long as its authority's certificate has
 not ended. make takes, from today's ledger, the record of how that stamp was
-renewed since then; verify checks the record with your anchors alone: the roots of
+renewed since then (/api/v1/log/renewals gives the same while it is served);
+verify checks the record with your anchors alone: the roots of
 the authorities, also those that have ended meanwhile, and the log's public key
 (log.vkey) in DIR. --aged has further algorithms that prove nothing any more:
 [{"algorithm": "RSA", "below": 4096, "from": "2040-01-01"}].
@@ -125,7 +124,7 @@ func makeRenewals(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	if err != nil {
 		return failed(err)
 	}
-	made, text, err := n.renewals(ctx, signed, slog.New(slog.NewTextHandler(stderr, nil)))
+	made, text, err := n.renewalsNow(ctx, signed, slog.New(slog.NewTextHandler(stderr, nil)))
 	if err = errors.Join(err, n.Close()); err != nil {
 		return failed(err)
 	}
@@ -136,8 +135,8 @@ func makeRenewals(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	return exitGood
 }
 
-// renewals makes the record from a signed checkpoint of this ledger's log on.
-func (n *node) renewals(ctx context.Context, signed []byte, log *slog.Logger) (made *renewal.Record, text []byte, err error) {
+// renewalsNow makes the record where nobody serves the ledger.
+func (n *node) renewalsNow(ctx context.Context, signed []byte, log *slog.Logger) (made *renewal.Record, text []byte, err error) {
 	opened, err := n.openLog(ctx, transparency.Options{Logger: log})
 	if err != nil {
 		return nil, nil, err
@@ -145,18 +144,30 @@ func (n *node) renewals(ctx context.Context, signed []byte, log *slog.Logger) (m
 	if opened == nil {
 		return nil, nil, fault.New(fault.LogAbsent, "there is no %s among the secrets", logKeyFile)
 	}
-	defer func() { err = errors.Join(err, opened.Close()) }()
-	from, _, err := translog.ParseCheckpoint(signed, opened.Origin(), n.logKey.verifier)
-	if err != nil {
-		return nil, nil, err
-	}
+	n.log = opened
+	defer func() {
+		n.log = nil
+		err = errors.Join(err, opened.Close())
+	}()
 	// So that everything that is under a checkpoint is known as such.
 	if err := opened.CatchUp(ctx); err != nil {
 		return nil, nil, err
 	}
+	return n.renewals(ctx, signed)
+}
+
+// Renewals implements httpapi.Renewals.
+func (n *node) Renewals(ctx context.Context, signed []byte) ([]byte, error) {
+	_, text, err := n.renewals(ctx, signed)
+	return text, err
+}
+
+// renewals makes the record from a signed checkpoint of this ledger's log on,
+// which is open.
+func (n *node) renewals(ctx context.Context, signed []byte) (made *renewal.Record, text []byte, err error) {
 	made, err = renewal.Build(ctx, renewal.Source{
-		Store: n.store, Codec: n.ledger.Codec(), Log: opened, Token: n.ledger.TimeToken, Piece: n.ledger.StampEvidence,
-	}, from.Size, eventstore.Hash(from.Root), opened.Aged, time.Now())
+		Store: n.store, Codec: n.ledger.Codec(), Log: n.log, Key: n.logKey.verifier, Token: n.ledger.TimeToken, Piece: n.ledger.StampEvidence,
+	}, signed, n.log.Aged, time.Now())
 	if err != nil {
 		return nil, nil, err
 	}

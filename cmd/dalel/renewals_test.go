@@ -4,8 +4,12 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"dalel/domain/renewal"
@@ -81,6 +85,34 @@ func TestR_M5_TheDemosCheckpointIsStampedAndItsRecordOfRenewalsHolds(t *testing.
 			require.NotEmpty(t, stderr, name)
 		}
 	})
+}
+
+func TestR_M5_AServedLedgerGivesTheRecordOfRenewalsToWhoHasAnOldPacket(t *testing.T) {
+	dir := played(t)
+	trust := filepath.Join(dir, trustDir)
+	packet := filepath.Join(t.TempDir(), "packet.asice")
+	status, _, stderr := dalel(t, "export", "--dir", dir, "--document", storyOf(t, dir).Documents[0], "--out", packet)
+	require.Zero(t, status, stderr)
+	checkpoint, err := packetCheckpoint(packet)
+	require.NoError(t, err)
+	status, token, stderr := dalel(t, "token", "--dir", dir, "--role", "operator")
+	require.Zero(t, status, stderr)
+
+	address := served(t, dir) + "/api/v1/log/renewals?checkpoint=" + url.QueryEscape(string(checkpoint))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(token))
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, response.StatusCode, "%s", text)
+	record := filepath.Join(t.TempDir(), "renewals.json")
+	require.NoError(t, os.WriteFile(record, text, 0o600))
+	status, said, stderr := dalel(t, "verify", "--trust", trust, "--renewals", record, packet)
+	require.Zero(t, status, said+stderr)
+	require.Contains(t, said, "It holds: the checkpoint")
 }
 
 func TestR_M4_TheDemosCheckpointIsCosignedByAWitnessWhoseKeyIsAmongTheAnchors(t *testing.T) {

@@ -127,7 +127,7 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 		opened = append(opened, tlog)
 		n.log = tlog
 		shown.Log, shown.LogKey = tlog, n.logKey.vkey
-		served.Transparency, served.LogKey = tlog, n.logKey.vkey
+		served.Transparency, served.LogKey, served.Renewals = tlog, n.logKey.vkey, n
 		checked.Log = tlog
 	} else {
 		log.Warn("the ledger keeps no transparency log: there is no key for one among the secrets", "key", logKeyFile)

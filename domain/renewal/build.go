@@ -15,6 +15,8 @@ import (
 	"dalel/eventstore"
 	"dalel/internal/fault"
 	"dalel/internal/translog"
+
+	"golang.org/x/mod/sumdb/note"
 )
 
 // Log proves what is in the transparency log; *transparency.Log does.
@@ -32,6 +34,8 @@ type Source struct {
 	Store eventstore.Store
 	Codec *event.Codec
 	Log   Log
+	// Key is the log's public key.
+	Key note.Verifier
 	// Token and Piece read what is kept; *ledger.Ledger has both.
 	Token func(ctx context.Context, stamped checkpoint.TimeStamped) ([]byte, error)
 	Piece func(ctx context.Context, piece checkpoint.Piece) ([]byte, error)
@@ -62,13 +66,18 @@ type piece struct {
 	covered  bool
 }
 
-// Build makes the record from the checkpoint of a size and root to the newest
+// Build makes the record from a checkpoint, as the log signed it, to the newest
 // stamp. Where the stamps were not renewed in time the record is made all the
 // same, of the stamps that there are: a verification says which link is missing.
-// It reads the log's whole stream. Errors: checkpoint.unknown
-// for a checkpoint that the log does not have, renewal.not-stamped where no
-// stamp with evidence is on it or on a later one.
-func Build(ctx context.Context, source Source, size uint64, root eventstore.Hash, aged Table, now time.Time) (*Record, error) {
+// It reads the log's whole stream. Errors: log.checkpoint-invalid for what the log
+// has not signed, checkpoint.unknown for a checkpoint that it does not have,
+// renewal.not-stamped where no stamp with evidence is on it or on a later one.
+func Build(ctx context.Context, source Source, signed []byte, aged Table, now time.Time) (*Record, error) {
+	from, _, err := translog.ParseCheckpoint(signed, source.Key.Name(), source.Key)
+	if err != nil {
+		return nil, err
+	}
+	size, root := from.Size, eventstore.Hash(from.Root)
 	b := &builder{Source: source, ctx: ctx, now: now, pieces: map[string][]*piece{}}
 	if aged == nil {
 		aged = Published()
@@ -77,7 +86,7 @@ func Build(ctx context.Context, source Source, size uint64, root eventstore.Hash
 		return nil, err
 	}
 	if len(b.nodes) == 0 {
-		return nil, fault.New(NotStamped, "no time stamp with evidence on its authority is on the checkpoint of %d events or on a later one", size)
+		return nil, fault.New(fault.RenewalNotStamped, "no time stamp with evidence on its authority is on the checkpoint of %d events or on a later one", size)
 	}
 	path, ok := b.search(true)
 	if !ok {

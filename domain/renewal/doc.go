@@ -87,7 +87,6 @@ const (
 	Ended           fault.Code = "renewal.ended"
 	EvidenceMissing fault.Code = "renewal.evidence-missing"
 	RecordMalformed fault.Code = "renewal.malformed"
-	NotStamped      fault.Code = "renewal.not-stamped"
 
 	// CodeGood is that of a link that holds.
 	CodeGood fault.Code = "renewal.good"

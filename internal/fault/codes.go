@@ -148,6 +148,7 @@ const (
 	LogAbsent         Code = "log.absent"
 	CheckpointInvalid Code = "checkpoint.invalid"
 	CheckpointUnknown Code = "checkpoint.unknown"
+	RenewalNotStamped Code = "renewal.not-stamped"
 
 	PacketUnreadable  Code = "packet.unreadable"
 	ProjectionStopped Code = "projection.stopped"
@@ -287,6 +288,7 @@ func Catalogue() []Definition {
 		{LogAbsent, KindNotFound, "This ledger keeps no transparency log"},
 		{CheckpointInvalid, KindRefused, "The checkpoint, or what is said of it, is malformed"},
 		{CheckpointUnknown, KindNotFound, "No such checkpoint is known"},
+		{RenewalNotStamped, KindNotFound, "No time stamp with evidence covers this checkpoint yet"},
 
 		{PacketUnreadable, KindInvalid, "The packet cannot be read"},
 		{ProjectionStopped, KindUnavailable, "A projection has stopped"},

@@ -216,12 +216,12 @@ func (w *world) fifteen(happens func(time.Time) bool, between ...func()) checkpo
 	return first
 }
 
-// record makes the record of today, and returns it as a file.
-func (w *world) record(of checkpoint.Signed) (*renewal.Record, []byte) {
+// record makes the record of today for a checkpoint, and returns it as a file.
+func (w *world) record(signed []byte) (*renewal.Record, []byte) {
 	w.t.Helper()
 	made, err := renewal.Build(w.t.Context(), renewal.Source{
-		Store: w.store, Codec: w.ledger.Codec(), Log: w.log, Token: w.ledger.TimeToken, Piece: w.ledger.StampEvidence,
-	}, of.Size, of.Root, nil, w.now())
+		Store: w.store, Codec: w.ledger.Codec(), Log: w.log, Key: w.verifier, Token: w.ledger.TimeToken, Piece: w.ledger.StampEvidence,
+	}, signed, nil, w.now())
 	require.NoError(w.t, err)
 	text, err := made.Encode()
 	require.NoError(w.t, err)
@@ -264,7 +264,7 @@ func TestR_M5_ACheckpointOfYearOneIsProvedInYearFifteen(t *testing.T) {
 	w := newWorld(t)
 	began := time.Now()
 	first := w.fifteen(rarely())
-	record, text := w.record(first)
+	record, text := w.record(first.Text())
 	report, err := w.ask(first, text)
 	require.NoError(t, err)
 	require.Equal(t, renewal.Good, report.Status, said(t, report))
@@ -438,7 +438,7 @@ func TestR_M5_ARenewalThatWasMissedIsNamed(t *testing.T) {
 	require.NotZero(t, s.Authorities[0].Failures, "the operator could see it")
 	w.away = away
 	w.live(day(2034, 1, 1), happens)
-	_, text := w.record(first)
+	_, text := w.record(first.Text())
 	report, err := w.ask(first, text)
 	require.NoError(t, err)
 	link := blamed(t, report, renewal.Bad, renewal.TooLate)
@@ -456,7 +456,7 @@ func TestR_M5_AKeyThatWasCompromisedBeforeTheRenewalProvesNothing(t *testing.T) 
 	tsa := w.running[0]
 	require.NoError(t, tsa.Revoke(tsa.StampsCertificate(), services.Revocation{At: w.now(), Reason: crl.KeyCompromise}))
 	w.live(day(2029, 6, 1), happens)
-	_, text := w.record(first)
+	_, text := w.record(first.Text())
 	report, err := w.ask(first, text)
 	require.NoError(t, err)
 	link := blamed(t, report, renewal.Bad, renewal.Revoked)
@@ -500,7 +500,7 @@ func TestR_M5_AnAuthorityThatIsNoMoreTakesNothingFromTheOthers(t *testing.T) {
 	require.Len(t, first.Stamps, 2)
 	w.live(day(2033, 6, 1), happens)
 	require.NotZero(t, w.log.Status().Authorities[0].Failures)
-	_, text := w.record(first)
+	_, text := w.record(first.Text())
 	report, err := w.ask(first, text)
 	require.NoError(t, err)
 	require.Equal(t, renewal.Good, report.Status, said(t, report))

@@ -9,12 +9,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"dalel/internal/witness"
+	"dalel/internal/cosignature"
 )
 
 func TestSettingsOfWitnessesAndStampsThatCannotBeAreRefused(t *testing.T) {
 	inTheWholeRun(t)
-	key, err := witness.NewKey("witness.example.kz/w1", zeros{})
+	key, err := cosignature.NewKey("witness.example.kz/w1", zeros{})
 	require.NoError(t, err)
 	dir := played(t)
 	vkey, err := json.Marshal(key.VKey())

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"dalel/internal/audit"
-	"dalel/internal/witness"
+	"dalel/internal/cosignature"
 )
 
 const auditUsage = `usage: dalel audit --log URL --key VKEY|FILE [--from CHECKPOINT-FILE]… [--state DIR] [--witness VKEY]…
@@ -89,11 +89,11 @@ func runAudit(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		if err != nil {
 			return failed(err)
 		}
-		if options.Policy, err = witness.ParsePolicy(content); err != nil {
+		if options.Policy, err = cosignature.ParsePolicy(content); err != nil {
 			return failed(fmt.Errorf("%s: %w", *policyFile, err))
 		}
 		options.Keys = options.Policy.Logs
-	} else if options.Policy, err = witness.AllOf(witnesses...); err != nil {
+	} else if options.Policy, err = cosignature.AllOf(witnesses...); err != nil {
 		return failed(err)
 	}
 	if len(keys) > 0 {
@@ -151,7 +151,7 @@ func runAudit(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 
 // logVerifier is a public key as it stands, or the one in a file.
 func logVerifier(text string) (note.Verifier, error) {
-	key, err := witness.ParseLogKey(text)
+	key, err := cosignature.ParseLogKey(text)
 	if err == nil {
 		return key, nil
 	}
@@ -162,7 +162,7 @@ func logVerifier(text string) (note.Verifier, error) {
 		}
 		return nil, fmt.Errorf("--key is neither a public key nor a file with one: %w", readErr)
 	}
-	if key, err = witness.ParseLogKey(strings.TrimSpace(string(content))); err != nil {
+	if key, err = cosignature.ParseLogKey(strings.TrimSpace(string(content))); err != nil {
 		return nil, fmt.Errorf("%s: %w", text, err)
 	}
 	return key, nil

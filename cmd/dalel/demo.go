@@ -182,7 +182,7 @@ func (d demonstration) witness(ctx context.Context, n *node) (stop func() error,
 			err = errors.Join(err, folder.Close())
 		}
 	}()
-	key, made, err := witness.LoadKey(dir, demoWitness, func(name string) (witness.Key, error) { return witness.NewKey(name, rand.Reader) })
+	key, made, err := witness.LoadKey(dir, demoWitness, func(name string) (cosignature.Key, error) { return cosignature.NewKey(name, rand.Reader) })
 	if err != nil {
 		return nil, err
 	}

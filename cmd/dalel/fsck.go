@@ -17,10 +17,10 @@ import (
 	"dalel/domain/event"
 	"dalel/domain/fsck"
 	"dalel/eventstore/sqlite"
+	"dalel/internal/cosignature"
 	"dalel/internal/fault"
 	"dalel/internal/sealing"
 	"dalel/internal/translog"
-	"dalel/internal/witness"
 
 	"golang.org/x/mod/sumdb/note"
 )
@@ -210,7 +210,7 @@ func (n *node) source(how checking) (fsck.Source, error) {
 		source.Log.Verifier = n.logKey.verifier
 	}
 	for _, w := range n.settings.Log.Witnesses {
-		key, err := witness.ParseWitnessKey(w.Key)
+		key, err := cosignature.ParseWitnessKey(w.Key)
 		if err != nil {
 			return source, fmt.Errorf("a witness of the log in %s: %w", settingsFile, err)
 		}

@@ -16,8 +16,9 @@ import (
 	"time"
 
 	"dalel/domain/renewal"
+	"dalel/internal/cosignature"
 	"dalel/internal/fault"
-	"dalel/internal/witness"
+
 	"dalel/projections/transparency"
 
 	"golang.org/x/mod/sumdb/note"
@@ -220,7 +221,7 @@ func logKeyIn(folder string, checkpoint []byte) (note.Verifier, error) {
 			return nil, err
 		}
 		for line := range strings.Lines(string(text)) {
-			key, err := witness.ParseLogKey(strings.TrimSpace(line))
+			key, err := cosignature.ParseLogKey(strings.TrimSpace(line))
 			if err == nil && key.Name() == origin {
 				return key, nil
 			}

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"dalel/internal/cosignature"
 	"dalel/internal/witness"
 )
 
@@ -73,7 +74,7 @@ func runWitness(ctx context.Context, args []string, stdout, stderr io.Writer) in
 			log = witnessLog{VKey: text[:at], URL: text[at+1:]}
 		}
 		added = append(added, log)
-		_, err := witness.ParseLogKey(log.VKey)
+		_, err := cosignature.ParseLogKey(log.VKey)
 		return err
 	})
 	flags.Usage = func() {
@@ -92,7 +93,7 @@ func runWitness(ctx context.Context, args []string, stdout, stderr io.Writer) in
 		return failed(err)
 	}
 	defer folder.Close()
-	key, made, err := witness.LoadKey(*dir, *name, func(name string) (witness.Key, error) { return witness.NewKey(name, rand.Reader) })
+	key, made, err := witness.LoadKey(*dir, *name, func(name string) (cosignature.Key, error) { return cosignature.NewKey(name, rand.Reader) })
 	if err != nil {
 		return failed(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"dalel/internal/audit"
+	"dalel/internal/cosignature"
 	"dalel/internal/fault"
 	"dalel/internal/witness"
 	"dalel/internal/witness/logtest"
@@ -46,7 +47,7 @@ func newAuditor(t *testing.T, log *logtest.Log) *auditor {
 		a.site.Load().ServeHTTP(w, r)
 	}))
 	t.Cleanup(a.http.Close)
-	key, err := witness.ParseLogKey(log.VKey)
+	key, err := cosignature.ParseLogKey(log.VKey)
 	require.NoError(t, err)
 	a.o = audit.Options{Source: a.source(a.http.URL), Keys: []note.Verifier{key}, Pause: time.Millisecond}
 	return a
@@ -87,21 +88,21 @@ func (a *auditor) kept() int64 {
 	a.t.Helper()
 	signed, err := os.ReadFile(filepath.Join(a.dir, "checkpoint"))
 	require.NoError(a.t, err)
-	c, _, err := witness.OpenCheckpoint(signed, a.o.Keys...)
+	c, _, err := cosignature.OpenCheckpoint(signed, a.o.Keys...)
 	require.NoError(a.t, err)
 	return c.Size
 }
 
 // evidence reads a folder of evidence back: both checkpoints bear the log's
 // signature.
-func (a *auditor) evidence(r audit.Report) (known, served witness.Checkpoint, report map[string]any) {
+func (a *auditor) evidence(r audit.Report) (known, served cosignature.Checkpoint, report map[string]any) {
 	a.t.Helper()
 	require.DirExists(a.t, r.Evidence)
 	require.True(a.t, strings.HasPrefix(r.Evidence, a.dir))
-	for name, c := range map[string]*witness.Checkpoint{"known": &known, "served": &served} {
+	for name, c := range map[string]*cosignature.Checkpoint{"known": &known, "served": &served} {
 		signed, err := os.ReadFile(filepath.Join(r.Evidence, name+".checkpoint"))
 		require.NoError(a.t, err)
-		*c, _, err = witness.OpenCheckpoint(signed, a.o.Keys...)
+		*c, _, err = cosignature.OpenCheckpoint(signed, a.o.Keys...)
 		require.NoError(a.t, err)
 	}
 	content, err := os.ReadFile(filepath.Join(r.Evidence, "report.json"))
@@ -337,9 +338,9 @@ func TestWhatCannotBeToldIsNeverYesOrNo(t *testing.T) {
 		"signed over something else":   {"checkpoint", wrong, audit.NotSigned},
 		"of another log":               {"checkpoint", signedBy(log.Signer, other.Text(300)), audit.AnotherLog},
 		"of no log at all":             {"checkpoint", signedBy(log.Signer, "hello\n"), audit.Unreadable},
-		"of a tree that cannot be":     {"checkpoint", signedBy(log.Signer, witness.Checkpoint{Origin: origin, Size: 9e18, Root: tlog.Hash{1}}.Text()), audit.Unreadable},
-		"of no entries, with a root":   {"checkpoint", signedBy(log.Signer, witness.Checkpoint{Origin: origin, Root: tlog.Hash{1}}.Text()), audit.Unreadable},
-		"of a tree that is not served": {"checkpoint", signedBy(log.Signer, witness.Checkpoint{Origin: origin, Size: 1 << 59, Root: tlog.Hash{1}}.Text()), audit.Incomplete},
+		"of a tree that cannot be":     {"checkpoint", signedBy(log.Signer, cosignature.Checkpoint{Origin: origin, Size: 9e18, Root: tlog.Hash{1}}.Text()), audit.Unreadable},
+		"of no entries, with a root":   {"checkpoint", signedBy(log.Signer, cosignature.Checkpoint{Origin: origin, Root: tlog.Hash{1}}.Text()), audit.Unreadable},
+		"of a tree that is not served": {"checkpoint", signedBy(log.Signer, cosignature.Checkpoint{Origin: origin, Size: 1 << 59, Root: tlog.Hash{1}}.Text()), audit.Incomplete},
 		"a tile away":                  {"tile/0/001.p/144", nil, audit.Incomplete},
 		"a tile cut off":               {"tile/0/001.p/144", log.File("tile/0/001.p/43"), audit.Unreadable},
 		"a tile too long":              {"tile/1/000.p/1", bytes.Repeat([]byte("x"), 9000), audit.Unreadable},
@@ -410,7 +411,7 @@ func TestThatTheCallerGaveUpIsNotTheLogsFault(t *testing.T) {
 func TestR_M4_AnAuditorAsksForWitnesses(t *testing.T) {
 	log := logtest.New(t, origin, 300)
 	a := newAuditor(t, log)
-	key, err := witness.NewKey("witness.example.kz/w1", rand.Reader)
+	key, err := cosignature.NewKey("witness.example.kz/w1", rand.Reader)
 	require.NoError(t, err)
 	folder, err := witness.OpenFolder(t.TempDir())
 	require.NoError(t, err)
@@ -421,7 +422,7 @@ func TestR_M4_AnAuditorAsksForWitnesses(t *testing.T) {
 	defer served.Close()
 	client, err := witness.NewClient(witness.ClientOptions{VKey: key.VKey(), URL: served.URL})
 	require.NoError(t, err)
-	a.o.Policy, err = witness.AllOf(key.VKey())
+	a.o.Policy, err = cosignature.AllOf(key.VKey())
 	require.NoError(t, err)
 
 	r := a.expect(audit.CannotTell, audit.NotWitnessed)
@@ -521,7 +522,7 @@ func BenchmarkEntries(b *testing.B) {
 	log := logtest.New(b, origin, 100_000)
 	server := httptest.NewServer(log)
 	defer server.Close()
-	key, err := witness.ParseLogKey(log.VKey)
+	key, err := cosignature.ParseLogKey(log.VKey)
 	require.NoError(b, err)
 	source, err := audit.OverHTTP(audit.HTTPOptions{URL: server.URL})
 	require.NoError(b, err)

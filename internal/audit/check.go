@@ -11,8 +11,8 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"dalel/internal/cosignature"
 	"dalel/internal/fault"
-	"dalel/internal/witness"
 )
 
 // Log is a log under audit. It is used by one goroutine at a time; make one
@@ -31,7 +31,7 @@ type Log struct {
 
 // checkpoint is one that the log has signed.
 type checkpoint struct {
-	witness.Checkpoint
+	cosignature.Checkpoint
 	signed []byte
 }
 
@@ -95,7 +95,7 @@ func (l *Log) recall(name string) (*checkpoint, error) {
 
 // open verifies that the log has signed a checkpoint.
 func (l *Log) open(signed []byte) (checkpoint, error) {
-	c, _, err := witness.OpenCheckpoint(signed, l.o.Keys...)
+	c, _, err := cosignature.OpenCheckpoint(signed, l.o.Keys...)
 	var unverified *note.UnverifiedNoteError
 	var wrong *note.InvalidSignatureError
 	switch {
@@ -107,7 +107,7 @@ func (l *Log) open(signed []byte) (checkpoint, error) {
 		return checkpoint{}, fail(Unreadable, "this is no signed checkpoint: %w", err)
 	case c.Origin != l.origin:
 		return checkpoint{}, fail(AnotherLog, "the checkpoint is of the log %q, not of %q", c.Origin, l.origin)
-	case c.Size == 0 && c.Root != witness.EmptyRoot():
+	case c.Size == 0 && c.Root != cosignature.EmptyRoot():
 		return checkpoint{}, fail(Unreadable, "the checkpoint is of no entries and has a hash that such a tree cannot have")
 	}
 	return checkpoint{Checkpoint: c, signed: signed}, nil
@@ -283,7 +283,7 @@ func (l *Log) compare(f *finding, read *tiles, known, served checkpoint) (string
 		return "", nil
 	}
 	hashes := l.reader(read, large)
-	beginning := witness.EmptyRoot()
+	beginning := cosignature.EmptyRoot()
 	if small.Size > 0 {
 		var err error
 		if beginning, err = tlog.TreeHash(small.Size, hashes); err != nil {

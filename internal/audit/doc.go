@@ -25,7 +25,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
-	"dalel/internal/witness"
+	"dalel/internal/cosignature"
 )
 
 // Outcome is what can be said of a log. The zero value says nothing.
@@ -94,7 +94,7 @@ type Report struct {
 	// several the largest, and the one that contradicts if any does.
 	KnownSize int64 `json:"knownSize"`
 	// Witnesses are those that the policy names.
-	Witnesses []witness.Seen `json:"witnesses,omitempty"`
+	Witnesses []cosignature.Seen `json:"witnesses,omitempty"`
 	// Entries is how many entries, from the first on, were held against the
 	// tree, in this check or an earlier one.
 	Entries int64 `json:"entries"`
@@ -111,7 +111,7 @@ type Options struct {
 	// Keys are the log's, one or several of one name, which is the origin.
 	Keys []note.Verifier
 	// Policy says which witnesses must have cosigned.
-	Policy witness.Policy
+	Policy cosignature.Policy
 	// Earlier are signed checkpoints that the auditor got before, from
 	// wherever: his own, another's, one out of a proof packet.
 	Earlier [][]byte

@@ -14,6 +14,7 @@ import (
 
 	"dalel/blobs/file"
 	"dalel/internal/audit"
+	"dalel/internal/cosignature"
 	"dalel/internal/translog"
 	"dalel/internal/witness"
 )
@@ -31,7 +32,7 @@ func TestR_M4_OurOwnLogIsWitnessedAndAuditedByItsFilesAlone(t *testing.T) {
 	require.NoError(t, err)
 	reader := translog.NewReader(objects, 100)
 
-	key, err := witness.NewKey("witness.example.kz/w1", rand.Reader)
+	key, err := cosignature.NewKey("witness.example.kz/w1", rand.Reader)
 	require.NoError(t, err)
 	folder, err := witness.OpenFolder(t.TempDir())
 	require.NoError(t, err)
@@ -45,7 +46,7 @@ func TestR_M4_OurOwnLogIsWitnessedAndAuditedByItsFilesAlone(t *testing.T) {
 
 	site := httptest.NewServer(http.FileServer(http.Dir(dir)))
 	defer site.Close()
-	logKey, err := witness.ParseLogKey(public)
+	logKey, err := cosignature.ParseLogKey(public)
 	require.NoError(t, err)
 	state, err := audit.OpenState(t.TempDir())
 	require.NoError(t, err)
@@ -53,7 +54,7 @@ func TestR_M4_OurOwnLogIsWitnessedAndAuditedByItsFilesAlone(t *testing.T) {
 	o := audit.Options{Keys: []note.Verifier{logKey}, State: state, Entries: true}
 	o.Source, err = audit.SourceOf(site.URL)
 	require.NoError(t, err)
-	o.Policy, err = witness.AllOf(key.VKey())
+	o.Policy, err = cosignature.AllOf(key.VKey())
 	require.NoError(t, err)
 	audited, err := audit.New(o)
 	require.NoError(t, err)
@@ -73,7 +74,7 @@ func TestR_M4_OurOwnLogIsWitnessedAndAuditedByItsFilesAlone(t *testing.T) {
 		})
 		require.NoError(t, err)
 		checkpoint = append(checkpoint, line...)
-		cosigner, err := witness.ParseWitnessKey(key.VKey())
+		cosigner, err := cosignature.ParseWitnessKey(key.VKey())
 		require.NoError(t, err)
 		_, opened, err := translog.ParseCheckpoint(checkpoint, origin, logKey, cosigner)
 		require.NoError(t, err)

@@ -4,8 +4,7 @@
 // checkpoint, and the request by which a witness is asked (C2SP tlog-witness).
 //
 // It opens no connection and keeps no state, so that what must work with no
-// network can use it; package witness, which asks and answers, passes its names
-// on.
+// network can use it; package witness asks and answers.
 package cosignature
 
 import (

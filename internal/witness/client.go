@@ -66,7 +66,7 @@ type Client struct {
 // NewClient makes a client; it connects to nothing yet. Errors:
 // witness.key-invalid, config.invalid for an address that cannot be one.
 func NewClient(o ClientOptions) (*Client, error) {
-	verifier, err := ParseWitnessKey(o.VKey)
+	verifier, err := cosignature.ParseWitnessKey(o.VKey)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (c *Client) Cosign(ctx context.Context, checkpoint []byte, prove Prove) ([]
 	if err != nil {
 		return nil, err
 	}
-	next, err := ParseCheckpoint(text)
+	next, err := cosignature.ParseCheckpoint(text)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (c *Client) Cosign(ctx context.Context, checkpoint []byte, prove Prove) ([]
 	return line, nil
 }
 
-func (c *Client) cosign(ctx context.Context, next Checkpoint, text string, checkpoint []byte, prove Prove) ([]byte, error) {
+func (c *Client) cosign(ctx context.Context, next cosignature.Checkpoint, text string, checkpoint []byte, prove Prove) ([]byte, error) {
 	old := c.remembered(next.Origin)
 	if old > next.Size {
 		old = 0 // what we remember may be wrong; the witness says what it knows
@@ -150,7 +150,7 @@ func (c *Client) cosign(ctx context.Context, next Checkpoint, text string, check
 				return nil, fault.Wrap(NoProof, err, "prove that the tree of %d leaves is the beginning of that of %d", old, next.Size)
 			}
 		}
-		status, header, body, err := c.post(ctx, Request{OldSize: old, Proof: proof, Checkpoint: checkpoint}.Encode())
+		status, header, body, err := c.post(ctx, cosignature.Request{OldSize: old, Proof: proof, Checkpoint: checkpoint}.Encode())
 		if err != nil {
 			return nil, err
 		}

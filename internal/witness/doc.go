@@ -14,9 +14,9 @@
 //     else can.
 //   - [Client] asks one witness and believes nothing that it answers but a
 //     cosignature that verifies; [Group] asks several at once.
-//   - [Policy] says which witnesses are enough (C2SP tlog-policy).
-//   - [Request] is the body of add-checkpoint, [Checkpoint] the text that is
-//     signed, [Key] what a witness signs with.
+//
+// What both ends say and check, keys, checkpoints, requests and policies, is in
+// package cosignature.
 //
 // The formats are C2SP's tlog-witness, tlog-cosignature (cosignature/v1 with
 // Ed25519; a client and a policy take ML-DSA-44 as well), tlog-checkpoint and
@@ -24,10 +24,7 @@
 // sign-subtree, which is optional, is not offered.
 package witness
 
-import (
-	"dalel/internal/cosignature"
-	"dalel/internal/fault"
-)
+import "dalel/internal/fault"
 
 // Codes of the errors that a [Client] returns. They go into states and logs,
 // never out over the ledger's own interface, and keep their meaning.
@@ -59,12 +56,8 @@ const (
 	NoProof fault.Code = "witness.no-proof"
 )
 
-// Codes of bad input.
+// Codes of what is wrong with a witness's folder.
 const (
-	CheckpointInvalid            = cosignature.CheckpointInvalid
-	RequestInvalid               = cosignature.RequestInvalid
-	KeyInvalid                   = cosignature.KeyInvalid
-	PolicyInvalid                = cosignature.PolicyInvalid
-	StateUnreadable   fault.Code = "witness.state-unreadable"
-	StateFailed       fault.Code = "witness.state-failed"
+	StateUnreadable fault.Code = "witness.state-unreadable"
+	StateFailed     fault.Code = "witness.state-failed"
 )

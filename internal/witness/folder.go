@@ -198,37 +198,37 @@ func syncFolder(dir string) error {
 // is none and no checkpoint was ever cosigned there. The file is its owner's
 // alone. made says that it is new. Errors: witness.key-invalid,
 // witness.state-failed.
-func LoadKey(dir, name string, newKey func(name string) (Key, error)) (key Key, made bool, err error) {
+func LoadKey(dir, name string, newKey func(name string) (cosignature.Key, error)) (key cosignature.Key, made bool, err error) {
 	path := filepath.Join(dir, "witness.key")
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if cosigned, err := filepath.Glob(filepath.Join(dir, "logs", "*.checkpoint")); err != nil || len(cosigned) > 0 {
-			return Key{}, false, fault.New(StateFailed, "%s has cosigned checkpoints but no witness.key: put the key back, or begin in a new folder", dir)
+			return cosignature.Key{}, false, fault.New(StateFailed, "%s has cosigned checkpoints but no witness.key: put the key back, or begin in a new folder", dir)
 		}
 		if key, err = newKey(name); err != nil {
-			return Key{}, false, err
+			return cosignature.Key{}, false, err
 		}
 		if err := replaceFile(path, []byte(key.Secret()+"\n")); err != nil {
-			return Key{}, false, fault.Wrap(StateFailed, err, "keep the witness's key")
+			return cosignature.Key{}, false, fault.Wrap(StateFailed, err, "keep the witness's key")
 		}
 		return key, true, nil
 	case err != nil:
-		return Key{}, false, fault.Wrap(StateFailed, err, "read the witness's key")
+		return cosignature.Key{}, false, fault.Wrap(StateFailed, err, "read the witness's key")
 	case !info.Mode().IsRegular() || info.Size() > 4<<10:
-		return Key{}, false, fault.New(KeyInvalid, "%s is not the file of a key", path)
+		return cosignature.Key{}, false, fault.New(cosignature.KeyInvalid, "%s is not the file of a key", path)
 	case info.Mode().Perm()&0o077 != 0:
-		return Key{}, false, fault.New(KeyInvalid, "%s may be read by others: chmod 600", path)
+		return cosignature.Key{}, false, fault.New(cosignature.KeyInvalid, "%s may be read by others: chmod 600", path)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return Key{}, false, fault.Wrap(StateFailed, err, "read the witness's key")
+		return cosignature.Key{}, false, fault.Wrap(StateFailed, err, "read the witness's key")
 	}
-	if key, err = ParseKey(string(text)); err != nil {
-		return Key{}, false, fmt.Errorf("%s: %w", path, err)
+	if key, err = cosignature.ParseKey(string(text)); err != nil {
+		return cosignature.Key{}, false, fmt.Errorf("%s: %w", path, err)
 	}
 	if name != "" && name != key.Name() {
-		return Key{}, false, fault.New(KeyInvalid, "the key in %s is named %q, not %q; a witness keeps its name", dir, key.Name(), name)
+		return cosignature.Key{}, false, fault.New(cosignature.KeyInvalid, "the key in %s is named %q, not %q; a witness keeps its name", dir, key.Name(), name)
 	}
 	return key, false, nil
 }

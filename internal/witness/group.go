@@ -87,7 +87,7 @@ func NewGroup(clients []*Client, o GroupOptions) (*Group, error) {
 // Cosign asks all witnesses that are not resting and returns an answer for
 // each, in the order of the group, when all have answered or failed. No one
 // takes longer than its client's time-out, or than ctx lasts. What it returns
-// is for the caller to judge: a [Policy] says whether it is enough.
+// is for the caller to judge: a [cosignature.Policy] says whether it is enough.
 func (g *Group) Cosign(ctx context.Context, checkpoint []byte, prove Prove) []Answer {
 	answers := make([]Answer, len(g.members))
 	var all sync.WaitGroup
@@ -146,7 +146,7 @@ func (m *member) done(ctx context.Context, o GroupOptions, checkpoint []byte, er
 	if err == nil {
 		m.state.LastSuccess, m.state.Failures, m.state.NextTry = now, 0, time.Time{}
 		if text, err := cosignature.TextOf(checkpoint); err == nil {
-			if c, err := ParseCheckpoint(text); err == nil {
+			if c, err := cosignature.ParseCheckpoint(text); err == nil {
 				m.state.LastSize = c.Size
 			}
 		}
@@ -154,7 +154,7 @@ func (m *member) done(ctx context.Context, o GroupOptions, checkpoint []byte, er
 	}
 	code := fault.CodeOf(err)
 	switch {
-	case code == NoProof || code == CheckpointInvalid:
+	case code == NoProof || code == cosignature.CheckpointInvalid:
 		return // ours, not the witness's
 	case context.Cause(ctx) == context.Canceled:
 		return

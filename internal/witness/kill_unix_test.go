@@ -20,6 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"dalel/internal/cosignature"
 	"dalel/internal/witness"
 	"dalel/internal/witness/logtest"
 )
@@ -41,8 +42,8 @@ func beWitness(dir, vkey string) error {
 	if err != nil {
 		return err
 	}
-	key, _, err := witness.LoadKey(dir, "", func(string) (witness.Key, error) {
-		return witness.NewKey("w.example", strings.NewReader(strings.Repeat("k", 32)))
+	key, _, err := witness.LoadKey(dir, "", func(string) (cosignature.Key, error) {
+		return cosignature.NewKey("w.example", strings.NewReader(strings.Repeat("k", 32)))
 	})
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ import (
 // Options say who a [Server] is, which logs it watches and how much it takes.
 type Options struct {
 	// Key is what it cosigns with.
-	Key Key
+	Key cosignature.Key
 	// Logs are the public keys of the logs that it watches, as vkeys. A log's
 	// origin is its key's name; several keys of one name are one log, so that
 	// a log can change its key.
@@ -59,7 +59,7 @@ const (
 // of which it does not know what is on disk, gets status 500 until the witness
 // is started again. Make one with [NewServer].
 type Server struct {
-	key   Key
+	key   cosignature.Key
 	own   note.Verifier
 	state State
 	now   clock
@@ -84,7 +84,7 @@ type watched struct {
 
 // last is the last checkpoint cosigned; the zero value is none.
 type last struct {
-	Checkpoint
+	cosignature.Checkpoint
 	signed []byte // with the log's signatures and ours
 	line   []byte // ours
 	at     time.Time
@@ -95,7 +95,7 @@ type last struct {
 // state of any log does not bear the witness's own cosignature.
 func NewServer(o Options) (*Server, error) {
 	if o.Key.IsZero() {
-		return nil, fault.New(KeyInvalid, "a witness needs a key")
+		return nil, fault.New(cosignature.KeyInvalid, "a witness needs a key")
 	}
 	own, err := o.Key.Verifier()
 	if err != nil {
@@ -115,7 +115,7 @@ func NewServer(o Options) (*Server, error) {
 	perSecond := limitOr(o.PerSecond, 5)
 	s.all = limiter(limitOr(o.AllPerSecond, 100))
 	for _, vkey := range o.Logs {
-		verifier, err := ParseLogKey(vkey)
+		verifier, err := cosignature.ParseLogKey(vkey)
 		if err != nil {
 			return nil, err
 		}
@@ -157,7 +157,7 @@ func (s *Server) recall(origin string) (last, error) {
 	unreadable := func(format string, args ...any) (last, error) {
 		return last{}, fault.New(StateUnreadable, "the state of %q: %s", origin, fmt.Sprintf(format, args...))
 	}
-	c, n, err := OpenCheckpoint(signed, s.own)
+	c, n, err := cosignature.OpenCheckpoint(signed, s.own)
 	if err != nil {
 		return unreadable("%v", err)
 	}
@@ -198,11 +198,11 @@ func (s *Server) addCheckpoint(w http.ResponseWriter, r *http.Request) {
 		answer(w, refusal{status: http.StatusTooManyRequests, text: "too many requests"})
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, cosignature.MaxRequest))
 	if err != nil {
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
-			answer(w, refusal{status: http.StatusRequestEntityTooLarge, text: fmt.Sprintf("a request has at most %d bytes", maxRequest)})
+			answer(w, refusal{status: http.StatusRequestEntityTooLarge, text: fmt.Sprintf("a request has at most %d bytes", cosignature.MaxRequest)})
 			return
 		}
 		answer(w, refusal{status: http.StatusBadRequest, text: "the request was cut off"})
@@ -239,7 +239,7 @@ func answer(w http.ResponseWriter, r refusal) {
 // is it from where we stand (409), is the tree that we know its beginning
 // (422). It returns the cosignature's line.
 func (s *Server) consider(ctx context.Context, body []byte) ([]byte, *refusal) {
-	request, err := ParseRequest(body)
+	request, err := cosignature.ParseRequest(body)
 	if err != nil {
 		return nil, &refusal{status: http.StatusBadRequest, text: detail(err)}
 	}
@@ -247,7 +247,7 @@ func (s *Server) consider(ctx context.Context, body []byte) ([]byte, *refusal) {
 	if err != nil {
 		return nil, &refusal{status: http.StatusBadRequest, text: detail(err)}
 	}
-	next, err := ParseCheckpoint(text)
+	next, err := cosignature.ParseCheckpoint(text)
 	if err != nil {
 		return nil, &refusal{status: http.StatusBadRequest, text: detail(err)}
 	}
@@ -255,7 +255,7 @@ func (s *Server) consider(ctx context.Context, body []byte) ([]byte, *refusal) {
 	if w == nil {
 		return nil, &refusal{status: http.StatusNotFound, text: "this witness does not watch the log of this origin"}
 	}
-	_, opened, err := OpenCheckpoint(request.Checkpoint, w.keys...)
+	_, opened, err := cosignature.OpenCheckpoint(request.Checkpoint, w.keys...)
 	if err != nil {
 		var unverified *note.UnverifiedNoteError
 		var wrong *note.InvalidSignatureError
@@ -329,9 +329,9 @@ func (s *Server) conflict(ctx context.Context, w *watched, theirs []byte) {
 }
 
 // follows says why next does not follow from known by proof, nil if it does.
-func follows(known, next Checkpoint, proof tlog.TreeProof) error {
+func follows(known, next cosignature.Checkpoint, proof tlog.TreeProof) error {
 	switch {
-	case next.Size == 0 && next.Root != EmptyRoot():
+	case next.Size == 0 && next.Root != cosignature.EmptyRoot():
 		return errors.New("a tree without leaves has the hash of nothing for its root")
 	case known.Size == 0 && len(proof) > 0:
 		return errors.New("nothing leads from the empty tree: the proof must be empty")

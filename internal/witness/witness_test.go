@@ -44,7 +44,7 @@ const origin = "log.example.kz/dalel"
 type stand struct {
 	dir    string
 	folder *witness.Folder
-	key    witness.Key
+	key    cosignature.Key
 	server *witness.Server
 	http   *httptest.Server
 	clock  *clock
@@ -55,9 +55,9 @@ type clock struct{ seconds atomic.Int64 }
 func (c *clock) now() time.Time          { return time.Unix(c.seconds.Load(), 0) }
 func (c *clock) forward(d time.Duration) { c.seconds.Add(int64(d / time.Second)) }
 
-func newKey(t testing.TB, name string) witness.Key {
+func newKey(t testing.TB, name string) cosignature.Key {
 	t.Helper()
-	key, err := witness.NewKey(name, rand.Reader)
+	key, err := cosignature.NewKey(name, rand.Reader)
 	require.NoError(t, err)
 	return key
 }
@@ -95,7 +95,7 @@ func (s *stand) ask(t testing.TB, body []byte) (int, string, string) {
 }
 
 func request(l *logtest.Log, old, size int64) []byte {
-	return witness.Request{OldSize: old, Proof: l.Prove(old, size), Checkpoint: l.Checkpoint(size)}.Encode()
+	return cosignature.Request{OldSize: old, Proof: l.Prove(old, size), Checkpoint: l.Checkpoint(size)}.Encode()
 }
 
 func (s *stand) client(t testing.TB, o witness.ClientOptions) *witness.Client {
@@ -160,13 +160,13 @@ func TestOthersSignerAndOursReadTheSameKey(t *testing.T) {
 	key := newKey(t, "w.example")
 	other, err := formats.NewSignerForCosignatureV1(key.Secret())
 	require.NoError(t, err)
-	verifier, err := witness.ParseWitnessKey(key.VKey())
+	verifier, err := cosignature.ParseWitnessKey(key.VKey())
 	require.NoError(t, err)
 	require.Equal(t, other.KeyHash(), verifier.KeyHash())
 	signature, err := other.Sign([]byte("a\n1\nb\n"))
 	require.NoError(t, err)
 	require.True(t, verifier.Verify([]byte("a\n1\nb\n"), signature))
-	again, err := witness.ParseKey(key.Secret())
+	again, err := cosignature.ParseKey(key.Secret())
 	require.NoError(t, err)
 	require.Equal(t, key.VKey(), again.VKey())
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x"} {
@@ -183,15 +183,15 @@ func TestR_M4_AWitnessRefusesEachKindOfFork(t *testing.T) {
 		"a split view: another tree of the same size": {func() []byte { return request(log.Fork(100, 100), 200, 200) }, 422},
 		"a leaf rewritten, the proof of the true tree": {func() []byte {
 			fork := log.Fork(100, 200)
-			return witness.Request{OldSize: 200, Proof: log.Prove(200, 300), Checkpoint: fork.Checkpoint(300)}.Encode()
+			return cosignature.Request{OldSize: 200, Proof: log.Prove(200, 300), Checkpoint: fork.Checkpoint(300)}.Encode()
 		}, 422},
 		"a leaf rewritten, the proof of the false tree": {func() []byte { return request(log.Fork(100, 200), 200, 300) }, 422},
 		"a tree wound back":                             {func() []byte { return request(log, 150, 150) }, 409},
 		"a tree wound back, from where we stand":        {func() []byte { return request(log, 200, 150) }, 400},
 		"a fork from the start":                         {func() []byte { return request(log.Fork(0, 250), 0, 250) }, 409},
-		"no proof":                                      {func() []byte { return witness.Request{OldSize: 200, Checkpoint: log.Checkpoint(300)}.Encode() }, 422},
+		"no proof":                                      {func() []byte { return cosignature.Request{OldSize: 200, Checkpoint: log.Checkpoint(300)}.Encode() }, 422},
 		"a proof too many": {func() []byte {
-			return witness.Request{OldSize: 200, Proof: append(log.Prove(200, 300), tlog.Hash{}), Checkpoint: log.Checkpoint(300)}.Encode()
+			return cosignature.Request{OldSize: 200, Proof: append(log.Prove(200, 300), tlog.Hash{}), Checkpoint: log.Checkpoint(300)}.Encode()
 		}, 422},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -200,7 +200,7 @@ func TestR_M4_AWitnessRefusesEachKindOfFork(t *testing.T) {
 			require.Equal(t, 200, status, line)
 			body := c.body
 			if c.status == 400 {
-				body = func() []byte { return witness.Request{OldSize: 200, Checkpoint: log.Checkpoint(150)}.Encode() }
+				body = func() []byte { return cosignature.Request{OldSize: 200, Checkpoint: log.Checkpoint(150)}.Encode() }
 			}
 			status, kind, text := w.ask(t, body())
 			require.Equal(t, c.status, status, text)
@@ -247,7 +247,7 @@ func TestR_M4_TwoTreesOfOneSizeAreKeptAsProof(t *testing.T) {
 	for _, path := range kept {
 		signed, err := os.ReadFile(path)
 		require.NoError(t, err)
-		c, _, err := witness.OpenCheckpoint(signed, key)
+		c, _, err := cosignature.OpenCheckpoint(signed, key)
 		require.NoError(t, err, "the log's own signature is on it")
 		require.EqualValues(t, 200, c.Size)
 		roots[c.Root] = true
@@ -266,7 +266,7 @@ func TestAWitnessAnswersAsTheProtocolSays(t *testing.T) {
 		return string(signed[len(text)+1:])
 	}
 	wrong := strings.Replace(checkpoint, "\n5\n", "\n6\n", 1)
-	emptyWithRoot := witness.Checkpoint{Origin: origin, Size: 0, Root: tlog.Hash{1}}.Text()
+	emptyWithRoot := cosignature.Checkpoint{Origin: origin, Size: 0, Root: tlog.Hash{1}}.Text()
 	stranger := logtest.New(t, "stranger.example", 1)
 	for name, c := range map[string]struct {
 		body   string
@@ -394,7 +394,7 @@ func TestAWitnessKeepsItsKeyAndItsName(t *testing.T) {
 	folder, err := witness.OpenFolder(dir)
 	require.NoError(t, err)
 	defer folder.Close()
-	random := func(name string) (witness.Key, error) { return witness.NewKey(name, rand.Reader) }
+	random := func(name string) (cosignature.Key, error) { return cosignature.NewKey(name, rand.Reader) }
 	first, made, err := witness.LoadKey(dir, "w.example", random)
 	require.NoError(t, err)
 	require.True(t, made)
@@ -403,18 +403,18 @@ func TestAWitnessKeepsItsKeyAndItsName(t *testing.T) {
 	require.False(t, made)
 	require.Equal(t, first.VKey(), again.VKey())
 	_, _, err = witness.LoadKey(dir, "another.example", random)
-	require.Equal(t, witness.KeyInvalid, fault.CodeOf(err))
+	require.Equal(t, cosignature.KeyInvalid, fault.CodeOf(err))
 	path := filepath.Join(dir, "witness.key")
 	require.NoError(t, os.Chmod(path, 0o644))
 	_, _, err = witness.LoadKey(dir, "", random)
-	require.Equal(t, witness.KeyInvalid, fault.CodeOf(err), "others may read it")
+	require.Equal(t, cosignature.KeyInvalid, fault.CodeOf(err), "others may read it")
 	require.NoError(t, os.Remove(path))
 	require.NoError(t, folder.Save(origin, []byte("something")))
 	_, _, err = witness.LoadKey(dir, "", random)
 	require.Equal(t, witness.StateFailed, fault.CodeOf(err), "a key is not made anew over what another has cosigned")
 	for _, name := range []string{"a b", "a+b", "a\nb", "a\u2003b", strings.Repeat("a", 300), "\xff"} {
-		_, err := witness.NewKey(name, rand.Reader)
-		require.Equal(t, witness.KeyInvalid, fault.CodeOf(err), "%q", name)
+		_, err := cosignature.NewKey(name, rand.Reader)
+		require.Equal(t, cosignature.KeyInvalid, fault.CodeOf(err), "%q", name)
 	}
 }
 
@@ -559,7 +559,7 @@ func TestAWitnessIsNotDrowned(t *testing.T) {
 func TestOurProofsAreThoseOfOthers(t *testing.T) {
 	log := logtest.New(t, origin, 70)
 	root := func(size int64) []byte {
-		c, err := witness.ParseCheckpoint(log.Text(size))
+		c, err := cosignature.ParseCheckpoint(log.Text(size))
 		require.NoError(t, err)
 		return c.Root[:]
 	}
@@ -591,9 +591,9 @@ func TestR_M4_AClientLearnsWhereTheWitnessStands(t *testing.T) {
 	for _, size := range []int64{200, 200, 300} {
 		line, err := cosign(size)
 		require.NoError(t, err)
-		verifier, err := witness.ParseWitnessKey(w.key.VKey())
+		verifier, err := cosignature.ParseWitnessKey(w.key.VKey())
 		require.NoError(t, err)
-		_, _, err = witness.OpenCheckpoint(append(log.Checkpoint(size), line...), verifier)
+		_, _, err = cosignature.OpenCheckpoint(append(log.Checkpoint(size), line...), verifier)
 		require.NoError(t, err)
 	}
 	require.Equal(t, []uint64{100, 200}, asked, "409 told it the first, itself the second, and the same tree needs no proof")
@@ -841,7 +841,7 @@ func TestAPolicySaysWhichWitnessesAreEnough(t *testing.T) {
 		fmt.Fprintf(&lines, "witness %s\t%s https://%s.example/\n", name, w.key.VKey(), name)
 	}
 	file := lines.String() + "group X 2 X1 X2 X3\ngroup both all X Y1\nquorum both\n"
-	policy, err := witness.ParsePolicy([]byte(file))
+	policy, err := cosignature.ParsePolicy([]byte(file))
 	require.NoError(t, err)
 	require.Len(t, policy.Logs, 1)
 	require.Equal(t, "https://X2.example/", policy.Witnesses[1].URL)
@@ -883,7 +883,7 @@ func TestAPolicySaysWhichWitnessesAreEnough(t *testing.T) {
 	_, enough = policy.Check(all, now.Add(-time.Hour))
 	require.False(t, enough, "from the future")
 
-	none, err := witness.ParsePolicy([]byte("quorum none\n"))
+	none, err := cosignature.ParsePolicy([]byte("quorum none\n"))
 	require.NoError(t, err)
 	_, enough = none.Check(log.Checkpoint(5), now)
 	require.True(t, enough)
@@ -909,17 +909,17 @@ func TestAPolicySaysWhichWitnessesAreEnough(t *testing.T) {
 		"a control character":         "quorum none\r\n",
 		"no keyword":                  "quorom none\n",
 	} {
-		_, err := witness.ParsePolicy([]byte(text))
+		_, err := cosignature.ParsePolicy([]byte(text))
 		require.Error(t, err, name)
-		require.Contains(t, []fault.Code{witness.PolicyInvalid, witness.KeyInvalid}, fault.CodeOf(err), name)
+		require.Contains(t, []fault.Code{cosignature.PolicyInvalid, cosignature.KeyInvalid}, fault.CodeOf(err), name)
 	}
-	_, err = witness.AllOf(a, a)
+	_, err = cosignature.AllOf(a, a)
 	require.Error(t, err)
-	both, err := witness.AllOf(a, b)
+	both, err := cosignature.AllOf(a, b)
 	require.NoError(t, err)
 	_, enough = both.Check(log.Checkpoint(5), now)
 	require.False(t, enough)
-	written, err := witness.ParsePolicy(cosignature.AllOfText(a, b))
+	written, err := cosignature.ParsePolicy(cosignature.AllOfText(a, b))
 	require.NoError(t, err)
 	_, enough = written.Check(log.Checkpoint(5), now)
 	require.False(t, enough)
@@ -930,15 +930,15 @@ func TestAMistypedKeyIsRefused(t *testing.T) {
 	key := newKey(t, "w.example").VKey()
 	log := logtest.New(t, origin, 1).VKey
 	for _, text := range []string{"", "w", key[:len(key)-4], strings.Replace(key, "w.", "v.", 1), key + "+", "x" + key, log} {
-		_, err := witness.ParseWitnessKey(text)
-		require.Equal(t, witness.KeyInvalid, fault.CodeOf(err), text)
+		_, err := cosignature.ParseWitnessKey(text)
+		require.Equal(t, cosignature.KeyInvalid, fault.CodeOf(err), text)
 	}
 	for _, text := range []string{"", strings.Replace(log, "kz", "ru", 1), key} {
-		_, err := witness.ParseLogKey(text)
-		require.Equal(t, witness.KeyInvalid, fault.CodeOf(err), text)
+		_, err := cosignature.ParseLogKey(text)
+		require.Equal(t, cosignature.KeyInvalid, fault.CodeOf(err), text)
 	}
 	_, err := witness.NewServer(witness.Options{})
-	require.Equal(t, witness.KeyInvalid, fault.CodeOf(err))
+	require.Equal(t, cosignature.KeyInvalid, fault.CodeOf(err))
 }
 
 func TestACosignatureWithMLDSAIsTaken(t *testing.T) {
@@ -947,7 +947,7 @@ func TestACosignatureWithMLDSAIsTaken(t *testing.T) {
 	require.NoError(t, err)
 	signer, err := formats.NewSignerForCosignatureV1(private)
 	require.NoError(t, err)
-	policy, err := witness.AllOf(public)
+	policy, err := cosignature.AllOf(public)
 	require.NoError(t, err)
 	signed, err := note.Sign(&note.Note{Text: log.Text(5)}, log.Signer, signer)
 	require.NoError(t, err)
@@ -966,18 +966,18 @@ func FuzzRequest(f *testing.F) {
 	key, err := note.NewVerifier(log.VKey)
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		r, err := witness.ParseRequest(body)
+		r, err := cosignature.ParseRequest(body)
 		if err != nil {
-			require.Equal(t, witness.RequestInvalid, fault.CodeOf(err))
+			require.Equal(t, cosignature.RequestInvalid, fault.CodeOf(err))
 			return
 		}
 		require.Equal(t, body, r.Encode(), "one form of each request")
-		require.LessOrEqual(t, len(r.Proof), witness.MaxProof)
+		require.LessOrEqual(t, len(r.Proof), cosignature.MaxProof)
 		require.Contains(t, string(body), "old "+strconv.FormatInt(r.OldSize, 10)+"\n")
-		if c, _, err := witness.OpenCheckpoint(r.Checkpoint, key); err == nil {
+		if c, _, err := cosignature.OpenCheckpoint(r.Checkpoint, key); err == nil {
 			require.Equal(t, origin, c.Origin, "it has signed nothing else")
 		}
-		if c, err := witness.ParseCheckpoint(string(r.Checkpoint)); err == nil {
+		if c, err := cosignature.ParseCheckpoint(string(r.Checkpoint)); err == nil {
 			require.Equal(t, string(r.Checkpoint), c.Text())
 		}
 	})

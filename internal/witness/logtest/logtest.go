@@ -18,6 +18,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"dalel/internal/cosignature"
 	"dalel/internal/witness"
 )
 
@@ -96,7 +97,7 @@ func (l *Log) Text(size int64) string {
 	defer l.mu.Unlock()
 	root, err := tlog.TreeHash(size, l.reader())
 	require.NoError(l.t, err)
-	return witness.Checkpoint{Origin: l.Signer.Name(), Size: size, Root: root}.Text()
+	return cosignature.Checkpoint{Origin: l.Signer.Name(), Size: size, Root: root}.Text()
 }
 
 // Checkpoint is the signed checkpoint of a size.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -91,14 +92,21 @@ func (o *office) open(create bool) {
 }
 
 // search returns which of the words stand anywhere in the files of the
-// ledger, as they are, in hexadecimal or in base64.
+// ledger, as they are, in hexadecimal or in base64. While the ledger is served,
+// files may go while they are looked for.
 func (o *office) search(words map[string][]byte) map[string]string {
 	found := map[string]string{}
 	require.NoError(o.t, filepath.WalkDir(o.dir, func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}
 		content, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		for name, word := range words {
 			for _, form := range [][]byte{word, []byte(hex.EncodeToString(word)), []byte(base64.StdEncoding.EncodeToString(word)), []byte(base64.RawURLEncoding.EncodeToString(word))} {
 				if bytes.Contains(content, form) {

@@ -29,10 +29,10 @@ const renewalsUsage = `usage: dalel renewals make --dir DIR {--packet FILE | --c
 
 A packet's time stamp proves something as long as its authority's certificate has
 not ended. make takes, from today's ledger, the record of how that stamp was
-renewed since then (/api/v1/log/renewals gives the same while it is served);
-verify checks the record with your anchors alone: the roots of
-the authorities, also those that have ended meanwhile, and the log's public key
-(log.vkey) in DIR. --aged has further algorithms that prove nothing any more:
+renewed since then (/api/v1/log/renewals gives the same while it is served); verify
+checks the record with your anchors alone: the roots of the authorities, also those
+that have ended meanwhile, and the log's public key (log.vkey) in DIR. --aged has
+further algorithms that prove nothing any more:
 [{"algorithm": "RSA", "below": 4096, "from": "2040-01-01"}].
 
 Exit status of verify: 0 it holds · 1 it does not: which link, and why · 2 it cannot

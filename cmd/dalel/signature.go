@@ -313,12 +313,12 @@ func printVerdict(w io.Writer, file string, verdict signature.Verdict) error {
 	word := map[signature.Status]string{
 		signature.Valid: "VALID", signature.Invalid: "INVALID", signature.Unknown: "CANNOT TELL",
 	}
-	fmt.Fprintf(&b, "%s: %s at %s\n", file, word[verdict.Status], verdict.At.Format(time.RFC3339))
+	fmt.Fprintf(&b, "%s: %s at %s\n", printable(file), word[verdict.Status], verdict.At.Format(time.RFC3339))
 	for _, r := range verdict.Reasons {
-		fmt.Fprintf(&b, "  %s: %s\n", r.Code, r.Detail)
+		fmt.Fprintf(&b, "  %s: %s\n", r.Code, printable(r.Detail))
 	}
 	for i, s := range verdict.Signers {
-		fmt.Fprintf(&b, "  signer %d: %s, %s", i+1, word[s.Status], s.Algorithm)
+		fmt.Fprintf(&b, "  signer %d: %s, %s", i+1, word[s.Status], printable(s.Algorithm))
 		if s.Certificate != "" {
 			fmt.Fprintf(&b, ", certificate %s", s.Certificate)
 		}
@@ -327,7 +327,7 @@ func printVerdict(w io.Writer, file string, verdict signature.Verdict) error {
 		}
 		b.WriteByte('\n')
 		for _, r := range s.Reasons {
-			fmt.Fprintf(&b, "    %s: %s\n", r.Code, r.Detail)
+			fmt.Fprintf(&b, "    %s: %s\n", r.Code, printable(r.Detail))
 		}
 		for _, e := range s.RestsOn {
 			fmt.Fprintf(&b, "    rests on %s %s\n", e.Kind, e.SHA256)

@@ -144,7 +144,7 @@ func (s *signerCheck) trustedTime(ctx context.Context) (trusted time.Time, rests
 	for _, piece := range s.pool.pieces[EvidenceTimeToken] {
 		candidates = append(candidates, candidate{token: piece.DER})
 	}
-	tokens := 0
+	tokens := 0 // that were looked at
 	for _, c := range candidates {
 		if ctx.Err() != nil || tokens == maxTokens {
 			break
@@ -156,7 +156,6 @@ func (s *signerCheck) trustedTime(ctx context.Context) (trusted time.Time, rests
 			}
 			continue
 		}
-		tokens++
 		question := tsp.Question{
 			Message: s.signer.Signature, At: s.at, Tolerance: Tolerance,
 			Roots: s.policy.Roots, Intermediates: slices.Concat(s.policy.Intermediates, s.policy.Offered, s.offered),
@@ -166,8 +165,9 @@ func (s *signerCheck) trustedTime(ctx context.Context) (trusted time.Time, rests
 		}
 		answer := token.Check(s.algorithms, question)
 		if answer.Code == tsp.ImprintMismatch && !c.attached {
-			continue // over the signature of another signer
+			continue // over the signature of another signer: it is none of this one's tokens
 		}
+		tokens++
 		if answer.Status != tsp.Good {
 			reasons = append(reasons, Reason{TimeUnproven, fmt.Sprintf("a token of %s proves nothing: %s", token.Time.UTC().Format(time.RFC3339), answer.Code)})
 			continue

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"time"
 
 	"dalel/internal/cms"
@@ -106,9 +107,18 @@ func Whole(at time.Time, code, detail string) Assessment {
 	return Assessment{Receipt: verdict, Signing: verdict}
 }
 
-// prepared finds the certificate whose key made the signature.
+// prepared finds the certificate whose key made the signature. Nobody signs the
+// list of certificates that came with it: the order in which they stand, and
+// others that were put among them, must change no answer.
 func (s *signerCheck) prepared(prepared Prepared) {
-	candidates := s.offered[:min(len(s.offered), maxCandidates)]
+	candidates := s.offered
+	if prepared.Named != nil {
+		if named := slices.DeleteFunc(slices.Clone(candidates), func(c *x509.Certificate) bool { return prepared.Named(c) != nil }); len(named) > 0 {
+			candidates = named
+		}
+	}
+	untried := len(candidates) > maxCandidates
+	candidates = candidates[:min(len(candidates), maxCandidates)]
 	if len(candidates) == 0 {
 		if s.unreadable {
 			s.add(CertificateUnreadable, "no certificate of the signature can be read")
@@ -139,6 +149,11 @@ func (s *signerCheck) prepared(prepared Prepared) {
 		if first == nil {
 			first = err
 		}
+	}
+	if untried {
+		s.certificate = nil
+		s.add(CertificateMissing, "none of %d certificates that came with the signature made it, and no more are tried", maxCandidates)
+		return
 	}
 	s.addFailed(first)
 }

@@ -47,7 +47,10 @@ type Signature struct {
 
 	// What follows is of XAdES's unsigned properties: nobody's word, anyone can
 	// add or change it. All is in DER, unverified and maybe unreadable.
-	TimeTokens           []TimeToken
+	TimeTokens []TimeToken
+	// Stamped is what a time token should be over that comes without saying so:
+	// SignatureValue in Canonical XML 1.0, XAdES's default. It may be nil.
+	Stamped              []byte
 	EmbeddedOCSP         [][]byte
 	EmbeddedCRLs         [][]byte
 	EmbeddedCertificates [][]byte
@@ -193,6 +196,7 @@ func (d *Document) readSignature(e *etree.Element, index int) (Signature, error)
 	if err := s.readProperties(objects, value); err != nil {
 		return s, err
 	}
+	s.Stamped = stampedByDefault(value)
 	if s.Problem == nil {
 		s.SignedInfo, s.Problem = method.canonicalize(info)
 	}

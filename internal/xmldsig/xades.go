@@ -126,6 +126,16 @@ func (s *Signature) readUnsigned(e, value *etree.Element) error {
 	return nil
 }
 
+// stampedByDefault returns what a token is over that no SignatureTimeStamp says
+// more of; nil if SignatureValue cannot be put into that form.
+func stampedByDefault(value *etree.Element) []byte {
+	over, err := method{algorithm: URIC14N10}.canonicalize(value)
+	if err != nil {
+		return nil
+	}
+	return over
+}
+
 // stamped returns what a SignatureTimeStamp is over: the canonical SignatureValue.
 // Old ones may name what they are over by themselves (Include, HashDataInfo).
 func stamped(stamp, value *etree.Element) ([]byte, error) {

@@ -18,6 +18,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"dalel/domain/signature"
@@ -58,22 +59,32 @@ func prepare(known *signature.Algorithms, sig xmldsig.Signature, results []xmlds
 		Name:  func(key pki.PublicKey) string { return name(known, sig, key) },
 	}
 	if p.Algorithm == "" {
-		p.Algorithm = sig.SignatureMethod
+		p.Algorithm = bounded(sig.SignatureMethod)
 	}
-	for kind, pieces := range map[signature.EvidenceKind][][]byte{
-		signature.EvidenceOCSP: sig.EmbeddedOCSP, signature.EvidenceCRL: sig.EmbeddedCRLs, signature.EvidenceCertificate: sig.EmbeddedCertificates,
+	// In a fixed order: where there is more than is looked at, the same is left out
+	// each time.
+	for _, e := range []struct {
+		kind   signature.EvidenceKind
+		pieces [][]byte
+	}{
+		{signature.EvidenceCertificate, sig.EmbeddedCertificates}, {signature.EvidenceOCSP, sig.EmbeddedOCSP}, {signature.EvidenceCRL, sig.EmbeddedCRLs},
 	} {
-		for _, der := range pieces {
-			p.Evidence = append(p.Evidence, signature.Evidence{Kind: kind, DER: der})
-		}
-	}
-	// A token is over the canonical SignatureValue element, as XAdES has it.
-	for _, token := range sig.TimeTokens {
-		if token.Over != nil && (p.Stamped == nil || bytes.Equal(p.Stamped, token.Over)) {
-			p.Stamped, p.Tokens = token.Over, append(p.Tokens, token.Token)
+		for _, der := range e.pieces {
+			p.Evidence = append(p.Evidence, signature.Evidence{Kind: e.kind, DER: der})
 		}
 	}
 	p.Reasons = reasons(results, foreign)
+	// A token is over the canonical SignatureValue element, as XAdES has it.
+	for i, token := range sig.TimeTokens {
+		if token.Over == nil || p.Stamped != nil && !bytes.Equal(p.Stamped, token.Over) {
+			p.Reasons = append(p.Reasons, signature.Reason{Code: signature.TimeUnproven, Detail: fmt.Sprintf("token %d is over a form of the signature that is not looked at", i+1)})
+			continue
+		}
+		p.Stamped, p.Tokens = token.Over, append(p.Tokens, token.Token)
+	}
+	if p.Stamped == nil {
+		p.Stamped = sig.Stamped
+	}
 	// The signed properties count only if the reference to them holds.
 	for _, r := range results {
 		if r.Covers == xmldsig.Properties && r.Outcome == xmldsig.Match {
@@ -86,6 +97,12 @@ func prepare(known *signature.Algorithms, sig xmldsig.Signature, results []xmlds
 		}
 	}
 	return p
+}
+
+// bounded is the beginning of a text that a stranger wrote and people are shown.
+func bounded(text string) string {
+	const most = 128
+	return strings.ToValidUTF8(text[:min(len(text), most)], "")
 }
 
 // reasons says what the references come to.

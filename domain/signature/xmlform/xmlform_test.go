@@ -3,6 +3,8 @@ package xmlform_test
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/asn1"
+	"encoding/base64"
 	"testing"
 	"time"
 
@@ -13,6 +15,8 @@ import (
 	"dalel/internal/ocsp/ocsptest"
 	"dalel/internal/pki"
 	"dalel/internal/testca"
+	"dalel/internal/tsp"
+	"dalel/internal/tsp/tsptest"
 	"dalel/internal/xmldsig"
 	"dalel/internal/xmldsig/xmldsigtest"
 
@@ -149,4 +153,78 @@ func TestR_C3_EvidenceInsideXMLCounts(t *testing.T) {
 	require.Len(t, found.Wanted, 1)
 	found = assessXML(t, p.policy(), signXML(t, []byte(act), who, func(s *xmldsigtest.Signature) { s.Properties.OCSP = [][]byte{good} }))
 	require.Equal(t, signature.Valid, found.Signing.Status, "%+v", found.Signing)
+}
+
+// The certificates that come with a signature are not signed: whoever passes the
+// document on may put others among them, in any order.
+func TestR_C4_CertificatesThatWerePutAmongThoseOfASignatureChangeNoAnswer(t *testing.T) {
+	p := newParty(t, testca.P256)
+	twin, err := p.issuing.Issue(testca.Leaf{ReuseKey: p.person.Key, Owner: testca.Owner{Surname: "Earlier"}})
+	require.NoError(t, err)
+	crowd := [][]byte{}
+	for range 12 {
+		other, err := p.issuing.Issue(testca.Leaf{Key: testca.P256})
+		require.NoError(t, err)
+		crowd = append(crowd, other.Certificate.Raw)
+	}
+	before := func(signed []byte, more ...[]byte) []byte {
+		const first = "<ds:X509Data>"
+		var b bytes.Buffer
+		b.WriteString(first)
+		for _, der := range more {
+			b.WriteString("<ds:X509Certificate>" + base64.StdEncoding.EncodeToString(der) + "</ds:X509Certificate>")
+		}
+		require.Equal(t, 1, bytes.Count(signed, []byte(first)))
+		return bytes.Replace(signed, []byte(first), b.Bytes(), 1)
+	}
+	named := signXML(t, []byte(act), p.person, nil)
+	for name, signed := range map[string][]byte{
+		"a certificate of the same key": before(named, twin.Certificate.Raw),
+		"certificates of others":        before(named, crowd...),
+	} {
+		found := assessXML(t, p.policy(), signed)
+		require.Equal(t, signature.Valid, found.Signing.Status, "%s: %+v", name, found.Signing)
+		require.Equal(t, signature.Evidence{DER: p.person.Certificate.Raw}.Name(), found.Signing.Signers[0].Certificate, name)
+	}
+
+	// Where the signer named none, trying them all has a bound, beyond which
+	// nothing is claimed.
+	unnamed := signXML(t, []byte(act), p.person, func(s *xmldsigtest.Signature) { s.Properties = nil })
+	found := assessXML(t, p.policy(), before(unnamed, crowd[:3]...))
+	require.Equal(t, signature.Valid, found.Signing.Status, "%+v", found.Signing)
+	found = assessXML(t, p.policy(), before(unnamed, crowd...))
+	require.Equal(t, signature.Unknown, found.Signing.Status)
+	require.Equal(t, []string{signature.CertificateMissing}, codes(found.Signing))
+}
+
+func TestR_C3_ATokenThatCameBesideAnXMLSignatureCounts(t *testing.T) {
+	p := newParty(t, testca.P256)
+	then := moment.Add(-2 * time.Hour)
+	// The certificate has ended by now: without a token the signature is invalid.
+	who, err := p.issuing.Issue(testca.Leaf{NotBefore: moment.Add(-72 * time.Hour), NotAfter: moment.Add(-time.Hour)})
+	require.NoError(t, err)
+	authority, err := p.root.Issue(testca.Leaf{Usages: []asn1.ObjectIdentifier{}, Extra: tsptest.Authority(true)})
+	require.NoError(t, err)
+	stamp := func(over []byte) ([]byte, error) {
+		imprint, err := tsp.ImprintOf(signature.StandardAlgorithms(), pki.Identifier{OID: pki.OIDSHA256}, over)
+		require.NoError(t, err)
+		return tsptest.Sign(tsptest.Token{Imprint: imprint, Time: then, Certificates: []*x509.Certificate{authority.Certificate}}, crltest.By(authority))
+	}
+	inside := signXML(t, []byte(act), who, func(s *xmldsigtest.Signature) { s.Properties.Stamp = stamp })
+	require.Equal(t, signature.Valid, assessXML(t, p.policy(), inside).Signing.Status)
+
+	signed := signXML(t, []byte(act), who, nil)
+	require.Equal(t, signature.Invalid, assessXML(t, p.policy(), signed).Signing.Status)
+	document, err := xmldsig.Parse(signed)
+	require.NoError(t, err)
+	token, err := stamp(document.Signatures()[0].Stamped)
+	require.NoError(t, err)
+	given := []signature.Evidence{{Kind: signature.EvidenceTimeToken, DER: token}}
+	found, err := xmlform.Assess(t.Context(), p.policy(), signed, moment, given)
+	require.NoError(t, err)
+	require.Equal(t, signature.Valid, found.Signing.Status, "%+v", found.Signing)
+	// It is over that signature alone.
+	found, err = xmlform.Assess(t.Context(), p.policy(), signXML(t, []byte(act), who, nil), moment, given)
+	require.NoError(t, err)
+	require.Equal(t, signature.Invalid, found.Signing.Status)
 }

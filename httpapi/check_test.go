@@ -144,7 +144,7 @@ func TestR_M3_OfADocumentThatIsBeingDestroyedOnlyThatIsSaid(t *testing.T) {
 		body := w.ask("file", letter).body
 		require.True(t, strings.Contains(body, `"documents":[{"withheld":true}]`) || strings.Contains(body, `"documents":[]`), body)
 		return strings.Contains(body, `"documents":[]`)
-	}, 20*time.Second, 20*time.Millisecond, "and when it is done, nobody finds it by what it was")
+	}, time.Minute, 20*time.Millisecond, "and when it is done, nobody finds it by what it was")
 }
 
 func TestR_M3_SignaturesInsideAFileAreJudgedByTheLedgersAnchorsAndNameNobody(t *testing.T) {
@@ -228,7 +228,7 @@ func TestR_M3_WhatIsNoPacketIsSaidToBeNone(t *testing.T) {
 	a := w.ask("packet", bomb.String())
 	require.Equal(t, 200, a.status)
 	require.Equal(t, "bad", a.text("status"), "packets are not compressed: nothing is unpacked")
-	require.Less(t, time.Since(began), 20*time.Second)
+	require.Less(t, time.Since(began), time.Minute)
 	require.Equal(t, "packet.unreadable", w.ask("packet", letter).code())
 	require.Equal(t, "packet.unreadable", w.ask("packet", "").code())
 	require.Equal(t, "packet.unreadable", w.ask("packet", "PK\x03\x04").code())
@@ -278,11 +278,11 @@ func TestR_M3_ASlowUploadIsCutOffAndLeavesNothing(t *testing.T) {
 			}
 		}()
 		began := time.Now()
-		require.NoError(t, connection.SetReadDeadline(began.Add(20*time.Second)))
+		require.NoError(t, connection.SetReadDeadline(began.Add(time.Minute)))
 		said, err := io.ReadAll(io.LimitReader(connection, 12))
 		require.NoError(t, err)
 		require.Equal(t, "HTTP/1.1 400", string(said))
-		require.Less(t, time.Since(began), 10*time.Second)
+		require.Less(t, time.Since(began), time.Minute)
 		require.NoError(t, connection.Close())
 	}
 	require.Contains(t, w.logs.String(), "request.cut-off")

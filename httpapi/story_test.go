@@ -32,7 +32,7 @@ func TestR_D1_D8_M1_TheWholeStoryOverHTTP_AndNothingPersonalInTheLogs(t *testing
 	require.Greater(t, sent.value()["revision"], described.value()["revision"])
 	require.Eventually(t, func() bool {
 		return w.do(request{method: "GET", path: doc, token: w.party.token}).status == 200
-	}, 10*time.Second, 20*time.Millisecond, "the delivery process brings it to the party")
+	}, time.Minute, 20*time.Millisecond, "the delivery process brings it to the party")
 
 	state := w.get(doc, w.party.token)
 	require.Equal(t, `"`+jsonNumber(state, "revision")+`"`, state.header.Get("ETag"))

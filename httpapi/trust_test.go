@@ -90,7 +90,7 @@ func TestR_C5_WhatEndsSoonIsSaidOfACertificateAndInLists(t *testing.T) {
 	}
 	require.Equal(t, 1, warned)
 	w.sender.token = sender
-	require.Eventually(t, func() bool { return row(of)["warnedAt"] != nil }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return row(of)["warnedAt"] != nil }, time.Minute, 5*time.Millisecond)
 	require.Equal(t, true, row(of + "?ending=true")["endsSoon"])
 	all := w.get("/api/v1/certificates?ending=true", operator).value()["items"].([]any)
 	require.NotEmpty(t, all)
@@ -99,6 +99,6 @@ func TestR_C5_WhatEndsSoonIsSaidOfACertificateAndInLists(t *testing.T) {
 	require.NotNil(t, held.State.WarnedAt)
 	_, err = w.ledger.AnnulCertificate(t.Context(), operatorAct, w.sender.fingerprint(), "lost")
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return row(of)["status"] == "annulled" }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return row(of)["status"] == "annulled" }, time.Minute, 5*time.Millisecond)
 	require.Equal(t, false, row(of)["endsSoon"])
 }

@@ -98,7 +98,7 @@ func TestR_B4_NothingDestroyedIsAmongTheBytesOfTheReadModels(t *testing.T) {
 			}
 			waitFor(t, models, end)
 			require.Greater(t, len(past.Forgotten()), 20)
-			require.Eventually(t, func() bool { return !models.Pending() }, 20*time.Second, 5*time.Millisecond)
+			require.Eventually(t, func() bool { return !models.Pending() }, time.Minute, 5*time.Millisecond)
 			require.NotEmpty(t, files(t, path)[path+"-shm"], "the files are open")
 			requireForgotten(t, path, past.Forgotten())
 			require.Contains(t, string(files(t, path)[path]), history.Secret, "what is not destroyed is there")
@@ -160,7 +160,7 @@ func TestR_B4_RowsThatMovedLeaveNothingBehind(t *testing.T) {
 		}
 	}
 	waitFor(t, models, end)
-	require.Eventually(t, func() bool { return !models.Pending() }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return !models.Pending() }, time.Minute, 5*time.Millisecond)
 	requireForgotten(t, path, ids)
 	require.NoError(t, stop())
 	require.NoError(t, models.Close())
@@ -203,7 +203,7 @@ func TestR_B4_AReaderWhoHoldsOnToTheLogHoldsUpItsTruncationAndNothingElse(t *tes
 	waitFor(t, models, end)
 
 	require.NoError(t, reader.Rollback())
-	require.Eventually(t, func() bool { return !models.Pending() }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return !models.Pending() }, time.Minute, 5*time.Millisecond)
 	requireForgotten(t, path, []string{id})
 	require.NoError(t, stop())
 	require.NoError(t, models.Close())
@@ -246,7 +246,7 @@ func TestR_B4_WhatAKilledProcessLeftAmongTheBytesTheNextOneTakesOut(t *testing.T
 	models = openWith(t, past.Codec(), copied, store, projections.Options{})
 	require.True(t, models.Pending())
 	stop = followed(t, models)
-	require.Eventually(t, func() bool { return !models.Pending() }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return !models.Pending() }, time.Minute, 5*time.Millisecond)
 	requireForgotten(t, copied, []string{id})
 	require.NoError(t, stop())
 	require.NoError(t, models.Close())

@@ -173,7 +173,7 @@ func TestR_B4_R_G5_WhatWasDestroyedIsInNoByteOfTheLedgerAndAllProofsStand(t *tes
 	end, err := o.store.End(ctx)
 	require.NoError(t, err)
 	require.NotZero(t, end)
-	require.Eventually(t, func() bool { return o.search(words)["title"] != "" }, 10*time.Second, 20*time.Millisecond, "the read models show the title while it is there")
+	require.Eventually(t, func() bool { return o.search(words)["title"] != "" }, time.Minute, 20*time.Millisecond, "the read models show the title while it is there")
 	require.NotEmpty(t, o.search(words)["wrapped key"])
 
 	_, err = o.ledger.OrderDestruction(ctx, o.operator, id, document.BasisRequest)
@@ -181,8 +181,8 @@ func TestR_B4_R_G5_WhatWasDestroyedIsInNoByteOfTheLedgerAndAllProofsStand(t *tes
 	require.Eventually(t, func() bool {
 		s, err := o.ledger.Document(ctx, alpha.act, id)
 		return err == nil && s.State.DestroyedAt != nil
-	}, 20*time.Second, 20*time.Millisecond, "the destruction process carries it out")
-	require.Eventually(t, func() bool { return len(o.search(words)) == 0 }, 20*time.Second, 100*time.Millisecond, "while it is served: %v", o.search(words))
+	}, time.Minute, 20*time.Millisecond, "the destruction process carries it out")
+	require.Eventually(t, func() bool { return len(o.search(words)) == 0 }, time.Minute, 100*time.Millisecond, "while it is served: %v", o.search(words))
 	o.stop()
 	require.Empty(t, o.search(words), "after it was closed")
 
@@ -218,10 +218,10 @@ func TestR_B4_AParticipantsPersonalDataAreInNoByteOfTheLedgerOnceDestroyed(t *te
 		"basis": []byte("searchable passport"), "reason": []byte("searchable wish"), "letter": []byte("searchable letter"), "address": []byte("192.0.2.141"),
 		"certificate": alpha.key.Certificate.Raw[100:140],
 	}
-	require.Eventually(t, func() bool { return o.search(words)["name"] != "" }, 10*time.Second, 20*time.Millisecond, "the directory shows the name while it is there")
+	require.Eventually(t, func() bool { return o.search(words)["name"] != "" }, time.Minute, 20*time.Millisecond, "the directory shows the name while it is there")
 	_, err = o.ledger.OrderErasure(ctx, o.operator, alpha.act.By.Participant)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return len(o.search(words)) == 0 }, 20*time.Second, 100*time.Millisecond, "%v", o.search(words))
+	require.Eventually(t, func() bool { return len(o.search(words)) == 0 }, time.Minute, 100*time.Millisecond, "%v", o.search(words))
 	o.stop()
 	status, out, stderr := dalel(t, "rebuild", "--dir", o.dir)
 	require.Zero(t, status, out+stderr)

@@ -140,7 +140,7 @@ func TestR_M4_AServedLedgerSignsByItself(t *testing.T) {
 	result := storyOf(t, dir)
 	_, err = n.ledger.IssueExemplar(t.Context(), actOf(result), result.Documents[0])
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return servedCheckpoint(t, dir).Size > before.Size }, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return servedCheckpoint(t, dir).Size > before.Size }, time.Minute, 20*time.Millisecond)
 	response, err := http.Get(s.url + "/log/checkpoint")
 	require.NoError(t, err)
 	text, err := io.ReadAll(response.Body)

@@ -43,7 +43,7 @@ func (s *said) find(t *testing.T, pattern string) string {
 		defer s.mu.Unlock()
 		found = regexp.MustCompile(pattern).FindStringSubmatch(s.text.String())
 		return found != nil
-	}, 10*time.Second, 10*time.Millisecond, "%s", pattern)
+	}, time.Minute, 10*time.Millisecond, "%s", pattern)
 	return found[1]
 }
 

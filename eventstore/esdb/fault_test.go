@@ -495,7 +495,7 @@ func TestCloseLetsAppendsFinishAndTellsTheRest(t *testing.T) {
 			_, err := store.Append(t.Context(), batch...)
 			appended <- err
 		}()
-		require.Eventually(t, func() bool { return server.Counts().Calls > before }, 20*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return server.Counts().Calls > before }, time.Minute, time.Millisecond)
 	}
 	begin(batch...)
 	require.NoError(t, store.Close())

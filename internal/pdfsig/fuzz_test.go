@@ -44,7 +44,7 @@ func FuzzParse(f *testing.F) {
 		before := bytes.Clone(data)
 		began := time.Now()
 		document, err := pdfsig.Parse(data)
-		require.Less(t, time.Since(began), 20*time.Second)
+		require.Less(t, time.Since(began), time.Minute)
 		require.Equal(t, before, data, "parsing changed its input")
 		if err != nil {
 			require.Nil(t, document)

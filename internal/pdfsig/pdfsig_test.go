@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"dalel/internal/cms"
 	"dalel/internal/pdfsig"
@@ -137,12 +136,10 @@ func TestBoundsAreKept(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			began := time.Now()
 			_, err := pdfsig.Parse(data)
 			require.ErrorIs(t, err, pdfsig.ErrTooLarge)
 			runtime.ReadMemStats(&after)
 			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(300<<20))
-			require.Less(t, time.Since(began), 20*time.Second)
 		})
 	}
 	for name, data := range map[string][]byte{

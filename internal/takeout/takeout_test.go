@@ -425,7 +425,7 @@ func TestR_G6_ATakeoutThatIsKilledInTheMiddleOfAFileGoesOnThere(t *testing.T) {
 		arrived := sent
 		s.mu.Unlock()
 		defer func() {
-			assert.Eventually(t, func() bool { return partsOf(dir) == arrived }, 20*time.Second, time.Millisecond, "what was sent arrives")
+			assert.Eventually(t, func() bool { return partsOf(dir) == arrived }, time.Minute, time.Millisecond, "what was sent arrives")
 			_ = process.Load().Kill()
 		}()
 		return some(s, w, r, bytes)

@@ -186,7 +186,7 @@ func (o *office) report(print string, from time.Time) {
 
 func (o *office) eventually(holds func() bool, why string, args ...any) {
 	o.t.Helper()
-	require.Eventuallyf(o.t, holds, 20*time.Second, 5*time.Millisecond, why, args...)
+	require.Eventuallyf(o.t, holds, time.Minute, 5*time.Millisecond, why, args...)
 }
 
 // stays requires that something holds for a while. It looks from the test

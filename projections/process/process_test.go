@@ -194,7 +194,7 @@ func (w *world) reach(p *process.Processes, until eventstore.Position) {
 			}
 		}
 		return true
-	}, 20*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 }
 
 func start(p *process.Processes) (stop func() error) {
@@ -459,7 +459,7 @@ func TestR_D4_DocumentsExpireWhenTheirNearestDeadlineHasPassedAndNotBefore(t *te
 	mu.Lock()
 	now = soon
 	mu.Unlock()
-	require.Eventually(t, func() bool { return l.has("expire many449") }, 5*time.Second, time.Millisecond, "one that fails holds up no others")
+	require.Eventually(t, func() bool { return l.has("expire many449") }, time.Minute, time.Millisecond, "one that fails holds up no others")
 	require.True(t, l.has("expire soon"))
 	for _, id := range []string{"later", "met", "rejected", "open"} {
 		require.Zero(t, l.count("expire "+id), id)

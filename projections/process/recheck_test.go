@@ -19,7 +19,7 @@ func TestR_C4_AnUndecidedSignatureIsCheckedAgainUntilItIsDecided(t *testing.T) {
 	p := w.open(l, noDeadlines{}, process.Options{Recheck: time.Millisecond})
 	stop := start(p)
 	w.reach(p, end)
-	require.Eventually(t, func() bool { return l.count("recheck d1") >= 3 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return l.count("recheck d1") >= 3 }, time.Minute, time.Millisecond)
 	require.NoError(t, stop())
 	require.NoError(t, p.Close())
 
@@ -28,7 +28,7 @@ func TestR_C4_AnUndecidedSignatureIsCheckedAgainUntilItIsDecided(t *testing.T) {
 	before := l.count("recheck d1")
 	p = w.open(l, noDeadlines{}, process.Options{Recheck: time.Millisecond})
 	stop = start(p)
-	require.Eventually(t, func() bool { return l.count("recheck d1") > before }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return l.count("recheck d1") > before }, time.Minute, time.Millisecond)
 	time.Sleep(20 * time.Millisecond) // what was under way comes to its end
 	settled := l.count("recheck d1")
 	time.Sleep(50 * time.Millisecond)

@@ -118,7 +118,7 @@ func TestR_M4_WitnessesCosignWhateverTheyDidBefore(t *testing.T) {
 			c, opened, err := translog.ParseCheckpoint(text, origin, w.verifier, good.verifier, troubled.verifier)
 			require.NoError(t, err)
 			return uint64(c.Size) >= size && len(opened.Sigs) == 1+names
-		}, 20*time.Second, 5*time.Millisecond, "%+v", log.Status())
+		}, time.Minute, 5*time.Millisecond, "%+v", log.Status())
 	}
 	cosigned(50, 2)
 	first := log.Newest().Size
@@ -210,7 +210,7 @@ func TestR_M5_CheckpointsAreTimeStampedWhateverTheAuthorityDidBefore(t *testing.
 	})
 	stop := run(t, log)
 	w.settle(log, w.happen(50))
-	require.Eventually(t, func() bool { return len(log.Newest().Stamps) == 1 }, 20*time.Second, time.Millisecond, "%+v", log.Status())
+	require.Eventually(t, func() bool { return len(log.Newest().Stamps) == 1 }, time.Minute, time.Millisecond, "%+v", log.Status())
 	require.NoError(t, stop())
 	require.Empty(t, a.faults)
 	newest := log.Newest()

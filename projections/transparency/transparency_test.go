@@ -545,7 +545,7 @@ func TestR_M4_ARewrittenHistoryStopsTheLogAndNothingIsSigned(t *testing.T) {
 		}
 		text := checkpointOf(t, w, 100_000)
 		require.NoError(t, older.objects.Replace(t.Context(), "checkpoint", text))
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		err := older.node("b").Run(ctx)
 		require.Equal(t, fault.LogDiverged, fault.CodeOf(err))
@@ -588,7 +588,7 @@ func TestR_M4_ARewrittenHistoryStopsTheLogAndNothingIsSigned(t *testing.T) {
 	t.Run("a checkpoint of another history by who has the key", func(t *testing.T) {
 		w := newWorld(t)
 		log := w.node("a")
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		ended := make(chan error, 1)
 		go func() { ended <- log.Run(ctx) }()

@@ -103,7 +103,7 @@ func (n *node) page() string {
 func (n *node) eventually(what string, holds func(logStatus) bool) logStatus {
 	n.t.Helper()
 	var s logStatus
-	require.Eventually(n.t, func() bool { s = n.logStatus(); return holds(s) }, 30*time.Second, 50*time.Millisecond, "%s", what)
+	require.Eventually(n.t, func() bool { s = n.logStatus(); return holds(s) }, time.Minute, 50*time.Millisecond, "%s", what)
 	return s
 }
 

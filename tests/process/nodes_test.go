@@ -192,7 +192,7 @@ func threeNodes(t *testing.T, at, environment []string) {
 				status, timeline, err := n.read(beta, "/api/v1/documents/"+id+"/timeline", 0)
 				types = eventTypes(timeline)
 				return err == nil && status == http.StatusOK && slices.Contains(types, "DocumentDelivered")
-			}, 20*time.Second, 50*time.Millisecond, "node %d", i+1)
+			}, time.Minute, 50*time.Millisecond, "node %d", i+1)
 			require.Equal(t, []string{"DocumentCreated", "FileAttached", "DocumentSent", "DocumentDelivered"}, types, "node %d", i+1)
 		}
 	}

@@ -30,7 +30,7 @@ import (
 )
 
 // patience bounds every wait for something to appear.
-const patience = 8 * time.Second
+const patience = 30 * time.Second
 
 // findBrowser returns the path of a Chromium, "" if there is none.
 func findBrowser() string {
@@ -191,7 +191,7 @@ func TestPagesInARealBrowser(t *testing.T) {
 	if path == "" {
 		t.Skip("no Chromium is installed (chromium, chromium-browser or google-chrome): the pages are not driven in a browser")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 55*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
 	s := serveDemo(t, ctx)
 	b := openTab(t, ctx, path)

@@ -2,7 +2,9 @@ package transparency
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"dalel/domain/checkpoint"
@@ -21,7 +23,20 @@ type held struct {
 	at     time.Time
 	// looked says that what came before this process has been looked for.
 	looked bool
+	// former are the last stamps by certificates that the authority has replaced,
+	// on which evidence is still to be asked for once more.
+	former []former
 }
+
+// former is the last stamp by a certificate.
+type former struct {
+	stamped checkpoint.TimeStamped
+	note    string
+}
+
+// maxFormer bounds how many are asked about: an authority replaces a certificate
+// once in years.
+const maxFormer = 4
 
 // maxLookBack is how many events of the log's stream are read to find what an
 // authority has stamped last: a day's, where there is a checkpoint a second.
@@ -93,14 +108,46 @@ func (l *Log) vouchAll(ctx context.Context) (time.Duration, error) {
 }
 
 // vouch keeps the evidence that is due on an authority, which has stamped a
-// checkpoint last, and returns after how long there may be more.
+// checkpoint last, and returns after how long there may be more. The certificate
+// that it stamps with now comes first: nobody may be left who answers for one
+// before that, and this one must not wait for it.
 func (l *Log) vouch(ctx context.Context, i int, newest checkpoint.Signed) (time.Duration, error) {
-	h := &l.held[i]
-	if !h.looked {
+	if !l.held[i].looked {
 		if err := l.lookBack(ctx, i, newest.Size); err != nil {
 			return 0, err
 		}
 	}
+	wait, err := l.vouchNewest(ctx, i, newest)
+	return wait, errors.Join(err, l.vouchFormer(ctx, i))
+}
+
+// vouchFormer asks about certificates that were replaced: whether one was revoked
+// by the time of the stamp after it, which vouches for those by it, may be told
+// now for the last time.
+func (l *Log) vouchFormer(ctx context.Context, i int) error {
+	h := &l.held[i]
+	var failed error
+	h.former = slices.DeleteFunc(h.former, func(f former) bool {
+		token, err := l.Checkpoints.TimeToken(ctx, f.stamped)
+		if err == nil {
+			err = l.keep(ctx, i, f.stamped, f.note, token)
+		}
+		switch {
+		case err == nil:
+			return true
+		case fault.Is(err, renewal.Ended):
+			l.log.Error("a time stamp was renewed too late: nobody answers for its certificate any more", "authority", f.stamped.Authority, "size", f.stamped.Size)
+			return true
+		}
+		failed = errors.Join(failed, err)
+		return false
+	})
+	return failed
+}
+
+// vouchNewest keeps the evidence on the newest stamp.
+func (l *Log) vouchNewest(ctx context.Context, i int, newest checkpoint.Signed) (time.Duration, error) {
+	h := &l.held[i]
 	var stamped checkpoint.TimeStamped
 	for _, s := range newest.Stamps {
 		if s.Authority == l.Authorities[i].Name {
@@ -125,7 +172,7 @@ func (l *Log) vouch(ctx context.Context, i int, newest checkpoint.Signed) (time.
 	signer, now := parsed.SignerID(), l.Clock()
 	if own && (h.signer == "" || h.signer == signer) {
 		// It was kept before this process.
-		*h = held{stamped: stamped, note: newest.Note, signer: signer, at: now, looked: true}
+		h.stamped, h.note, h.signer, h.at = stamped, newest.Note, signer, now
 		return l.Evidence, nil
 	}
 	if h.signer == signer && !h.at.IsZero() {
@@ -134,24 +181,15 @@ func (l *Log) vouch(ctx context.Context, i int, newest checkpoint.Signed) (time.
 			return wait, nil
 		}
 	}
-	// The certificate before this one: whether it was revoked by the time of this
-	// stamp, which vouches for those by it, may be asked now for the last time.
 	if h.signer != "" && h.signer != signer {
-		before, err := l.Checkpoints.TimeToken(ctx, h.stamped)
-		if err != nil {
-			return 0, err
-		}
-		switch err := l.keep(ctx, i, h.stamped, h.note, before); {
-		case fault.Is(err, renewal.Ended):
-			l.log.Error("a time stamp was renewed too late: nobody answers for its certificate any more", "authority", h.stamped.Authority, "size", h.stamped.Size)
-		case err != nil:
-			return 0, err
-		}
+		h.former = append(h.former, former{h.stamped, h.note})
+		h.former = h.former[max(0, len(h.former)-maxFormer):]
+		h.signer, h.at = "", time.Time{}
 	}
 	if err := l.keep(ctx, i, stamped, newest.Note, token); err != nil {
 		return 0, err
 	}
-	*h = held{stamped: stamped, note: newest.Note, signer: signer, at: now, looked: true}
+	h.stamped, h.note, h.signer, h.at = stamped, newest.Note, signer, now
 	return l.Evidence, nil
 }
 
@@ -167,7 +205,7 @@ func (l *Log) keep(ctx context.Context, i int, stamped checkpoint.TimeStamped, n
 	now := l.Clock().UTC()
 	l.note(func(s *Status) {
 		a := &s.Evidence[i]
-		a.Size, a.At, a.Failures, a.Code = stamped.Size, &now, 0, ""
+		a.Size, a.At, a.Failures, a.Code = max(a.Size, stamped.Size), &now, 0, ""
 	})
 	return nil
 }

@@ -21,13 +21,13 @@ type vouching struct {
 	fails int
 	asked []string // tokens
 	until time.Time
+	away  string // the token of whose authority nobody answers
 }
 
 func (v *vouching) vouch(_ context.Context, _, token []byte, now time.Time) (renewal.Kept, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.fails > 0 {
-		v.fails--
+	if v.fails--; v.fails >= 0 || string(token) == v.away {
 		return renewal.Kept{}, fault.New(renewal.EvidenceMissing, "away")
 	}
 	v.asked = append(v.asked, string(token))
@@ -138,12 +138,58 @@ func TestR_M5_EvidenceIsKeptOnceADayAndWhenTheAuthorityTakesAnotherCertificate(t
 	require.Equal(t, 2, step(time.Hour), "on the certificate before, for the last time, and on the new one")
 	before, err := w.ledger.TimeToken(t.Context(), old)
 	require.NoError(t, err)
-	require.Equal(t, string(before), v.asked[len(v.asked)-2])
+	require.Contains(t, v.asked[len(v.asked)-2:], string(before))
 
 	// Another process finds out by itself what was stamped before it.
 	log = w.node("b", change)
 	current = first
 	require.Equal(t, 2, step(time.Hour))
+}
+
+// Who answered for the certificate before may be gone for good: that must not
+// cost the evidence on all later stamps.
+func TestR_M5_EvidenceOnANewCertificateDoesNotWaitForThatOnTheOneBefore(t *testing.T) {
+	w := newWorld(t)
+	now := time.Now()
+	current := newAuthority(t)
+	v := &vouching{until: now.AddDate(2, 0, 0)}
+	log := w.node("a", func(c *transparency.Config) {
+		c.Authorities = []transparency.Authority{{Name: "test authority", Stamper: stamps(func(ctx context.Context, message []byte) ([]byte, error) {
+			current.at = func() time.Time { return now }
+			return current.Stamp(ctx, message)
+		})}}
+		c.Voucher = v.vouch
+		c.Clock = func() time.Time { return now }
+	})
+	day := func() {
+		t.Helper()
+		now = now.Add(25 * time.Hour)
+		w.happen(5)
+		require.NoError(t, log.Publish(t.Context()))
+		require.NoError(t, log.Collect(t.Context()))
+	}
+	day()
+	former := log.Newest().Stamps[0]
+	token, err := w.ledger.TimeToken(t.Context(), former)
+	require.NoError(t, err)
+	v.away, current = string(token), newAuthority(t)
+	for range 5 {
+		day()
+		require.Len(t, log.Newest().Evidence, 1)
+		require.Equal(t, log.Newest().Stamps[0].Token, log.Newest().Evidence[0].Token)
+		require.Equal(t, log.Newest().Size, log.Status().Evidence[0].Size)
+		require.Equal(t, renewal.EvidenceMissing, log.Status().Evidence[0].Code, "and it is said what is missing")
+	}
+	// When somebody answers again, it is asked once more, and that was all.
+	asked := len(v.asked)
+	v.away = ""
+	day()
+	require.Contains(t, v.asked[asked:], string(token))
+	require.Empty(t, log.Status().Evidence[0].Code)
+	require.Equal(t, log.Newest().Size, log.Status().Evidence[0].Size)
+	asked = len(v.asked)
+	day()
+	require.NotContains(t, v.asked[asked:], string(token))
 }
 
 // stamps is a Stamper.

@@ -15,7 +15,7 @@ import (
 	"dalel/eventstore"
 	"dalel/internal/fault"
 
-	_ "modernc.org/sqlite" // the driver's name is all that is used
+	driver "modernc.org/sqlite"
 )
 
 // applicationID ("DlTL" in ASCII) and schemaVersion mark the file.
@@ -103,7 +103,10 @@ func tryMemory(ctx context.Context, path string) (_ *memory, err error) {
 	var application, version, count int
 	for query, into := range map[string]*int{"PRAGMA application_id": &application, "PRAGMA user_version": &version, "SELECT count(*) FROM sqlite_schema": &count} {
 		if err := db.QueryRowContext(ctx, query).Scan(into); err != nil {
-			return nil, errors.Join(errForeign, failed(err))
+			if damaged(err) {
+				err = errors.Join(errForeign, err)
+			}
+			return nil, failed(err)
 		}
 	}
 	switch {
@@ -120,6 +123,14 @@ func tryMemory(ctx context.Context, path string) (_ *memory, err error) {
 		return nil, errForeign
 	}
 	return m, nil
+}
+
+// damaged says that a file is no database, or a broken one. Anything else that
+// may go wrong, the end of a context included, says nothing of what is in it.
+func damaged(err error) bool {
+	const corrupt, notADatabase = 11, 26 // https://www.sqlite.org/rescode.html
+	var result *driver.Error
+	return errors.As(err, &result) && (result.Code()&0xff == corrupt || result.Code()&0xff == notADatabase)
 }
 
 // load returns what was saved last, and the bundles' positions; the zero

@@ -1,6 +1,7 @@
 package transparency_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"iter"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -720,4 +722,36 @@ func TestR_M4_RandomHistoriesLeadToTheRootOfTheirEvents(t *testing.T) {
 	if !testing.Short() { // which draws fewer
 		require.Greater(t, total, 10_000)
 	}
+}
+
+// What a node remembers is made anew where it is damaged, and nowhere else: a
+// process that is stopped while it starts keeps it.
+func TestTheLogsFileIsThrownAwayOnlyWhereItIsDamaged(t *testing.T) {
+	w := newWorld(t)
+	path := filepath.Join(w.dir, "a.db")
+	log := w.node("a")
+	w.happen(600)
+	require.NoError(t, log.Publish(t.Context()))
+	require.NoError(t, log.Close())
+	kept, err := os.ReadFile(path)
+	require.NoError(t, err)
+
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	_, err = transparency.Open(stopped, transparency.Config{
+		Path: path, Store: w.store, Codec: w.ledger.Codec(), Objects: w.objects, Checkpoints: w.ledger, Signer: w.signer, Verifier: w.verifier,
+	})
+	require.Error(t, err)
+	still, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(kept, still))
+
+	require.NoError(t, os.WriteFile(path, []byte(strings.Repeat("no database ", 1000)), 0o600))
+	var said bytes.Buffer
+	log = w.node("a", func(c *transparency.Config) { c.Logger = slog.New(slog.NewTextHandler(&said, nil)) })
+	require.Contains(t, said.String(), "made anew")
+	w.happen(10)
+	require.NoError(t, log.Publish(t.Context()))
+	require.GreaterOrEqual(t, log.Newest().Size, uint64(610))
+	w.verify()
 }

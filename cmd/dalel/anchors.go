@@ -16,6 +16,8 @@ import (
 
 	"dalel/domain/signature"
 	"dalel/domain/trust"
+	"dalel/internal/durable"
+	"dalel/internal/pki"
 )
 
 // This file is about the folder of trust anchors, which is what a node trusts
@@ -91,7 +93,7 @@ func readAnchorFile(path string) ([]*x509.Certificate, error) {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
-	certificates, err := parseCertificates(data)
+	certificates, err := pki.ParseCertificates(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -131,7 +133,7 @@ func replaceNew(path string, content []byte) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return writeNew(path, content, 0o644)
+	return durable.Create(path, content, 0o644)
 }
 
 // publish puts the certificates into force for the nodes that start from now
@@ -142,7 +144,7 @@ func (s staged) publish() error {
 			return err
 		}
 	}
-	return syncFolder(s.dir)
+	return durable.SyncFolder(s.dir)
 }
 
 // discard removes what is not published. What it cannot remove is never read.
@@ -150,14 +152,6 @@ func (s staged) discard() {
 	for path := range s.paths {
 		_ = os.Remove(path)
 	}
-}
-
-func syncFolder(dir string) error {
-	folder, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // removeAnchorFiles takes a certificate out of a folder: a file that has it
@@ -200,5 +194,5 @@ func removeAnchorFiles(dir, fingerprint string) error {
 			return err
 		}
 	}
-	return syncFolder(dir)
+	return durable.SyncFolder(dir)
 }

@@ -20,14 +20,17 @@ func TestSettingsOfWitnessesAndStampsThatCannotBeAreRefused(t *testing.T) {
 	vkey, err := json.Marshal(key.VKey())
 	require.NoError(t, err)
 	for name, test := range map[string]struct{ settings, want string }{
-		"a witness without a key":  {`"log": {"witnesses": [{"url": "https://w.example"}]}`, "key-invalid"},
-		"a witness without an URL": {fmt.Sprintf(`"log": {"witnesses": [{"key": %s}]}`, vkey), "https://host/path"},
-		"the same witness twice":   {fmt.Sprintf(`"log": {"witnesses": [{"url": "https://a.example", "key": %s}, {"url": "https://b.example", "key": %s}]}`, vkey, vkey), "two witnesses"},
-		"two of one name":          {`"authorities": {"fetch": true, "timeStamps": [{"name": "a", "url": "http://a.example/"}, {"name": "a", "url": "http://b.example/"}]}`, "two time-stamping authorities"},
-		"two at one host":          {`"authorities": {"fetch": true, "timeStamps": [{"url": "http://a.example/1"}, {"url": "http://a.example/2"}]}`, "two time-stamping authorities"},
-		"a period of nothing":      {`"log": {"stamp": "1ms"}`, "100ms to 24h"},
-		"what is no algorithm":     {`"log": {"aged": [{"from": "2035-01-01"}]}`, "aged algorithm"},
-		"stamps that nobody asks":  {`"authorities": {"timeStamps": [{"url": "http://a.example/"}]}`, "fetch"},
+		"a witness without a key":    {`"log": {"witnesses": [{"url": "https://w.example"}]}`, "key-invalid"},
+		"a witness without an URL":   {fmt.Sprintf(`"log": {"witnesses": [{"key": %s}]}`, vkey), "https://host/path"},
+		"the same witness twice":     {fmt.Sprintf(`"log": {"witnesses": [{"url": "https://a.example", "key": %s}, {"url": "https://b.example", "key": %s}]}`, vkey, vkey), "two witnesses"},
+		"two of one name":            {`"authorities": {"fetch": true, "timeStamps": [{"name": "a", "url": "http://a.example/"}, {"name": "a", "url": "http://b.example/"}]}`, "two time-stamping authorities"},
+		"two at one host":            {`"authorities": {"fetch": true, "timeStamps": [{"url": "http://a.example/1"}, {"url": "http://a.example/2"}]}`, "two time-stamping authorities"},
+		"a period of nothing":        {`"log": {"stamp": "1ms"}`, "100ms to 24h"},
+		"what is no algorithm":       {`"log": {"aged": [{"from": "2035-01-01"}]}`, "aged algorithm"},
+		"a setting that is misspelt": {`"retension": {}`, `unknown field "retension"`},
+		"one inside another":         {`"log": {"witneses": []}`, `unknown field "witneses"`},
+		"settings that go on":        {`"log": {}} {`, "behind the settings"},
+		"stamps that nobody asks":    {`"authorities": {"timeStamps": [{"url": "http://a.example/"}]}`, "fetch"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, settingsFile), []byte(`{"name": "A ledger", `+test.settings+`}`), 0o600))

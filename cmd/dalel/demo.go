@@ -23,6 +23,7 @@ import (
 	"dalel/domain/ledger"
 	"dalel/domain/packet"
 	"dalel/internal/cosignature"
+	"dalel/internal/durable"
 	"dalel/internal/witness"
 )
 
@@ -82,7 +83,7 @@ func (d demonstration) run(ctx context.Context, once bool, listen string) (err e
 		}
 		defer func() { err = errors.Join(err, authority.Close()) }()
 		for name, certificate := range authority.Certificates() {
-			if err := writeNew(filepath.Join(d.dir, trustDir, name), certificate.Raw, 0o644); err != nil {
+			if err := durable.Create(filepath.Join(d.dir, trustDir, name), certificate.Raw, 0o644); err != nil {
 				return err
 			}
 		}
@@ -160,7 +161,7 @@ func (d demonstration) writeStory(result story.Result) error {
 	if err != nil {
 		return err
 	}
-	return writeNew(filepath.Join(d.dir, storyFile), append(text, '\n'), 0o600)
+	return durable.Create(filepath.Join(d.dir, storyFile), append(text, '\n'), 0o600)
 }
 
 // demoWitness is the name of the demo's witness.
@@ -187,11 +188,11 @@ func (d demonstration) witness(ctx context.Context, n *node) (stop func() error,
 		return nil, err
 	}
 	if made {
-		if err := writeNew(filepath.Join(d.dir, trustDir, "witness.vkey"), []byte(key.VKey()+"\n"), 0o644); err != nil {
+		if err := durable.Create(filepath.Join(d.dir, trustDir, "witness.vkey"), []byte(key.VKey()+"\n"), 0o644); err != nil {
 			return nil, err
 		}
 		// The witness is at another address each time, and so not in ledger.json.
-		if err := writeNew(filepath.Join(d.dir, policyFile), cosignature.AllOfText(key.VKey()), 0o644); err != nil {
+		if err := durable.Create(filepath.Join(d.dir, policyFile), cosignature.AllOfText(key.VKey()), 0o644); err != nil {
 			return nil, err
 		}
 		if n.witnesses, err = readWitnessPolicy(d.dir, n.settings.Log); err != nil {

@@ -26,6 +26,7 @@ import (
 	"dalel/domain/ledger"
 	"dalel/domain/participant"
 	"dalel/internal/cms"
+	"dalel/internal/durable"
 	"dalel/internal/fault"
 	"dalel/internal/testca"
 )
@@ -52,7 +53,7 @@ func newOffice(t *testing.T) *office {
 	var err error
 	o.root, err = testca.NewRoot(testca.CA{Name: "Test root"})
 	require.NoError(t, err)
-	require.NoError(t, writeNew(filepath.Join(o.dir, trustDir, "root.cer"), o.root.Certificate.Raw, 0o644))
+	require.NoError(t, durable.Create(filepath.Join(o.dir, trustDir, "root.cer"), o.root.Certificate.Raw, 0o644))
 	o.open(true)
 	for i, eleven := range []string{"85041230056", "79110945012"} {
 		number, err := identifier.WithCheckDigit(eleven)

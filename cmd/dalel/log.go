@@ -19,6 +19,7 @@ import (
 
 	blobfile "dalel/blobs/file"
 	blobs3 "dalel/blobs/s3"
+	"dalel/internal/durable"
 	"dalel/internal/fault"
 	"dalel/internal/translog"
 	"dalel/projections/transparency"
@@ -66,7 +67,7 @@ func openLogKey(dir, origin string, create bool) (*logKey, error) {
 			return nil, fmt.Errorf("make the log's key: %w", err)
 		}
 		text = []byte(secret + "\n")
-		if err := writeNew(path, text, 0o600); err != nil {
+		if err := durable.Create(path, text, 0o600); err != nil {
 			return nil, fmt.Errorf("make the log's key: %w", err)
 		}
 	} else if err != nil {
@@ -82,7 +83,7 @@ func openLogKey(dir, origin string, create bool) (*logKey, error) {
 	}
 	public := filepath.Join(dir, trustDir, logVKeyFile)
 	if _, err := os.Stat(public); errors.Is(err, fs.ErrNotExist) && create {
-		if err := writeNew(public, []byte(key.vkey+"\n"), 0o644); err != nil {
+		if err := durable.Create(public, []byte(key.vkey+"\n"), 0o644); err != nil {
 			return nil, fmt.Errorf("write the log's public key: %w", err)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto"
@@ -33,6 +34,8 @@ import (
 	"dalel/httpapi/pages"
 	"dalel/internal/authorities"
 	"dalel/internal/backup"
+	"dalel/internal/durable"
+	"dalel/internal/fault"
 	"dalel/internal/pki"
 	"dalel/internal/translog"
 	"dalel/projections/transparency"
@@ -446,48 +449,42 @@ func initialise(ctx context.Context, args []string, stdout, stderr io.Writer) in
 
 func readSettings(path string, create bool) (settings, error) {
 	var s settings
-	text, err := os.ReadFile(path)
+	text, err := readBounded(path, 1<<20)
 	if errors.Is(err, fs.ErrNotExist) && create {
 		s = settings{Name: "Dalel"}
 		if text, err = json.MarshalIndent(s, "", "  "); err != nil {
 			return s, err
 		}
-		return s, writeNew(path, append(text, '\n'), 0o600)
+		return s, durable.Create(path, append(text, '\n'), 0o600)
 	}
 	if err != nil {
 		return s, err
 	}
-	if err := json.Unmarshal(text, &s); err != nil {
-		return s, fmt.Errorf("read %s: %w", path, err)
+	// A setting that is misspelt would have no effect, and nobody would know.
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&s); err != nil {
+		return s, fault.Wrap(fault.ConfigInvalid, err, "read %s", path)
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return s, fault.New(fault.ConfigInvalid, "%s has something behind the settings", path)
 	}
 	return s, nil
 }
 
-// writeNew writes a file that must not exist and makes it last.
-func writeNew(path string, content []byte, mode fs.FileMode) (err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	if _, err := file.Write(content); err != nil {
-		return err
-	}
-	return file.Sync()
-}
-
 // secret reads 32 random bytes, or makes them.
 func secret(path string, create bool) ([]byte, error) {
-	key, err := os.ReadFile(path)
+	const size = 32
+	key, err := readBounded(path, size)
 	if errors.Is(err, fs.ErrNotExist) && create {
-		key = make([]byte, 32)
+		key = make([]byte, size)
 		if _, err := rand.Read(key); err != nil {
 			return nil, err
 		}
-		return key, writeNew(path, key, 0o600)
+		return key, durable.Create(path, key, 0o600)
+	}
+	if err == nil && len(key) != size {
+		err = fault.New(fault.ConfigInvalid, "%s has %d bytes and should have %d", path, len(key), size)
 	}
 	return key, err
 }
@@ -562,8 +559,8 @@ func makeSeal(keyPath, certificatePath, name string) error {
 	if err := os.Remove(certificatePath); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := writeNew(certificatePath, der, 0o644); err != nil {
+	if err := durable.Create(certificatePath, der, 0o644); err != nil {
 		return err
 	}
-	return writeNew(keyPath, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}), 0o600)
+	return durable.Create(keyPath, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}), 0o600)
 }

@@ -17,6 +17,7 @@ import (
 
 	"dalel/domain/renewal"
 	"dalel/internal/cosignature"
+	"dalel/internal/durable"
 	"dalel/internal/fault"
 
 	"dalel/projections/transparency"
@@ -129,7 +130,7 @@ func makeRenewals(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	if err = errors.Join(err, n.Close()); err != nil {
 		return failed(err)
 	}
-	if err := writeNew(*out, text, 0o644); err != nil {
+	if err := durable.Create(*out, text, 0o644); err != nil {
 		return failed(err)
 	}
 	fmt.Fprintf(stdout, "%s: %d time stamps since the checkpoint of %d events\n", *out, len(made.Links), made.Start.Size)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
@@ -233,7 +232,7 @@ func readRoots(dir string) (roots, others []*x509.Certificate, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		certificates, err := parseCertificates(data)
+		certificates, err := pki.ParseCertificates(data)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", path, err)
 		}
@@ -249,37 +248,6 @@ func readRoots(dir string) (roots, others []*x509.Certificate, err error) {
 		return nil, nil, fmt.Errorf("%s has no certificates (*.pem, *.cer, *.crt, *.der)", dir)
 	}
 	return roots, others, nil
-}
-
-// parseCertificates reads PEM (one or more certificates, text between them
-// allowed) or one certificate in DER.
-func parseCertificates(data []byte) ([]*x509.Certificate, error) {
-	if !strings.Contains(string(data), "-----BEGIN ") {
-		certificate, err := pki.ParseCertificate(data)
-		if err != nil {
-			return nil, fmt.Errorf("not a certificate in DER or PEM: %w", err)
-		}
-		return []*x509.Certificate{certificate}, nil
-	}
-	var certificates []*x509.Certificate
-	for {
-		var block *pem.Block
-		if block, data = pem.Decode(data); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("PEM of type %q, not CERTIFICATE", block.Type)
-		}
-		certificate, err := pki.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("certificate %d: %w", len(certificates)+1, err)
-		}
-		certificates = append(certificates, certificate)
-	}
-	if len(certificates) == 0 || strings.Contains(string(data), "-----BEGIN ") {
-		return nil, errors.New("a PEM block cannot be read")
-	}
-	return certificates, nil
 }
 
 // isSelfSigned goes by the names and the key identifiers: whoever put the file

@@ -13,12 +13,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"dalel/internal/cosignature"
+	"dalel/internal/durable"
 	"dalel/internal/witness"
 )
 
@@ -173,12 +173,7 @@ func watch(dir string, added []witnessLog) (witnessConfig, error) {
 	if content, err = json.MarshalIndent(config, "", "  "); err != nil {
 		return config, err
 	}
-	part := path + ".part"
-	err = os.WriteFile(part, append(content, '\n'), 0o600)
-	if err == nil {
-		err = os.Rename(part, path)
-	}
-	if err != nil {
+	if err := durable.Replace(path, append(content, '\n')); err != nil {
 		return config, fmt.Errorf("write %s: %w", path, err)
 	}
 	return config, nil

@@ -225,7 +225,7 @@ func exportFile(ctx context.Context, path string, request Request, export func(c
 	}()
 	manifest, err := export(ctx, file, request)
 	if err == nil {
-		err = errors.Join(file.Chmod(0o644), file.Sync(), file.Close())
+		err = errors.Join(file.Sync(), file.Close())
 	}
 	if errors.Is(err, syscall.ENOSPC) {
 		return Manifest{}, fault.Wrap(fault.StorageFull, err, "no room for the packet")

@@ -103,6 +103,19 @@ func TestR_M4_WhatIsNotAmongTheAnchorsIsNotAnchored(t *testing.T) {
 	}
 }
 
+func TestR_M4_WhoAsksForNoWitnessIsContentWithACheckpointThatHasSome(t *testing.T) {
+	l := kept(t, packettest.Options{})
+	confirmed(t, l)
+	packed := export(t, l)
+	policy, err := cosignature.ParsePolicy([]byte("log " + l.LogKey() + "\nquorum none\n"))
+	require.NoError(t, err)
+	trust := l.Trust()
+	trust.Policy, trust.Witnesses = &policy, nil
+	report := verify(t, packed, trust)
+	require.Equal(t, packet.Yes, holds(t, report, packet.ClaimWitnesses))
+	require.Equal(t, packet.Good, report.Status, "%+v", report.Claims)
+}
+
 func stranger(t testing.TB) cosignature.Key {
 	t.Helper()
 	key, err := cosignature.NewKey("witness.test/stranger", randomReader{})

@@ -219,6 +219,10 @@ func (v *verification) checkWitnesses(ok bool) {
 	}
 	named := strings.Join(by, ", ")
 	switch {
+	case enough && satisfied && len(by) == 0:
+		claim.says("no witness of yours has cosigned it; your policy asks for none")
+	case enough && satisfied:
+		claim.says("cosigned by %s; that is enough for your policy", named)
 	case len(mine.Witnesses) == 0 && len(l.witnesses) == 0:
 		claim.unknown("no witness has cosigned the checkpoint, though the operator's policy names some")
 	case len(mine.Witnesses) == 0:
@@ -227,10 +231,6 @@ func (v *verification) checkWitnesses(ok bool) {
 		claim.unknown("none of the witnesses that your policy names has cosigned the checkpoint")
 	case enough && !satisfied:
 		claim.unknown("cosigned by %s, which your policy does not find enough; not by %s", named, strings.Join(not, ", "))
-	case enough && len(by) == 0:
-		claim.says("no witness of yours has cosigned it; your policy asks for none")
-	case enough:
-		claim.says("cosigned by %s; that is enough for your policy", named)
 	case len(by) == 0:
 		claim.unknown("none of your witnesses (%s) has cosigned the checkpoint", strings.Join(not, ", "))
 	default:

@@ -1,9 +1,7 @@
 package packet
 
 import (
-	"bytes"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -235,26 +233,5 @@ func readCertificates(path string) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !bytes.Contains(content, []byte("-----BEGIN ")) {
-		certificate, err := pki.ParseCertificate(content)
-		if err != nil {
-			return nil, err
-		}
-		return []*x509.Certificate{certificate}, nil
-	}
-	var certificates []*x509.Certificate
-	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("a PEM block is %q, not CERTIFICATE", block.Type)
-		}
-		certificate, err := pki.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		certificates = append(certificates, certificate)
-	}
-	if len(certificates) == 0 {
-		return nil, fmt.Errorf("no certificate in it")
-	}
-	return certificates, nil
+	return pki.ParseCertificates(content)
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"dalel/internal/durable"
 	"dalel/internal/filelock"
 )
 
@@ -74,7 +75,7 @@ func (s *State) read(name string) ([]byte, error) {
 }
 
 func (s *State) save(name string, signed []byte) error {
-	return replaceFile(filepath.Join(s.dir, name), signed)
+	return durable.Replace(filepath.Join(s.dir, name), signed)
 }
 
 // progress is entries.json: entries [0, Entries) fit the tree of this size and
@@ -105,7 +106,7 @@ func (s *State) saveProgress(p progress) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(s.dir, "entries.json"), append(content, '\n'))
+	return durable.Replace(filepath.Join(s.dir, "entries.json"), append(content, '\n'))
 }
 
 // evidence is what is written beside two checkpoints.
@@ -168,7 +169,7 @@ func keepEvidence(dir string, e evidence, known, served []byte) (string, error) 
 	e.Served, e.Evidence = "served.checkpoint", ""
 	if known != nil {
 		e.Known = "known.checkpoint"
-		if err := replaceFile(filepath.Join(folder, e.Known), known); err != nil {
+		if err := durable.Replace(filepath.Join(folder, e.Known), known); err != nil {
 			return "", err
 		}
 	}
@@ -177,10 +178,10 @@ func keepEvidence(dir string, e evidence, known, served []byte) (string, error) 
 		return "", err
 	}
 	return folder, errors.Join(
-		replaceFile(filepath.Join(folder, e.Served), served),
-		replaceFile(filepath.Join(folder, "README.txt"), []byte(explanation)),
-		replaceFile(filepath.Join(folder, "report.json"), append(report, '\n')), // last: the folder is whole
-		syncFolder(dir))
+		durable.Replace(filepath.Join(folder, e.Served), served),
+		durable.Replace(filepath.Join(folder, "README.txt"), []byte(explanation)),
+		durable.Replace(filepath.Join(folder, "report.json"), append(report, '\n')), // last: the folder is whole
+		durable.SyncFolder(dir))
 }
 
 // evidenceKept counts the folders of evidence.
@@ -199,28 +200,4 @@ func bodyOf(signed []byte) string {
 		return text[:at+1]
 	}
 	return text
-}
-
-// replaceFile puts content at path, all or nothing, and on disk.
-func replaceFile(path string, content []byte) error {
-	part, err := os.CreateTemp(filepath.Dir(path), ".part-*")
-	if err != nil {
-		return err
-	}
-	_, err = part.Write(content)
-	if err = errors.Join(err, part.Sync(), part.Close()); err == nil {
-		err = os.Rename(part.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(part.Name()))
-	}
-	return syncFolder(filepath.Dir(path))
-}
-
-func syncFolder(dir string) error {
-	folder, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }

@@ -68,6 +68,7 @@ import (
 	"dalel/domain/participant"
 	"dalel/domain/transfer"
 	"dalel/eventstore"
+	"dalel/internal/durable"
 	"dalel/internal/fault"
 	"dalel/internal/sealing"
 	"dalel/internal/translog"
@@ -466,7 +467,7 @@ func (m *making) finish(ctx context.Context) (Manifest, error) {
 			return Manifest{}, fmt.Errorf("copy the settings: %w", err)
 		}
 	}
-	if err := syncFolder(folder); err != nil {
+	if err := durable.SyncFolder(folder); err != nil {
 		return Manifest{}, err
 	}
 	if err := writeJSON(filepath.Join(m.to.Dir, manifestFile), manifest); err != nil {
@@ -729,35 +730,11 @@ func writeJSON(path string, value any) error {
 	return writeFile(path, append(text, '\n'))
 }
 
-// writeFile puts a file in place whole, for its owner alone, and on stable
-// storage with its folder's entry.
-func writeFile(path string, content []byte) (err error) {
-	folder := filepath.Dir(path)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+// writeFile puts a file in place whole, for its owner alone, in a folder that is
+// made if it is not there.
+func writeFile(path string, content []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(folder, ".part-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name()) // nothing any more once it was renamed
-	_, err = file.Write(content)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return err
-	}
-	return syncFolder(folder)
-}
-
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
+	return durable.Replace(path, content)
 }

@@ -18,6 +18,7 @@ import (
 	"dalel/domain/event"
 	"dalel/domain/transfer"
 	"dalel/eventstore"
+	"dalel/internal/durable"
 	"dalel/internal/fault"
 
 	"golang.org/x/sync/errgroup"
@@ -94,7 +95,7 @@ func End(dir string) error {
 	if err := os.Remove(filepath.Join(dir, markerFile)); err != nil {
 		return err
 	}
-	return syncFolder(dir)
+	return durable.SyncFolder(dir)
 }
 
 // Vacant returns an error unless the stores hold nothing.

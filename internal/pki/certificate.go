@@ -1,8 +1,11 @@
 package pki
 
 import (
+	"bytes"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"fmt"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -36,4 +39,38 @@ func ParseCertificate(der []byte) (*x509.Certificate, error) {
 // which crypto/x509 does not keep where it does not know it.
 func SignatureAlgorithm(certificate *x509.Certificate) (Identifier, error) {
 	return signatureOf(certificate)
+}
+
+// ParseCertificates reads a file of certificates: PEM (one or more, text between
+// them allowed) or one in DER. One that cannot be read spoils the whole: what
+// somebody relies on must not be less than what stands in the file.
+func ParseCertificates(data []byte) ([]*x509.Certificate, error) {
+	begun := bytes.Count(data, []byte("-----BEGIN "))
+	if begun == 0 {
+		certificate, err := ParseCertificate(data)
+		if err != nil {
+			return nil, fmt.Errorf("not a certificate in DER or PEM: %w", err)
+		}
+		return []*x509.Certificate{certificate}, nil
+	}
+	var certificates []*x509.Certificate
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("PEM of type %q, not CERTIFICATE", block.Type)
+		}
+		certificate, err := ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %d: %w", len(certificates)+1, err)
+		}
+		certificates = append(certificates, certificate)
+	}
+	// The library passes over a block that it cannot read.
+	if len(certificates) != begun {
+		return nil, fmt.Errorf("%d of %d PEM blocks cannot be read", begun-len(certificates), begun)
+	}
+	return certificates, nil
 }

@@ -3,6 +3,8 @@ package pki_test
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/pem"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -33,4 +35,36 @@ func TestR_C1_ACertificateHasOneFingerprint(t *testing.T) {
 	require.Error(t, err)
 	_, err = pki.ParseCertificate(nil)
 	require.Error(t, err)
+}
+
+func TestAFileOfCertificatesIsReadWholeOrNotAtAll(t *testing.T) {
+	root, err := testca.NewRoot(testca.CA{Name: "Test root"})
+	require.NoError(t, err)
+	second, err := root.NewIntermediate(testca.CA{Name: "Test issuing CA"})
+	require.NoError(t, err)
+	block := func(der []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	}
+	one, two := block(root.Certificate.Raw), block(second.Certificate.Raw)
+	damaged := strings.Replace(two, "\n", "\n*", 1)
+	read, err := pki.ParseCertificates([]byte("Our root:\n" + one + "and what it has issued:\n" + two))
+	require.NoError(t, err)
+	require.Len(t, read, 2)
+	read, err = pki.ParseCertificates(root.Certificate.Raw)
+	require.NoError(t, err)
+	require.True(t, read[0].Equal(root.Certificate))
+	for name, text := range map[string]string{
+		"nothing":            "",
+		"a damaged first":    damaged + one,
+		"a damaged last":     one + damaged,
+		"a damaged one":      damaged,
+		"one that is cut":    one + two[:len(two)/2],
+		"another kind":       one + strings.ReplaceAll(two, "CERTIFICATE", "PRIVATE KEY"),
+		"no certificate":     one + block([]byte("none")),
+		"bytes after in DER": string(root.Certificate.Raw) + "x",
+	} {
+		read, err := pki.ParseCertificates([]byte(text))
+		require.Error(t, err, name)
+		require.Empty(t, read, name)
+	}
 }

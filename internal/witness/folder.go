@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dalel/internal/cosignature"
+	"dalel/internal/durable"
 	"dalel/internal/fault"
 	"dalel/internal/filelock"
 )
@@ -29,7 +30,7 @@ type State interface {
 }
 
 // ErrUnsure means that it cannot be told what a later Load will find.
-var ErrUnsure = errors.New("it cannot be told which of both is on disk")
+var ErrUnsure = durable.ErrUnsure
 
 // Folder is a [State] in a folder of one's own:
 //
@@ -110,7 +111,7 @@ func (f *Folder) Load(origin string) ([]byte, error) {
 	// A process that was killed between the rename and the sync leaves the new
 	// file in memory and perhaps the old one on disk. It counts once it is there.
 	if err == nil {
-		err = errors.Join(file.Sync(), syncFolder(filepath.Dir(f.path(origin))))
+		err = errors.Join(file.Sync(), durable.SyncFolder(filepath.Dir(f.path(origin))))
 	}
 	if err != nil {
 		return nil, fault.Wrap(StateUnreadable, err, "read the last checkpoint of %q", origin)
@@ -120,7 +121,7 @@ func (f *Folder) Load(origin string) ([]byte, error) {
 
 // Save implements [State].
 func (f *Folder) Save(origin string, signed []byte) error {
-	if err := replaceFile(f.path(origin), signed); err != nil {
+	if err := durable.Replace(f.path(origin), signed); err != nil {
 		return fault.Wrap(StateFailed, err, "keep the last checkpoint of %q", origin)
 	}
 	return nil
@@ -156,42 +157,13 @@ func (f *Folder) KeepConflict(origin string, ours, theirs []byte) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return failed(err)
 	}
-	if err := replaceFile(filepath.Join(dir, "ours.checkpoint"), ours); err != nil {
+	if err := durable.Replace(filepath.Join(dir, "ours.checkpoint"), ours); err != nil {
 		return failed(err)
 	}
-	if err := errors.Join(replaceFile(filepath.Join(dir, "theirs.checkpoint"), theirs), syncFolder(all)); err != nil {
+	if err := errors.Join(durable.Replace(filepath.Join(dir, "theirs.checkpoint"), theirs), durable.SyncFolder(all)); err != nil {
 		return failed(err)
 	}
 	return nil
-}
-
-// replaceFile puts content at path, all or nothing, and returns when it is on
-// disk. [ErrUnsure] is in the error if the name may point at either.
-func replaceFile(path string, content []byte) error {
-	part, err := os.CreateTemp(filepath.Dir(path), ".part-*")
-	if err != nil {
-		return err
-	}
-	_, err = part.Write(content)
-	err = errors.Join(err, part.Chmod(0o600), part.Sync(), part.Close())
-	if err != nil {
-		return errors.Join(err, os.Remove(part.Name()))
-	}
-	if err := os.Rename(part.Name(), path); err != nil {
-		return errors.Join(ErrUnsure, err)
-	}
-	if err := syncFolder(filepath.Dir(path)); err != nil {
-		return errors.Join(ErrUnsure, err)
-	}
-	return nil
-}
-
-func syncFolder(dir string) error {
-	folder, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // LoadKey reads the witness's key from dir, or makes one, named name, if there
@@ -209,7 +181,7 @@ func LoadKey(dir, name string, newKey func(name string) (cosignature.Key, error)
 		if key, err = newKey(name); err != nil {
 			return cosignature.Key{}, false, err
 		}
-		if err := replaceFile(path, []byte(key.Secret()+"\n")); err != nil {
+		if err := durable.Replace(path, []byte(key.Secret()+"\n")); err != nil {
 			return cosignature.Key{}, false, fault.Wrap(StateFailed, err, "keep the witness's key")
 		}
 		return key, true, nil

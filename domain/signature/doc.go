@@ -64,6 +64,7 @@
 //	revocation.unknown              unknown          the authority's responder does not know the certificate
 //	revocation.unusable             unknown          the evidence about revocation cannot be relied on
 //	revocation.configured           valid            the issuer's certificate was configured by the operator, and no usable evidence says that it was revoked
+//	revocation.unconfirmed          unknown          the evidence that says that the certificate was good was made before the moment, and nobody could be asked about it since
 //	time.trusted                    valid            a time token proves when the signature was there
 //	time.unproven                   valid            a time token is there and proves nothing
 //

@@ -29,6 +29,9 @@ type Sources interface {
 // [Verifier]; what it returns is the policy's verdict from the evidence that
 // was found, so that the policy alone repeats it.
 //
+// It asks also where evidence that was made before the moment says that all is
+// well: whoever signs chooses what lies beside the signature.
+//
 // Only certificates in a path to a configured root are asked about: nobody can
 // have this program call an address by putting it into a certificate.
 type Online struct {
@@ -66,12 +69,12 @@ func (o *Online) Assess(ctx context.Context, request Request) (Assessment, error
 	defer cancel()
 	given := request.Evidence[:len(request.Evidence):len(request.Evidence)]
 	var fetched []Evidence
-	asked := map[string]bool{}
+	asking := asking{asked: map[string]bool{}, answered: map[string]bool{}}
 	for range rounds {
 		if err != nil || result.Signing.Status == Invalid || result.Receipt.Status == Invalid && !result.Trusted && len(result.Untimed) == 0 {
 			break
 		}
-		found := o.gather(fetching, result, request.At, asked)
+		found := o.gather(fetching, result, request.At, &asking)
 		if len(found) == 0 {
 			break
 		}
@@ -88,7 +91,41 @@ func (o *Online) Assess(ctx context.Context, request Request) (Assessment, error
 		request.Evidence = append(given, useful...)
 		result, err = o.Policy.Assess(ctx, request)
 	}
+	if err == nil {
+		result.confirm(asking)
+	}
 	return result, err
+}
+
+// asking remembers what was asked for, and of which certificates somebody said
+// whether they are revoked.
+type asking struct{ asked, answered map[string]bool }
+
+// confirm takes back what rests on evidence of before the moment alone where
+// somebody was asked and nobody answered. Who holds a stolen key puts beside the
+// signature an answer of before it was reported, which is good as far as it goes:
+// it must not stand in for the answer of now, and an outage must not help.
+func (a *Assessment) confirm(asking asking) {
+	for _, w := range a.Dated {
+		print := fingerprint(w.Certificate)
+		if name := "revocation " + print; !asking.asked[name] || asking.answered[name] {
+			continue
+		}
+		reason := Reason{RevocationUnconfirmed, "what came with the signature was made before, and no answer was to be had"}
+		for _, verdict := range []*Verdict{&a.Receipt, &a.Signing} {
+			// Both may have one list of signers.
+			verdict.Signers = slices.Clone(verdict.Signers)
+			for i := range verdict.Signers {
+				s := &verdict.Signers[i]
+				if s.Certificate != print && !slices.Contains(s.Chain, print) || slices.Contains(s.Reasons, reason) {
+					continue
+				}
+				s.Reasons = append(slices.Clone(s.Reasons), reason)
+				s.Status = worst(s.Reasons)
+			}
+			verdict.sum()
+		}
+	}
 }
 
 // Verify implements [Verifier].
@@ -98,8 +135,8 @@ func (o *Online) Verify(ctx context.Context, request Request) (Verdict, error) {
 }
 
 // gather fetches, all at once, what a result asks for and what was not asked
-// for before.
-func (o *Online) gather(ctx context.Context, result Assessment, at time.Time, asked map[string]bool) []Evidence {
+// for before. What is good by older evidence is asked for, too.
+func (o *Online) gather(ctx context.Context, result Assessment, at time.Time, asking *asking) []Evidence {
 	var (
 		mu    sync.Mutex
 		found []Evidence
@@ -110,13 +147,19 @@ func (o *Online) gather(ctx context.Context, result Assessment, at time.Time, as
 		defer mu.Unlock()
 		found = append(found, Evidence{kind, der})
 	}
-	for _, w := range result.Wanted {
-		if name := "revocation " + fingerprint(w.Certificate); !asked[name] {
-			asked[name] = true
+	answered := func(name string) {
+		mu.Lock()
+		defer mu.Unlock()
+		asking.answered[name] = true
+	}
+	for _, w := range slices.Concat(result.Wanted, result.Dated) {
+		if name := "revocation " + fingerprint(w.Certificate); !asking.asked[name] {
+			asking.asked[name] = true
 			group.Go(func() {
 				if response, err := o.Sources.OCSP(ctx, w.Certificate, w.Issuer); err == nil {
 					add(EvidenceOCSP, response)
 					if o.answers(response, w) {
+						answered(name)
 						return
 					}
 				}
@@ -124,6 +167,7 @@ func (o *Online) gather(ctx context.Context, result Assessment, at time.Time, as
 				if err != nil {
 					return
 				}
+				answered(name)
 				for _, list := range lists {
 					add(EvidenceCRL, list)
 				}
@@ -135,8 +179,8 @@ func (o *Online) gather(ctx context.Context, result Assessment, at time.Time, as
 		if passed {
 			break
 		}
-		if name := "token " + (Evidence{DER: u.Signature}).Name(); !asked[name] {
-			asked[name] = true
+		if name := "token " + (Evidence{DER: u.Signature}).Name(); !asking.asked[name] {
+			asking.asked[name] = true
 			group.Go(func() {
 				if token, err := o.Sources.TimeToken(ctx, u.Digest, u.Signature); err == nil {
 					add(EvidenceTimeToken, token)

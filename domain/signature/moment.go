@@ -62,6 +62,10 @@ func (s *signerCheck) moment(at time.Time) *judgement {
 	}
 	for depth := range len(path.Certificates) - 1 { // a root is trusted as it stands
 		found := s.revocation(path, depth, at)
+		if certificate := path.Certificates[depth]; found.code == RevocationGood && found.made.Before(at) && len(path.Problems) == 0 &&
+			publishes(certificate) && !contains(s.policy.Intermediates, certificate) {
+			s.dated = append(s.dated, Wanted{certificate, path.Certificates[depth+1]})
+		}
 		j.add(found.code, "%s: %s", place(depth), found.detail)
 		j.rest(found.rests...)
 	}

@@ -104,7 +104,7 @@ func (p *Policy) Assess(ctx context.Context, request Request) (Assessment, error
 	if err := ctx.Err(); err != nil {
 		return Assessment{}, fmt.Errorf("verify a signature: %w", err)
 	}
-	c.result.Wanted = v.wanted
+	c.result.Wanted, c.result.Dated = v.wanted, v.dated
 	return c.finish(), nil
 }
 
@@ -139,14 +139,18 @@ func (c *combination) finish() Assessment {
 			c.signing.At = later(c.signing.At, *one.At)
 		}
 	}
-	for _, verdict := range []*Verdict{&c.receipt, &c.signing} {
-		verdict.Status = worst(verdict.Reasons)
-		for _, one := range verdict.Signers {
-			verdict.Status = worse(verdict.Status, one.Status)
-		}
-	}
+	c.receipt.sum()
+	c.signing.sum()
 	c.result.Receipt, c.result.Signing = c.receipt, c.signing
 	return c.result
+}
+
+// sum makes the status of a verdict of what was found.
+func (verdict *Verdict) sum() {
+	verdict.Status = worst(verdict.Reasons)
+	for _, one := range verdict.Signers {
+		verdict.Status = worse(verdict.Status, one.Status)
+	}
 }
 
 func whole(verdict Verdict, code, detail string) Verdict {
@@ -166,7 +170,11 @@ type verification struct {
 	content    content
 	pool       pool
 	listsOf    map[string][]list // by the issuer's fingerprint
+	// standingOf remembers what the evidence says of a certificate at a moment:
+	// signers share certificates, and evidence costs time.
+	standingOf map[asked]revocations
 	wanted     []Wanted
+	dated      []Wanted
 	reasons    []Reason // of the form that the CMS was in
 	stamps     []Stamp
 }

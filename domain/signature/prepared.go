@@ -68,7 +68,7 @@ func (p *Policy) AssessPrepared(ctx context.Context, at time.Time, given []Evide
 		}
 		s.prepared(prepared)
 		c.add(s.assess(ctx))
-		c.result.Wanted = append(c.result.Wanted, v.wanted...)
+		c.result.Wanted, c.result.Dated = append(c.result.Wanted, v.wanted...), append(c.result.Dated, v.dated...)
 		if err := ctx.Err(); err != nil {
 			return Assessment{}, fmt.Errorf("verify a signature: %w", err)
 		}
@@ -94,7 +94,7 @@ func Joined(at time.Time, parts ...Assessment) Assessment {
 		}
 		c.result.Trusted = c.result.Trusted && part.Trusted
 		c.result.keep(part.Evidence)
-		c.result.Wanted = append(c.result.Wanted, part.Wanted...)
+		c.result.Wanted, c.result.Dated = append(c.result.Wanted, part.Wanted...), append(c.result.Dated, part.Dated...)
 		c.result.Untimed = append(c.result.Untimed, part.Untimed...)
 	}
 	return c.finish()

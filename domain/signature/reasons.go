@@ -68,6 +68,7 @@ const (
 	RevocationUnknown           = "revocation.unknown"
 	RevocationUnusable          = "revocation.unusable"
 	RevocationConfigured        = "revocation.configured"
+	RevocationUnconfirmed       = "revocation.unconfirmed"
 
 	TimeTrusted  = "time.trusted"
 	TimeUnproven = "time.unproven"
@@ -140,6 +141,7 @@ func Definitions() []Definition {
 		{RevocationUnknown, Unknown, "the authority's responder does not know the certificate"},
 		{RevocationUnusable, Unknown, "the evidence about revocation cannot be relied on"},
 		{RevocationConfigured, Valid, "the issuer's certificate was configured by the operator, and no usable evidence says that it was revoked"},
+		{RevocationUnconfirmed, Unknown, "the evidence that says that the certificate was good was made before the moment, and nobody could be asked about it since"},
 		{TimeTrusted, Valid, "a time token proves when the signature was there"},
 		{TimeUnproven, Valid, "a time token is there and proves nothing"},
 	}

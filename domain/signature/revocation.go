@@ -48,6 +48,25 @@ type revocations struct {
 // revoked later was not revoked then. So each piece is asked at the moment, or
 // at the time it was made if that is later.
 func (v *verification) evidenceOn(certificate, issuer *x509.Certificate, at time.Time) revocations {
+	key := asked{string(certificate.Raw), string(issuer.Raw), at.UnixNano()}
+	r, known := v.standingOf[key]
+	if !known {
+		r = v.askEvidence(certificate, issuer, at)
+		if v.standingOf == nil {
+			v.standingOf = map[asked]revocations{}
+		}
+		v.standingOf[key] = r
+	}
+	return r
+}
+
+// asked is a question about a certificate.
+type asked struct {
+	certificate, issuer string // in DER
+	at                  int64  // in nanoseconds
+}
+
+func (v *verification) askEvidence(certificate, issuer *x509.Certificate, at time.Time) revocations {
 	var r revocations
 	lists := v.lists(issuer)
 	for _, piece := range v.pool.pieces[EvidenceOCSP] {
@@ -196,6 +215,8 @@ func later(a, b time.Time) time.Time {
 type standing struct {
 	code, detail string
 	rests        []Evidence
+	// made is when the evidence was made that says that it was good.
+	made time.Time
 	// compromised says that the key was reported compromised, whenever;
 	// unexplained that it was revoked after the moment and nobody says why.
 	compromised, unexplained bool
@@ -245,7 +266,7 @@ func (r revocations) settle(at time.Time) standing {
 		}
 		return standing{code: RevocationLater, detail: what, rests: benign.rests, unexplained: benign.reason == crl.Unspecified}
 	case good != nil:
-		return standing{code: RevocationGood, detail: good.name, rests: good.rests}
+		return standing{code: RevocationGood, detail: good.name, rests: good.rests, made: good.from}
 	case r.unknown != "":
 		return standing{code: RevocationUnknown, detail: r.unknown + ": the responder does not know it", rests: r.responder}
 	case len(r.unusable) > 0:

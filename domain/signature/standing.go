@@ -70,8 +70,7 @@ func (o *Online) Fetch(ctx context.Context, path []*x509.Certificate, at time.Ti
 			wanted = append(wanted, Wanted{path[depth], path[depth+1]})
 		}
 	}
-	asked := map[string]bool{}
-	found := o.gather(bounded, Assessment{Wanted: wanted}, at, asked)
+	found := o.gather(bounded, Assessment{Wanted: wanted}, at, &asking{asked: map[string]bool{}, answered: map[string]bool{}})
 	// A responder's own certificate may need a list to vouch for it.
 	if _, still := o.Standings(path, at, found); len(still) > 0 {
 		for _, w := range still {

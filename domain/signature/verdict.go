@@ -90,10 +90,11 @@ type Assessment struct {
 	// certificates. Handed in again with the same signature, content, moment and
 	// anchors it leads to the same verdicts.
 	Evidence []Evidence
-	// Wanted is what could not be told for want of evidence, Untimed the sound
-	// signatures that no trusted token is over.
-	Wanted  []Wanted
-	Untimed []Untimed
+	// Wanted is what could not be told for want of evidence, Dated what was good
+	// by evidence that was made before the moment and so may not know of the
+	// last hours, Untimed the sound signatures that no trusted token is over.
+	Wanted, Dated []Wanted
+	Untimed       []Untimed
 }
 
 // Untimed is a signature that could be given a time token.

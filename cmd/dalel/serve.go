@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"dalel/domain/access"
@@ -119,6 +120,10 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 	anchors, err := packet.LoadTrust(n.trust)
 	if err != nil {
 		return nil, fmt.Errorf("read the trust anchors: %w", err)
+	}
+	if n.logKey != nil && !slices.ContainsFunc(anchors.Logs, func(known packet.Key) bool { return known.VKey == n.logKey.vkey }) {
+		// Of a packet of its own it expects the proofs.
+		anchors.Logs = append(anchors.Logs, packet.Key{VKey: n.logKey.vkey})
 	}
 	checked := check.Config{Ledger: n.ledger, Index: models, Policy: n.policy, Trust: anchors}
 	shown := pages.Config{Ledger: n.ledger, Models: models, Secure: proxied}

@@ -248,9 +248,11 @@ func (s signed) storedAt(fingerprint string) string {
 
 // composition is everything that follows from a document's events.
 type composition struct {
-	manifest   Manifest // without files
-	state      document.State
-	history    []record
+	manifest Manifest // without files
+	state    document.State
+	history  []record
+	// streams has the events of each stream.
+	streams    map[eventstore.StreamID][]record
 	files      []documentFile
 	signatures []signed
 	// folder is where the document lies in a packet of several: "" in one of
@@ -268,8 +270,11 @@ func compose(head Manifest, id, folder string, history []record, log *logPart) (
 	if len(ofStream(history, document.StreamID(id))) == 0 {
 		return nil, fault.New(fault.DocumentUnknown, "no events of this document")
 	}
-	c := &composition{history: history, folder: folder, log: log}
-	for _, r := range ofStream(history, document.StreamID(id)) {
+	c := &composition{history: history, streams: map[eventstore.StreamID][]record{}, folder: folder, log: log}
+	for _, r := range history {
+		c.streams[r.Stream] = append(c.streams[r.Stream], r)
+	}
+	for _, r := range c.streams[document.StreamID(id)] {
 		c.state = document.Evolve(c.state, r.event)
 	}
 	newest := history[len(history)-1]
@@ -381,7 +386,7 @@ func (c *composition) addSignatures() error {
 		return nil
 	}
 	nth := 0
-	for _, r := range ofStream(c.history, document.StreamID(c.manifest.Subject.Document)) {
+	for _, r := range c.streams[document.StreamID(c.manifest.Subject.Document)] {
 		by, ok := r.event.(document.Signed)
 		if !ok {
 			continue

@@ -62,6 +62,35 @@ func ExportFormat(ctx context.Context, format int, out io.Writer, request Reques
 	return write(ctx, out, request.Content, request.Sealer, w.manifest, w.items)
 }
 
+// ExportSwapped exports a document as an operator would who holds the seal and
+// tells another story: the event number at, from 1, stands before the one that
+// came before it. Each stays where it is in its own stream and in the log. It
+// says whether the two are of different streams; if not, nothing is written.
+func ExportSwapped(ctx context.Context, at int, out io.Writer, request Request) (swapped bool, err error) {
+	head, stories, err := gather(ctx, request)
+	if err != nil {
+		return false, err
+	}
+	log, err := gatherLog(ctx, request, stories)
+	if err != nil {
+		return false, err
+	}
+	head.Log = &log.head
+	history := stories[0].history
+	one, two := &history[at-2], &history[at-1]
+	if one.Stream == two.Stream {
+		return false, nil
+	}
+	one.Position, two.Position = two.Position, one.Position
+	*one, *two = *two, *one
+	w, err := composeWhole(head, stories, log)
+	if err != nil {
+		return false, err
+	}
+	_, err = write(ctx, out, request.Content, request.Sealer, w.manifest, w.items)
+	return true, err
+}
+
 // Held is what Export says of the sizes of files.
 func Held(sizes map[string]int64) error {
 	var items []item

@@ -455,7 +455,7 @@ journal.csv - те же записи таблицей. Печать операт
 которых составлены журналы, с подписями и цепью хешей - в пакете доказательств
 документа; хеш в столбце commitment там тот же.
 Апостроф в начале ячейки journal.csv добавлен, чтобы таблица не приняла текст за
-формулу.
+формулу. Открывайте её с запятой как разделителем столбцов.
 
 == ҚАЗАҚША ==
 
@@ -469,7 +469,7 @@ journal.csv - те же записи таблицей. Печать операт
 оқиғалардың өзі, қолтаңбалары және хештер тізбегімен, құжаттың дәлелдемелер
 пакетінде; commitment бағанындағы хеш онда да сол.
 journal.csv ұяшығының басындағы апостроф кесте мәтінді формула деп қабылдамауы
-үшін қосылған.
+үшін қосылған. Оны бағандар бөлгіші ретінде үтірмен ашыңыз.
 
 == ENGLISH ==
 
@@ -484,5 +484,5 @@ that the journals are made of, with signatures and the chain of hashes, are in
 the proof packet of the document; the hash in the column commitment is the same
 there.
 An apostrophe at the beginning of a cell of journal.csv keeps a spreadsheet from
-taking the text for a formula.
+taking the text for a formula. Open it with the comma as the separator of columns.
 `

@@ -133,8 +133,10 @@ type need struct {
 // each party's registration, each certificate that signed, the number.
 func needs(events []record) []need {
 	var list []need
+	known := map[eventstore.StreamID]bool{}
 	add := func(stream eventstore.StreamID, first bool) {
-		if !slices.ContainsFunc(list, func(n need) bool { return n.stream == stream }) {
+		if !known[stream] {
+			known[stream] = true
 			list = append(list, need{stream, first})
 		}
 	}

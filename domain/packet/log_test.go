@@ -2,6 +2,7 @@ package packet_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -285,6 +286,75 @@ func TestR_M4_WhatIsWrongAboutTheLogIsNamed(t *testing.T) {
 	}
 }
 
+// Positions are in no commitment. The operator, who seals packets, could let a
+// signature stand before the suspension of its key: the log's order tells.
+func TestR_M4_EventsInAnotherOrderThanInTheLogDoNotHold(t *testing.T) {
+	l := kept(t, packettest.Options{})
+	confirmed(t, l)
+	events := 0
+	for name := range contents(unzip(t, export(t, l))) {
+		if strings.HasPrefix(name, "events/") {
+			events++
+		}
+	}
+	swaps := 0
+	for at := 2; at <= events; at++ {
+		var out bytes.Buffer
+		swapped, err := packet.ExportSwapped(t.Context(), at, &out, l.Request())
+		require.NoError(t, err)
+		if !swapped {
+			continue
+		}
+		swaps++
+		report := verify(t, out.Bytes(), l.Trust())
+		require.Equal(t, packet.Bad, report.Status)
+		require.Equal(t, packet.No, holds(t, report, packet.ClaimInclusion), "%+v", report.Claims)
+	}
+	require.GreaterOrEqual(t, swaps, 3)
+
+	// And the program in the README tells as well.
+	needTools(t)
+	for at := events; ; at-- {
+		var out bytes.Buffer
+		swapped, err := packet.ExportSwapped(t.Context(), at, &out, l.Request())
+		require.NoError(t, err)
+		if !swapped {
+			continue
+		}
+		root := unpacked(t, l, unzip(t, out.Bytes()))
+		told := false
+		for _, command := range commands(t, root) {
+			if strings.Contains(command, "check-proofs.py") {
+				said, _ := run(t, root, command)
+				told = told || strings.Contains(said, "CHANGED")
+			}
+		}
+		require.True(t, told)
+		break
+	}
+}
+
+func TestR_M4_ALineThatNobodyCanCheckIsNoCosignature(t *testing.T) {
+	l := kept(t, packettest.Options{})
+	confirmed(t, l)
+	request := l.Request()
+	request.Log.Policy = []byte("witness w " + l.WitnessKey() + "\nquorum w\n")
+	m := &tamperer{t: t, ledger: l, entries: unzip(t, exported(t, request))}
+	entries := m.clone()
+	noise := "— witness.example.kz/1 " + base64.StdEncoding.EncodeToString(make([]byte, 76)) + "\n"
+	for i := range entries {
+		if entries[i].name == "log/checkpoint" || strings.HasPrefix(entries[i].name, "proofs/") {
+			entries[i].content = append(slices.Clone(entries[i].content), noise...)
+		}
+	}
+	report := verify(t, zip(m.relist(entries, l.Sealer)), l.Trust())
+	claim, ok := report.Claim(packet.ClaimWitnesses)
+	require.True(t, ok)
+	require.Equal(t, packet.CannotTell, claim.Holds)
+	require.Contains(t, claim.Detail, "witness.example.kz/1")
+	require.Equal(t, packet.Yes, holds(t, report, packet.ClaimInclusion), "it is not the proofs that are wrong")
+}
+
 func TestR_M4_APacketOfSeveralDocumentsHasOneCheckpointAndAProofOfEachEvent(t *testing.T) {
 	l := two(t)
 	require.NoError(t, l.KeepLog(t.Context()))
@@ -315,11 +385,21 @@ func TestR_M2_APacketOfTheFormatBeforeTheLogStillVerifies(t *testing.T) {
 	var out bytes.Buffer
 	_, err := packet.ExportFormat(t.Context(), 3, &out, l.Request())
 	require.NoError(t, err)
-	trust := l.Trust()
-	trust.Logs = []packet.Key{{VKey: "somebody"}}
-	report := verify(t, out.Bytes(), trust)
+	report := verify(t, out.Bytes(), l.Trust())
 	require.Equal(t, packet.Good, report.Status, "%+v", report.Problems)
 	require.Len(t, report.Claims, 14)
+	// The operator could write this form today, to leave the proofs out: who has
+	// the key of a log is not content with it.
+	for what, change := range map[string]func(*packet.Trust){
+		"the key of a log": func(trust *packet.Trust) { trust.Logs = []packet.Key{{VKey: "somebody"}} },
+		"a witness's key":  func(trust *packet.Trust) { trust.Witnesses = []packet.Key{{VKey: stranger(t).VKey()}} },
+	} {
+		trust := l.Trust()
+		change(&trust)
+		asked := verify(t, out.Bytes(), trust)
+		require.Equal(t, packet.Untrusted, asked.Status, what)
+		require.Equal(t, packet.CannotTell, holds(t, asked, packet.ClaimInclusion), what)
+	}
 	_, text, _ := strings.Cut(contents(unzip(t, out.Bytes()))["README.txt"], "== РУССКИЙ ==")
 	text, _, _ = strings.Cut(text, "\nC.\n")
 	require.Equal(t, formatThreeWords, packet.DigestText([]byte(text)), "its words do not change any more")

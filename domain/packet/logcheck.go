@@ -31,16 +31,21 @@ const (
 )
 
 // readLog takes what is about the log out of the packet, and opens the claims
-// on it. It is nil where the packet has nothing of a log and says so.
+// on it. It is nil where the packet has nothing of a log and says so. To whoever
+// has the key of a log, or of a witness, a packet without proofs is not good,
+// whatever its format: the operator, who makes packets, could leave them out.
 func (v *verification) readLog() {
 	head := v.manifest.Log
 	raw, there := v.held[logCheckpointName]
 	switch {
 	case v.manifest.Format != 0 && v.manifest.Format < formatLog:
+		if v.trust.asksForLog() {
+			v.open(ClaimInclusion, inclusionTitle).unknown("a packet of format %d has nothing of a transparency log, and you have the key of one or of its witnesses: ask for the packet again", v.manifest.Format)
+		}
 		return
 	case v.manifest.Format != 0 && head == nil:
-		if len(v.trust.Logs) > 0 {
-			v.open(ClaimInclusion, inclusionTitle).unknown("the packet says that its ledger keeps no transparency log, and you have the key of one: it has no proofs")
+		if v.trust.asksForLog() {
+			v.open(ClaimInclusion, inclusionTitle).unknown("the packet says that its ledger keeps no transparency log, and you have the key of one or of its witnesses: it has no proofs")
 		}
 		return
 	case head != nil && head.NotCovered:
@@ -209,6 +214,11 @@ func (v *verification) checkWitnesses(ok bool) {
 	mine, enough := v.trust.policy()
 	seen, satisfied := mine.Check(l.checkpoint, never())
 	wrong(seen)
+	// The report names every line. One that no key at hand is for may be noise.
+	unchecked := ""
+	if others := l.linesBy(slices.Concat(theirs.Witnesses, mine.Witnesses)); len(others) > 0 {
+		unchecked = fmt.Sprintf("whether it was cosigned by %s cannot be told: their keys are neither among your anchors nor in the operator's policy", strings.Join(others, ", "))
+	}
 	var by, not []string
 	for _, s := range seen {
 		if s.At.IsZero() {
@@ -221,12 +231,16 @@ func (v *verification) checkWitnesses(ok bool) {
 	switch {
 	case enough && satisfied && len(by) == 0:
 		claim.says("no witness of yours has cosigned it; your policy asks for none")
+	case enough && satisfied && unchecked != "":
+		claim.says("cosigned by %s; that is enough for your policy; %s", named, unchecked)
 	case enough && satisfied:
 		claim.says("cosigned by %s; that is enough for your policy", named)
 	case len(mine.Witnesses) == 0 && len(l.witnesses) == 0:
 		claim.unknown("no witness has cosigned the checkpoint, though the operator's policy names some")
 	case len(mine.Witnesses) == 0:
 		claim.unanchored("cosigned by %s; none of them is among your anchors", strings.Join(l.witnesses, ", "))
+	case unchecked != "":
+		claim.unknown("%s", unchecked)
 	case enough && !satisfied && len(by) == 0:
 		claim.unknown("none of the witnesses that your policy names has cosigned the checkpoint")
 	case enough && !satisfied:
@@ -236,6 +250,25 @@ func (v *verification) checkWitnesses(ok bool) {
 	default:
 		claim.says("cosigned by %s, among your anchors", named)
 	}
+}
+
+// linesBy returns the names on the checkpoint's lines that are of none of the
+// given witnesses.
+func (l *logPart) linesBy(known []cosignature.PolicyWitness) (others []string) {
+	verifiers := []note.Verifier{l.verifier}
+	for _, w := range known {
+		if !slices.ContainsFunc(verifiers, func(v note.Verifier) bool { return v.Name() == w.Key.Name() && v.KeyHash() == w.Key.KeyHash() }) {
+			verifiers = append(verifiers, w.Key)
+		}
+	}
+	_, opened, err := cosignature.OpenCheckpoint(l.checkpoint, verifiers...)
+	if err != nil {
+		return nil // a line that is wrong has been named
+	}
+	for _, signature := range opened.UnverifiedSigs {
+		others = append(others, signature.Name)
+	}
+	return others
 }
 
 // checkStamp judges a time token over the checkpoint.
@@ -349,6 +382,9 @@ func (v *verification) checkProofs() {
 		claim.unknown("cannot be told, because the checkpoint does not hold")
 		return
 	}
+	// What came first is told by positions, which the operator writes: they count
+	// because the log, which nobody rewrites, has the events in the same order.
+	after := int64(-1)
 	for i, r := range v.history {
 		name := proofName(i + 1)
 		proof, ok := v.held[name]
@@ -356,12 +392,16 @@ func (v *verification) checkProofs() {
 			claim.no(name, "the proof of %s is missing", eventName(i+1, r.Type))
 			continue
 		}
-		_, _, _, err := translog.CheckProof(proof, r.Leaf(), l.head.Origin, l.verifier)
+		_, index, _, err := translog.CheckProof(proof, r.Leaf(), l.head.Origin, l.verifier)
 		switch {
 		case err != nil:
 			claim.no(name, "%s is not proven to be in the log: %v", eventName(i+1, r.Type), err)
 		case !bytes.HasSuffix(proof, append([]byte("\n\n"), l.checkpoint...)):
 			claim.no(name, "it is under another checkpoint than log/checkpoint")
+		case int64(index) <= after:
+			claim.no(name, "%s is entry %d of the log and stands after entry %d: the events are not in the order in which they were recorded", eventName(i+1, r.Type), index, after)
+		default:
+			after = int64(index)
 		}
 	}
 	if !l.anchored {

@@ -625,3 +625,23 @@ func TestAServicesCertificateIsNoOperators(t *testing.T) {
 	require.Len(t, trust.Responders, 1)
 	require.True(t, trust.IsZero())
 }
+
+// A stranger's upload is verified, too: what reading it takes must not be a
+// hundred times what it has.
+func TestR_M2_AManifestOfElementsWithoutEndTakesNoMemory(t *testing.T) {
+	l := newLedger(t)
+	m := &tamperer{t: t, ledger: l, entries: unzip(t, export(t, l))}
+	entries := m.clone()
+	for i := range entries {
+		if entries[i].name == "META-INF/ASiCManifest.xml" {
+			entries[i].content = bytes.Repeat([]byte("<a>"), 1<<20)
+		}
+	}
+	packed := zip(entries)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	report := verify(t, packed, l.Trust())
+	runtime.ReadMemStats(&after)
+	require.Equal(t, packet.No, holds(t, report, packet.ClaimSeal))
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(20*len(packed)))
+}

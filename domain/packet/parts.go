@@ -155,6 +155,6 @@ func (v *verification) checkTogether(parts []*verification) error {
 
 // first says that one document's first event lies before another's.
 func first(a, b *composition) bool {
-	own := func(c *composition) record { return ofStream(c.history, document.StreamID(c.state.ID))[0] }
+	own := func(c *composition) record { return c.streams[document.StreamID(c.state.ID)][0] }
 	return own(a).Position < own(b).Position
 }

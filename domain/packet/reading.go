@@ -45,7 +45,7 @@ func source(m Manifest) report.Source {
 // reading is what report.html and report.pdf say, out of the events alone.
 func (c *composition) reading() report.Document {
 	s, known := c.state, peopleOf(c.history)
-	own := ofStream(c.history, document.StreamID(s.ID))
+	own := c.streams[document.StreamID(s.ID)]
 	d := report.Document{
 		Source: source(c.manifest), ID: s.ID, Number: s.Number, Kind: string(s.Details.Kind), Status: string(s.Status),
 		Title: s.Details.Title, SenderNumber: s.Details.Number, Date: s.Details.Date, EndReason: s.EndReason, Held: s.Held(), Destroyed: s.Gone(),
@@ -158,7 +158,7 @@ func (c *composition) signatureOf(s signed, known people) report.Signature {
 	for _, f := range s.files {
 		out.Files = append(out.Files, f.entry)
 	}
-	for _, r := range ofStream(c.history, certificate.StreamID(s.by.Certificate)) {
+	for _, r := range c.streams[certificate.StreamID(s.by.Certificate)] {
 		if e, ok := r.event.(certificate.Registered); ok {
 			out.Owner, out.Serial, out.Issuer, out.NotBefore, out.NotAfter = e.OwnerName, e.Serial, e.Issuer, e.NotBefore, e.NotAfter
 			break

@@ -379,6 +379,7 @@ def head(note):  # size and root of a checkpoint
     lines = note.decode().split("\n")
     return int(lines[1]), base64.b64decode(lines[2])
 size, root = head(checkpoint)
+before = -1  # the index of the event before: the log has them in this order
 for name in sorted(glob.glob("events/*.json")):
     number = os.path.basename(name).split("-")[0]
     event = json.load(open(name, encoding="utf-8"))
@@ -394,7 +395,8 @@ for name in sorted(glob.glob("events/*.json")):
         else:
             node = H(b"\1" + node + other)
         at, last = at >> 1, last >> 1
-    good = index < size and last == 0 and node == root and signed == checkpoint
+    good = before < index < size and last == 0 and node == root and signed == checkpoint
+    before = index
     print(name, "OK" if good else "CHANGED")
 folder = os.path.dirname(sys.argv[1])
 if os.path.exists(folder + "/since"):  # RFC 9162, 2.1.4.2

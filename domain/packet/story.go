@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"context"
 	"encoding/json"
 	"path"
 	"slices"
@@ -20,11 +21,14 @@ const clockSlack = time.Hour
 // story replays the document's events and says what could not have happened
 // in that order. It holds the events against the document's lifecycle, and not
 // against today's limits (lengths, sizes), which may change.
-func (v *verification) story() {
+func (v *verification) story(ctx context.Context) error {
 	c, claim := v.composition, v.claim(ClaimStory)
 	id := c.manifest.Subject.Document
 	var s document.State
 	for i, r := range c.history {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		file := eventName(i+1, r.Type)
 		if r.Stream != document.StreamID(id) {
 			v.checkSide(claim, file, r)
@@ -48,13 +52,14 @@ func (v *verification) story() {
 	if s.Number != "" {
 		v.checkNumber(claim, s)
 	}
-	claim.says("the document is %s after %d events", s.Status, len(ofStream(c.history, document.StreamID(id))))
+	claim.says("the document is %s after %d events", s.Status, len(c.streams[document.StreamID(id)]))
+	return nil
 }
 
 // reported says whether a mark on the document has its notice on the
 // certificate.
 func (v *verification) reported(mark document.KeyCompromised) bool {
-	return slices.ContainsFunc(ofStream(v.composition.history, certificate.StreamID(mark.Certificate)), func(r record) bool {
+	return slices.ContainsFunc(v.composition.streams[certificate.StreamID(mark.Certificate)], func(r record) bool {
 		e, ok := r.event.(certificate.KeyCompromiseReported)
 		return ok && e.Notice == mark.Notice && e.CompromisedFrom.Equal(mark.CompromisedFrom)
 	})
@@ -255,7 +260,7 @@ func (v *verification) checkReferences(claim *findings, file string, r record) {
 		relied = e.ReliedOn
 	}
 	for _, reference := range relied {
-		events := ofStream(v.composition.history, reference.Stream)
+		events := v.composition.streams[reference.Stream]
 		whole := reference.Stream.Category() == certificate.Category && len(events) > 0
 		switch n := reference.Revision; {
 		case uint64(n) < uint64(len(events)):
@@ -272,7 +277,7 @@ func (v *verification) checkReferences(claim *findings, file string, r record) {
 }
 
 func (v *verification) checkNumber(claim *findings, s document.State) {
-	claims := ofStream(v.composition.history, document.NumberStreamID(s.Number))
+	claims := v.composition.streams[document.NumberStreamID(s.Number)]
 	if len(claims) != 1 {
 		claim.no("", "the number %s is claimed %d times", s.Number, len(claims))
 		return
@@ -285,13 +290,16 @@ func (v *verification) checkNumber(claim *findings, s document.State) {
 
 // certificates checks that each signature's certificate was registered to the
 // party and in force when the signature was recorded, by the events alone.
-func (v *verification) certificates() {
+func (v *verification) certificates(ctx context.Context) error {
 	claim := v.claim(ClaimCertificates)
 	for _, s := range v.composition.signatures {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		file := s.folder + "certificate.cer"
 		// The state as it was when the signature was recorded, and as it is now.
 		var then, now certificate.State
-		for _, r := range ofStream(v.composition.history, certificate.StreamID(s.by.Certificate)) {
+		for _, r := range v.composition.streams[certificate.StreamID(s.by.Certificate)] {
 			if e, ok := r.event.(certificate.Registered); ok {
 				v.checkOwner(claim, file, e)
 			}
@@ -316,6 +324,7 @@ func (v *verification) certificates() {
 			claim.no(file, "the signature falls, though the document does not record it: its key was compromised before it was made (notice %s)", now.Notice)
 		}
 	}
+	return nil
 }
 
 // checkOwner holds the registration against the certificate itself.

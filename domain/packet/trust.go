@@ -50,6 +50,12 @@ func (t Trust) IsZero() bool {
 // logs are the keys of all logs that are trusted.
 func (t Trust) logs() []Key { return slices.Concat(t.Logs, t.policyLogs) }
 
+// asksForLog says that somebody with these anchors expects proofs of a
+// transparency log.
+func (t Trust) asksForLog() bool {
+	return len(t.logs()) > 0 || len(t.Witnesses) > 0 || t.asksForWitnesses()
+}
+
 // asksForWitnesses says that a checkpoint without cosignatures is not enough.
 func (t Trust) asksForWitnesses() bool { return t.Policy != nil && t.Policy.AsksForWitnesses() }
 

@@ -159,7 +159,7 @@ func inPeriod(subject Subject, c *composition) error {
 	if subject.Kind != KindParticipant {
 		return nil
 	}
-	for _, r := range ofStream(c.history, document.StreamID(c.state.ID)) {
+	for _, r := range c.streams[document.StreamID(c.state.ID)] {
 		if who, when := entered(r); who != "" && who == subject.Participant && within(when, subject.From, subject.To) {
 			return nil
 		}

@@ -678,11 +678,53 @@ func (v *verification) checkWhole(expected map[string]bool, m Manifest, items []
 func (v *verification) checkSignature(ctx context.Context, s signed) error {
 	claim := v.claim(s.claim)
 	name := s.folder + "signature.p7s"
-	recorded := s.signature.Verdict
 	if len(s.files) == 0 {
 		claim.no(name, "what it signs is no file of the document")
 		return nil
 	}
+	s.checkRecorded(claim)
+	file, ok := v.archive.File(s.files[0].entry)
+	message, there := v.held[name]
+	if !ok || !there {
+		claim.unknown("the signature or its file is not in the packet")
+		return nil
+	}
+	brought := v.brought(claim, s)
+	// What the packet brings is trusted no more than it proves, unless the
+	// question is what it would prove with anchors of its own.
+	ask := func(policy *signature.Policy) (signature.Assessment, error) {
+		policy.Offered, policy.Algorithms = brought.certificates, v.algorithms
+		assessed, err := policy.Assess(ctx, signature.Request{CMS: message, At: s.signature.Verdict.At, Evidence: brought.evidence, Content: func() (io.ReadCloser, error) {
+			return cancellable{ctx, io.NopCloser(file.Open())}, nil
+		}})
+		if err != nil {
+			return assessed, fmt.Errorf("%s: %w", name, err)
+		}
+		return assessed, nil
+	}
+	assessed, err := ask(&signature.Policy{Roots: v.trust.Roots, Responders: v.trust.Responders})
+	if err != nil {
+		return err
+	}
+	if assessed.Signing.Status == signature.Unknown || !s.sameVerdicts(assessed) {
+		alone, err := ask(&signature.Policy{Roots: brought.ends(s.signature.Verdict), Intermediates: brought.certificates})
+		if err != nil {
+			return err
+		}
+		if s.onlyAnchorsMissing(claim, assessed, alone) {
+			return nil
+		}
+		if assessed.Signing.Status == signature.Unknown {
+			assessed = alone
+		}
+	}
+	s.conclude(claim, assessed)
+	return nil
+}
+
+// checkRecorded holds what the events say of a signature against itself.
+func (s signed) checkRecorded(claim *findings) {
+	recorded := s.signature.Verdict
 	if away := recorded.At.Sub(s.event.metadata.RecordedAt).Abs(); away > clockSlack {
 		claim.no(s.folder+"verdict.json", "its verdict is for a moment %s away from when it was recorded", away)
 	}
@@ -692,13 +734,16 @@ func (v *verification) checkSignature(ctx context.Context, s signed) error {
 	if !slices.ContainsFunc(recorded.Signers, func(o signature.SignerVerdict) bool { return o.Certificate == s.by.Certificate }) {
 		claim.no(s.folder+"verdict.json", "the party's certificate is not among those of the signers")
 	}
-	file, ok := v.archive.File(s.files[0].entry)
-	message, there := v.held[name]
-	if !ok || !there {
-		claim.unknown("the signature or its file is not in the packet")
-		return nil
-	}
-	var own []*x509.Certificate // what the packet brings itself
+}
+
+// brought is what a packet brings to a signature, unverified.
+type brought struct {
+	certificates []*x509.Certificate
+	evidence     []signature.Evidence
+}
+
+// brought reads what lies beside a signature.
+func (v *verification) brought(claim *findings, s signed) (b brought) {
 	for i := range len(s.chain) + 1 {
 		path := s.folder + "certificate.cer"
 		if i > 0 {
@@ -709,77 +754,71 @@ func (v *verification) checkSignature(ctx context.Context, s signed) error {
 			claim.no(path, "the certificate cannot be read")
 			continue
 		}
-		own = append(own, certificate)
+		b.certificates = append(b.certificates, certificate)
 	}
-	var evidence []signature.Evidence
 	for _, e := range s.evidence {
 		der, ok := v.held[e.name]
 		if !ok {
 			claim.no(e.name, "the evidence is missing")
 			continue
 		}
-		evidence = append(evidence, signature.Evidence{Kind: e.Kind, DER: der})
+		b.evidence = append(b.evidence, signature.Evidence{Kind: e.Kind, DER: der})
 	}
-	// What the packet brings is trusted no more than it proves, unless the
-	// question is what it would prove with anchors of its own.
-	ask := func(policy *signature.Policy) (signature.Assessment, error) {
-		policy.Offered, policy.Algorithms = own, v.algorithms
-		return policy.Assess(ctx, signature.Request{CMS: message, At: recorded.At, Evidence: evidence, Content: func() (io.ReadCloser, error) {
-			return cancellable{ctx, io.NopCloser(file.Open())}, nil
-		}})
-	}
-	assessed, err := ask(&signature.Policy{Roots: v.trust.Roots, Responders: v.trust.Responders})
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	if assessed.Signing.Status == signature.Unknown || !s.sameVerdicts(assessed) {
-		// Is it only the anchor that is missing, of the signer or of a
-		// time-stamping authority? Then the packet's own, where the recorded
-		// verdict ended, make it valid.
-		var ends []*x509.Certificate
-		for _, signer := range recorded.Signers {
-			for _, c := range own {
-				if n := len(signer.Chain); n > 0 && signer.Chain[n-1] == fingerprint(c) {
-					ends = append(ends, c)
-				}
-			}
-		}
-		for _, e := range evidence {
-			if e.Kind != signature.EvidenceCertificate {
-				continue
-			}
-			if c, err := pki.ParseCertificate(e.DER); err == nil && bytes.Equal(c.RawSubject, c.RawIssuer) {
+	return b
+}
+
+// ends are the certificates where the chains of a recorded verdict ended, of the
+// signers and of time-stamping authorities.
+func (b brought) ends(recorded signature.Verdict) (ends []*x509.Certificate) {
+	for _, signer := range recorded.Signers {
+		for _, c := range b.certificates {
+			if n := len(signer.Chain); n > 0 && signer.Chain[n-1] == fingerprint(c) {
 				ends = append(ends, c)
 			}
 		}
-		alone, err := ask(&signature.Policy{Roots: ends, Intermediates: own})
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+	}
+	for _, e := range b.evidence {
+		if e.Kind != signature.EvidenceCertificate {
+			continue
 		}
-		if alone.Signing.Status == signature.Valid && (assessed.Signing.Status == signature.Unknown || s.sameVerdicts(alone)) {
-			if !s.sameVerdicts(alone) {
-				claim.no(s.folder+"verdict.json", "the recorded verdict is not the one that is found now")
-			}
-			at := s.signature.AtSigning().At.UTC().Format("2006-01-02 15:04:05 UTC")
-			if assessed.Signing.Status != signature.Unknown {
-				claim.unanchored("valid at %s, but the token that proves this moment leads to a root that is not among your anchors", at)
-			} else if onlyRevocation(assessed.Signing) {
-				claim.unanchored("valid at %s if the issuing authority's certificate was not revoked, for which it needs to be among your anchors", at)
-			} else {
-				claim.unanchored("valid at %s, but its chain ends in a root that is not among your anchors", at)
-			}
-			return nil
-		}
-		if assessed.Signing.Status == signature.Unknown {
-			assessed = alone
+		if c, err := pki.ParseCertificate(e.DER); err == nil && bytes.Equal(c.RawSubject, c.RawIssuer) {
+			ends = append(ends, c)
 		}
 	}
+	return ends
+}
+
+// onlyAnchorsMissing says whether it is only an anchor that is missing, of the
+// signer or of a time-stamping authority: then the packet's own, where the
+// recorded verdict ended, make the signature valid. The claim is told.
+func (s signed) onlyAnchorsMissing(claim *findings, assessed, alone signature.Assessment) bool {
+	told := assessed.Signing.Status != signature.Unknown
+	if alone.Signing.Status != signature.Valid || told && !s.sameVerdicts(alone) {
+		return false
+	}
+	if !s.sameVerdicts(alone) {
+		claim.no(s.folder+"verdict.json", "the recorded verdict is not the one that is found now")
+	}
+	at := s.signature.AtSigning().At.UTC().Format("2006-01-02 15:04:05 UTC")
+	switch {
+	case told:
+		claim.unanchored("valid at %s, but the token that proves this moment leads to a root that is not among your anchors", at)
+	case onlyRevocation(assessed.Signing):
+		claim.unanchored("valid at %s if the issuing authority's certificate was not revoked, for which it needs to be among your anchors", at)
+	default:
+		claim.unanchored("valid at %s, but its chain ends in a root that is not among your anchors", at)
+	}
+	return true
+}
+
+// conclude says what was found of a signature.
+func (s signed) conclude(claim *findings, assessed signature.Assessment) {
 	found := assessed.Signing
 	switch {
 	case found.Status == signature.Unknown:
 		claim.unknown("it cannot be told whether it is valid: %s", codes(found))
 	case found.Status != signature.Valid:
-		claim.no(name, "it is %s: %s", found.Status, codes(found))
+		claim.no(s.folder+"signature.p7s", "it is %s: %s", found.Status, codes(found))
 	case !s.sameVerdicts(assessed):
 		claim.no(s.folder+"verdict.json", "the recorded verdict is not the one that is found now")
 	}
@@ -791,7 +830,6 @@ func (v *verification) checkSignature(ctx context.Context, s signed) error {
 	if s.replaced {
 		claim.says("valid at %s; the key was found compromised later and the party signed again", found.At.UTC().Format("2006-01-02 15:04:05 UTC"))
 	}
-	return nil
 }
 
 // sameVerdicts compares both recorded verdicts with those that were found.

@@ -121,8 +121,8 @@ func (a *Assessment) keep(evidence []Evidence) {
 }
 
 // Content opens the signed content for reading from its start; it is called
-// once for each digest algorithm in use, at most. Nil for an attached CMS
-// whose content is only what it carries.
+// once for each assessment, of which [Online] may make several. Nil for an
+// attached CMS whose content is only what it carries.
 type Content func() (io.ReadCloser, error)
 
 // Request is what is to be verified.

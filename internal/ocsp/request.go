@@ -133,7 +133,7 @@ func (r Request) Marshal() ([]byte, error) {
 			b.AddASN1(der.Explicit(2), func(b *cryptobyte.Builder) {
 				b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
 					b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-						addOID(b, OIDNonce)
+						pki.AddOID(b, OIDNonce)
 						b.AddASN1(asn1.OCTET_STRING, func(b *cryptobyte.Builder) { b.AddASN1OctetString(r.Nonce) })
 					})
 				})
@@ -152,7 +152,7 @@ func (r Request) Marshal() ([]byte, error) {
 func (id CertID) Add(b *cryptobyte.Builder) {
 	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			addOID(b, id.Digest.OID)
+			pki.AddOID(b, id.Digest.OID)
 			if id.Digest.Parameters == nil {
 				b.AddASN1NULL()
 			}
@@ -166,20 +166,6 @@ func (id CertID) Add(b *cryptobyte.Builder) {
 		}
 		b.AddASN1BigInt(id.Serial)
 	})
-}
-
-func addOID(b *cryptobyte.Builder, dotted string) {
-	oid, err := x509.ParseOID(dotted)
-	if err != nil {
-		b.SetError(fmt.Errorf("OID %q: %w", dotted, err))
-		return
-	}
-	content, err := oid.MarshalBinary()
-	if err != nil {
-		b.SetError(fmt.Errorf("OID %q: %w", dotted, err))
-		return
-	}
-	b.AddASN1(asn1.OBJECT_IDENTIFIER, func(b *cryptobyte.Builder) { b.AddBytes(content) })
 }
 
 func malformed(what string) error { return fmt.Errorf("%w: %s", ErrMalformed, what) }

@@ -52,6 +52,22 @@ func ReadOID(s *cryptobyte.String, dotted *string) bool {
 	return true
 }
 
+// AddOID writes the OBJECT IDENTIFIER that is dotted in text, of arcs of any size.
+// A text that is none is the builder's error, which says which it was.
+func AddOID(b *cryptobyte.Builder, dotted string) {
+	oid, err := x509.ParseOID(dotted)
+	if err != nil {
+		b.SetError(fmt.Errorf("OID %q: %w", dotted, err))
+		return
+	}
+	body, err := oid.MarshalBinary()
+	if err != nil {
+		b.SetError(fmt.Errorf("OID %q: %w", dotted, err))
+		return
+	}
+	b.AddASN1(asn1.OBJECT_IDENTIFIER, func(b *cryptobyte.Builder) { b.AddBytes(body) })
+}
+
 // PublicKey is a SubjectPublicKeyInfo (RFC 5280, 4.1.2.7), not yet understood:
 // what is in it is the business of a [Scheme].
 type PublicKey struct {

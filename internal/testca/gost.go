@@ -13,6 +13,7 @@ import (
 	"dalel/internal/gost/gost3410"
 	"dalel/internal/gost/gostpki"
 	"dalel/internal/gost/streebog"
+	"dalel/internal/pki"
 
 	"golang.org/x/crypto/cryptobyte"
 	tags "golang.org/x/crypto/cryptobyte/asn1"
@@ -79,7 +80,7 @@ func createByGOST(template, issuer *x509.Certificate, key crypto.Signer, by *gos
 	f := familyOf(public)
 	algorithm := func(b *cryptobyte.Builder) {
 		b.AddASN1(tags.SEQUENCE, func(b *cryptobyte.Builder) {
-			addOID(b, f.signature)
+			pki.AddOID(b, f.signature)
 			b.AddASN1NULL()
 		})
 	}
@@ -118,20 +119,6 @@ func createByGOST(template, issuer *x509.Certificate, key crypto.Signer, by *gos
 		b.AddASN1BitString(signature)
 	})
 	return signed.Bytes()
-}
-
-func addOID(b *cryptobyte.Builder, dotted string) {
-	oid, err := x509.ParseOID(dotted)
-	if err != nil {
-		b.SetError(err)
-		return
-	}
-	content, err := oid.MarshalBinary()
-	if err != nil {
-		b.SetError(err)
-		return
-	}
-	b.AddASN1(tags.OBJECT_IDENTIFIER, func(b *cryptobyte.Builder) { b.AddBytes(content) })
 }
 
 // freshest is the extension that names where the delta list is (RFC 5280,

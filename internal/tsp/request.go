@@ -2,7 +2,6 @@ package tsp
 
 import (
 	"bytes"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/big"
@@ -76,7 +75,7 @@ func (r Request) Marshal() ([]byte, error) {
 		b.AddASN1Int64(1)
 		r.Imprint.Add(b)
 		if r.Policy != "" {
-			addOID(b, r.Policy)
+			pki.AddOID(b, r.Policy)
 		}
 		if r.Nonce != nil {
 			b.AddASN1BigInt(r.Nonce)
@@ -97,7 +96,7 @@ func (r Request) Marshal() ([]byte, error) {
 func (i Imprint) Add(b *cryptobyte.Builder) {
 	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			addOID(b, i.Digest.OID)
+			pki.AddOID(b, i.Digest.OID)
 			if i.Digest.Parameters == nil {
 				b.AddASN1NULL()
 			}
@@ -105,20 +104,6 @@ func (i Imprint) Add(b *cryptobyte.Builder) {
 		})
 		b.AddASN1OctetString(i.Sum)
 	})
-}
-
-func addOID(b *cryptobyte.Builder, dotted string) {
-	oid, err := x509.ParseOID(dotted)
-	if err != nil {
-		b.SetError(fmt.Errorf("OID %q: %w", dotted, err))
-		return
-	}
-	content, err := oid.MarshalBinary()
-	if err != nil {
-		b.SetError(fmt.Errorf("OID %q: %w", dotted, err))
-		return
-	}
-	b.AddASN1(asn1.OBJECT_IDENTIFIER, func(b *cryptobyte.Builder) { b.AddBytes(content) })
 }
 
 func malformed(what string) error { return fmt.Errorf("%w: %s", ErrMalformed, what) }

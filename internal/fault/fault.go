@@ -1,10 +1,15 @@
 // Package fault is the ledger's one error type.
 //
 // Every refusal and every failure that a person or a program outside may see
-// carries a [Code] from the catalogue in codes.go. A code is stable: once
-// published it keeps its meaning, so a client may switch on it. The kind of a
-// code says who has to act (the caller, the operator, nobody), and the HTTP
-// layer turns kinds into statuses in one place.
+// carries a [Code]. A code is stable: once published it keeps its meaning, so a
+// client may switch on it. Those that the ledger answers with are in the catalogue
+// in codes.go, which gives each its kind: who has to act (the caller, the
+// operator, nobody). The HTTP layer turns kinds into statuses in one place.
+//
+// Packages that judge, or talk to others, have further codes of their own, named
+// where they arise (witness.*, renewal.*, and authority.* among them). They go
+// into reports, states, logs and the reasons of an error; for the HTTP layer one
+// that is not in the catalogue is a fault of ours ([Lookup]).
 //
 // Details are for people. They never hold personal data beyond what the
 // caller itself sent, and never a secret.

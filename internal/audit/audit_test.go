@@ -113,6 +113,19 @@ func (a *auditor) evidence(r audit.Report) (known, served cosignature.Checkpoint
 	return known, served, report
 }
 
+// proofIn reads what leads from the larger tree's beginning to its root.
+func proofIn(t *testing.T, report map[string]any) (implied tlog.Hash, proof tlog.TreeProof) {
+	t.Helper()
+	implied, err := tlog.ParseHash(report["impliedRoot"].(string))
+	require.NoError(t, err)
+	for _, text := range report["proof"].([]any) {
+		hash, err := tlog.ParseHash(text.(string))
+		require.NoError(t, err)
+		proof = append(proof, hash)
+	}
+	return implied, proof
+}
+
 func TestR_M4_AnAuditorFollowsALogThatGrows(t *testing.T) {
 	log := logtest.New(t, origin, 0)
 	a := newAuditor(t, log)
@@ -159,14 +172,7 @@ func TestR_M4_ARewrittenLeafIsFoundAndKept(t *testing.T) {
 		require.EqualValues(t, 300, a.kept(), at)
 		known, served, report := a.evidence(r)
 		t.Log("the evidence convinces without the log")
-		implied, err := tlog.ParseHash(report["impliedRoot"].(string))
-		require.NoError(t, err)
-		var proof tlog.TreeProof
-		for _, text := range report["proof"].([]any) {
-			hash, err := tlog.ParseHash(text.(string))
-			require.NoError(t, err)
-			proof = append(proof, hash)
-		}
+		implied, proof := proofIn(t, report)
 		require.NotEqual(t, known.Root, implied)
 		require.NoError(t, tlog.CheckTree(proof, served.Size, served.Root, known.Size, implied))
 		require.Error(t, tlog.CheckTree(proof, served.Size, served.Root, known.Size, known.Root))
@@ -179,10 +185,16 @@ func TestR_M4_ALogThatWasWoundBackIsFoundAndKept(t *testing.T) {
 	a.expect(audit.Consistent, audit.FirstSeen)
 	log.Serve(300)
 	r := a.expect(audit.Misbehaviour, audit.Rewound)
-	known, served, _ := a.evidence(r)
+	known, served, report := a.evidence(r)
 	require.EqualValues(t, 700, known.Size)
 	require.EqualValues(t, 300, served.Size)
 	require.EqualValues(t, 700, a.kept())
+	require.Equal(t, audit.Proven, r.Beginning)
+	require.Contains(t, r.Detail, "its beginning of 300 entries")
+	require.Equal(t, audit.Proven, report["beginning"])
+	implied, proof := proofIn(t, report)
+	require.Equal(t, served.Root, implied)
+	require.NoError(t, tlog.CheckTree(proof, known.Size, known.Root, served.Size, served.Root), "without the log")
 
 	t.Log("wound back and written anew: while the old tiles are there, that is proven")
 	r = func() audit.Report {
@@ -196,11 +208,24 @@ func TestR_M4_ALogThatWasWoundBackIsFoundAndKept(t *testing.T) {
 		return a.expect(audit.Misbehaviour, audit.Rewritten)
 	}()
 	a.evidence(r)
-	t.Log("and when they are gone, it is a smaller tree all the same")
-	a.site.Store(log.Fork(100, 200))
-	a.expect(audit.Misbehaviour, audit.Rewound)
+	t.Log("and when they are gone, it is a smaller tree all the same, and of what entries is not told")
+	for _, fork := range []*logtest.Log{log.Fork(100, 200), log.Fork(300, 0)} {
+		a.site.Store(fork)
+		r = a.expect(audit.Misbehaviour, audit.Rewound)
+		require.Equal(t, audit.NotTold, r.Beginning)
+		require.Contains(t, r.Detail, "whether those are the same entries is not told")
+		require.NotContains(t, r.Detail, "beginning")
+		_, _, report = a.evidence(r)
+		require.Equal(t, audit.NotTold, report["beginning"])
+		require.NotContains(t, report, "impliedRoot")
+		require.NotContains(t, report, "proof")
+	}
+	readme, err := os.ReadFile(filepath.Join(r.Evidence, "README.txt"))
+	require.NoError(t, err)
+	require.Contains(t, string(readme), "not-told")
 	a.site.Store(log.Fork(0, 0))
-	a.expect(audit.Misbehaviour, audit.Rewound)
+	r = a.expect(audit.Misbehaviour, audit.Rewound)
+	require.Equal(t, audit.Proven, r.Beginning, "a tree of no entries is the beginning of any")
 }
 
 func TestACopyThatLagsForAMomentIsNoMisbehaviour(t *testing.T) {
@@ -397,13 +422,26 @@ func TestThatTheCallerGaveUpIsNotTheLogsFault(t *testing.T) {
 	require.NoError(t, err)
 	defer state.Close()
 	a.o.State, a.o.Pause = state, time.Hour
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	// The caller gives up once everything of the first look was read: all that
+	// comes then is the pause before the next.
+	last, read := "tile/1/000.p/2", false
+	a.o.Source = sourceFunc(func(_ context.Context, name string, _ int64) ([]byte, error) {
+		if name == last {
+			read = true
+			cancel()
+		}
+		return log.File(name), nil
+	})
 	audited, err := audit.New(a.o)
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
 	r := audited.Check(ctx)
+	require.True(t, read, "%+v", r)
 	require.Equal(t, audit.Stopped, r.Code)
 	require.Equal(t, audit.CannotTell, r.Outcome)
+	require.Contains(t, r.Detail, "it had found: the log has signed a tree of 700 entries")
+	require.Empty(t, r.Evidence)
 	r = audited.Check(ctx)
 	require.Equal(t, audit.Stopped, r.Code)
 }

@@ -212,8 +212,10 @@ func (l *Log) once(ctx context.Context) (f finding) {
 			return say(Misbehaviour, code, "the log has signed two trees of %d entries, one with the root %s, one with %s", k.Size, k.Root, served.Root)
 		case code == Rewritten:
 			return say(Misbehaviour, code, "the log has signed a tree of %d entries and one of %d, and the smaller is not the beginning of the larger", min(k.Size, served.Size), max(k.Size, served.Size))
-		case code == Rewound:
+		case code == Rewound && f.Beginning == Proven:
 			return say(Misbehaviour, code, "the log has signed a tree of %d entries and now serves its beginning of %d entries as the newest: entries were taken away, or an old copy is served", k.Size, served.Size)
+		case code == Rewound:
+			return say(Misbehaviour, code, "the log has signed a tree of %d entries and now serves one of %d as the newest: whether those are the same entries is not told, since the larger tree's tiles are not to be had", k.Size, served.Size)
 		}
 	}
 	f.KnownSize, f.known = largest(known), nil
@@ -289,25 +291,38 @@ func (l *Log) compare(f *finding, read *tiles, known, served checkpoint) (string
 		if beginning, err = tlog.TreeHash(small.Size, hashes); err != nil {
 			if served.Size < known.Size {
 				// A log that was wound back may not have the larger tree's
-				// tiles any more. That it serves less than it signed stands.
+				// tiles any more, and nothing else leads from one root to the
+				// other. That it serves less than it signed stands.
+				f.Beginning = NotTold
 				return Rewound, nil
 			}
 			return "", err
 		}
 	}
 	if beginning != small.Root {
-		f.implied = beginning.String()
-		if proof, err := tlog.ProveTree(large.Size, small.Size, hashes); err == nil {
-			for _, hash := range proof {
-				f.proof = append(f.proof, hash.String())
-			}
-		}
+		f.prove(large.Size, small.Size, beginning, hashes)
 		return Rewritten, nil
 	}
 	if served.Size < known.Size {
+		f.Beginning = Proven
+		f.prove(large.Size, small.Size, beginning, hashes)
 		return Rewound, nil
 	}
 	return "", nil
+}
+
+// prove keeps what leads from the larger tree's root to the hash that its
+// beginning has.
+func (f *finding) prove(large, small int64, beginning tlog.Hash, hashes tlog.HashReader) {
+	f.implied = beginning.String()
+	if small == 0 {
+		return // the tree of no entries is the beginning of any
+	}
+	if proof, err := tlog.ProveTree(large, small, hashes); err == nil {
+		for _, hash := range proof {
+			f.proof = append(f.proof, hash.String())
+		}
+	}
 }
 
 // accept makes a checkpoint one that the next is held against.

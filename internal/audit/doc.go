@@ -45,7 +45,8 @@ const (
 	// Grown: the tree known is the beginning of the one served, or is it.
 	Grown = "log.consistent"
 
-	// Rewound: the log serves a smaller tree than it has signed before.
+	// Rewound: the log serves a smaller tree than it has signed before. Whether it
+	// is the beginning of that one is in [Report.Beginning].
 	Rewound = "log.rewound"
 	// SplitView: it has signed two trees of one size.
 	SplitView = "log.split-view"
@@ -78,6 +79,12 @@ const (
 	Stopped = "audit.stopped"
 )
 
+// What [Report.Beginning] says.
+const (
+	Proven  = "proven"
+	NotTold = "not-told"
+)
+
 // Report is what one check found.
 type Report struct {
 	Outcome Outcome `json:"outcome"`
@@ -93,6 +100,11 @@ type Report struct {
 	// KnownSize is the size of the checkpoint that it was held against; of
 	// several the largest, and the one that contradicts if any does.
 	KnownSize int64 `json:"knownSize"`
+	// Beginning says, of a log that was wound back, whether the smaller tree is
+	// the beginning of the larger: [Proven] by tiles that lead up to the larger
+	// one's root, or [NotTold] where those are not to be had any more. "" for all
+	// else.
+	Beginning string `json:"beginning,omitempty"`
 	// Witnesses are those that the policy names.
 	Witnesses []cosignature.Seen `json:"witnesses,omitempty"`
 	// Entries is how many entries, from the first on, were held against the

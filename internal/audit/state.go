@@ -115,10 +115,12 @@ type evidence struct {
 	// Known and Served name the files.
 	Known  string `json:"known"`
 	Served string `json:"served"`
-	// ImpliedRoot is, of a log that was rewritten, the root that the beginning
-	// of the larger tree has at the smaller one's size, and Proof the hashes of
-	// a consistency proof (RFC 6962, 2.1.2) from it to the larger tree's root:
-	// with them the contradiction is checked without asking the log.
+	// ImpliedRoot is, of a log that was rewritten or wound back, the root that
+	// the beginning of the larger tree has at the smaller one's size, and Proof
+	// the hashes of a consistency proof (RFC 6962, 2.1.2) from it to the larger
+	// tree's root: with them the contradiction, or that the smaller tree is that
+	// beginning, is checked without asking the log. Neither is there where
+	// Beginning is [NotTold].
 	ImpliedRoot string   `json:"impliedRoot,omitempty"`
 	Proof       []string `json:"proof,omitempty"`
 }
@@ -139,7 +141,12 @@ log.rewritten        the smaller tree is not the beginning of the larger one:
                      (RFC 6962, section 2.1.2).
 log.rewound          after the larger tree the log served the smaller one as its
                      newest. The signatures show that both were signed; the order
-                     in which they were served rests on who received them.
+                     in which they were served rests on who received them. Where
+                     beginning is "proven", the smaller tree is the beginning of
+                     the larger: impliedRoot is its hash, and proof leads from it
+                     to the larger tree's hash. Where it is "not-told", the larger
+                     tree's hashes were not served any more: whether the smaller
+                     has the same entries is not known.
 log.tiles-differ,    what was served for the signed tree does not have its hashes.
 log.entries-differ   What was served is not signed, so this rests on who received it.
 `
@@ -155,7 +162,8 @@ func keepEvidence(dir string, e evidence, known, served []byte) (string, error) 
 		return "", err
 	}
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%s\n%s\n%s", e.Code, bodyOf(known), bodyOf(served))
+	// What was not told at first may be proven later: that is more evidence.
+	fmt.Fprintf(sum, "%s\n%s\n%s%s", e.Code, bodyOf(known), bodyOf(served), e.Beginning)
 	folder := filepath.Join(dir, strings.ReplaceAll(e.Code, ".", "-")+"-"+hex.EncodeToString(sum.Sum(nil)[:8]))
 	if _, err := os.Stat(filepath.Join(folder, "report.json")); err == nil {
 		return folder, nil

@@ -49,7 +49,6 @@ func runAudit(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	policyFile := flags.String("policy", "", "")
 	entries := flags.Bool("entries", false, "")
 	every := flags.Duration("every", 0, "")
-	once := flags.Bool("once", false, "")
 	asJSON := flags.Bool("json", false, "")
 	var keys, from, witnesses []string
 	repeated := func(values *[]string) func(string) error {
@@ -70,8 +69,6 @@ func runAudit(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	err := need(wanted)
 	switch {
 	case err != nil:
-	case *once && *every != 0:
-		err = errors.New("--once and --every do not go together")
 	case *every != 0 && *every < time.Second:
 		err = errors.New("--every is at least 1s")
 	case *policyFile != "" && len(witnesses) > 0:

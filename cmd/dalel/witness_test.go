@@ -151,7 +151,7 @@ func TestAnAuditsExitStatusIsItsAnswer(t *testing.T) {
 		args   []string
 	}{
 		{0, audit.FirstSeen, []string{"--log", site.URL, "--key", log.VKey}},
-		{0, audit.FirstSeen, []string{"--log", site.URL, "--policy", policy, "--once"}},
+		{0, audit.FirstSeen, []string{"--log", site.URL, "--policy", policy}},
 		{0, audit.Grown, []string{"--log", site.URL, "--key", log.VKey, "--from", earlier}},
 		{1, audit.Rewritten, []string{"--log", site.URL, "--key", log.VKey, "--from", untrue}},
 		{1, audit.Rewritten, []string{"--log", site.URL, "--key", log.VKey, "--from", untrue, "--every", "1s"}},
@@ -162,7 +162,6 @@ func TestAnAuditsExitStatusIsItsAnswer(t *testing.T) {
 		{2, "mistyped", []string{"--log", site.URL, "--key", strings.Replace(log.VKey, "kz", "ru", 1)}},
 		{2, "neither an address nor a folder", []string{"--log", "nothing", "--key", log.VKey}},
 		{2, "log's address is written", []string{"--log", "ftp://a", "--key", log.VKey}},
-		{2, "do not go together", []string{"--log", site.URL, "--key", log.VKey, "--once", "--every", "1m"}},
 		{2, "do not go together", []string{"--log", site.URL, "--policy", policy, "--witness", log.VKey}},
 		{2, "--every is at least 1s", []string{"--log", site.URL, "--key", log.VKey, "--every", "1ms"}},
 		{2, "type 0x01", []string{"--log", site.URL, "--key", log.VKey, "--witness", log.VKey}},

@@ -21,6 +21,7 @@ import (
 
 	"dalel/internal/authorities"
 	"dalel/internal/crl"
+	"dalel/internal/crl/crltest"
 	"dalel/internal/gost/gostpki"
 	"dalel/internal/ocsp"
 	"dalel/internal/pki"
@@ -136,7 +137,7 @@ func TestR_C2_EveryServiceAnswersWithKeysOfEveryKind(t *testing.T) {
 				found, err := w.CRLs(t.Context(), w.person.Certificate, w.issuing.Certificate)
 				require.NoError(t, err)
 				require.Len(t, found, 2)
-				return crl.Judge(found[0], found[1], w.issuing.Certificate, known(), crl.Question{Subject: crl.SubjectOf(w.person.Certificate), At: w.now(), Tolerance: time.Minute})
+				return crltest.Judge(found[0], found[1], w.issuing.Certificate, known(), crl.Question{Subject: crl.SubjectOf(w.person.Certificate), At: w.now(), Tolerance: time.Minute})
 			}
 			require.Equal(t, crl.Good, list().Status)
 			digest := sha256ID
@@ -381,7 +382,7 @@ func TestADeltaToAListThatHasComeSinceHasThatFetched(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, lists, 2)
 	require.Equal(t, 2, w.services.Asked(services.CRL))
-	answer := crl.Judge(lists[0], lists[1], w.issuing.Certificate, known(), crl.Question{Subject: crl.SubjectOf(w.person.Certificate), At: w.now(), Tolerance: time.Minute})
+	answer := crltest.Judge(lists[0], lists[1], w.issuing.Certificate, known(), crl.Question{Subject: crl.SubjectOf(w.person.Certificate), At: w.now(), Tolerance: time.Minute})
 	require.Equal(t, crl.Revoked, answer.Status)
 }
 

@@ -41,7 +41,7 @@ func BenchmarkNationalList(b *testing.B) {
 			lists, err := c.CRLs(b.Context(), person.Certificate, root.Certificate)
 			require.NoError(b, err)
 			require.Len(b, lists, 1)
-			require.Equal(b, crl.Good, crl.Judge(lists[0], nil, root.Certificate, known(), crl.Question{Subject: crl.Subject{Serial: big.NewInt(1)}, At: now}).Status)
+			require.Equal(b, crl.Good, crltest.Judge(lists[0], nil, root.Certificate, known(), crl.Question{Subject: crl.Subject{Serial: big.NewInt(1)}, At: now}).Status)
 		}
 		open := func(b *testing.B, dir string) *authorities.Client {
 			c, err := authorities.Open(authorities.Config{Cache: dir, Roots: []*x509.Certificate{root.Certificate}})

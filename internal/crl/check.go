@@ -153,59 +153,9 @@ type Answer struct {
 	Number, DeltaNumber *big.Int
 }
 
-// Covers says that at lies between From and To: the answer speaks of that
-// moment by itself.
-func (a Answer) Covers(at time.Time) bool {
-	return a.Status != Unreliable && a.Status != "" && !at.Before(a.From) && !at.After(a.To)
-}
-
 func (a Answer) because(code, format string, args ...any) Answer {
 	a.Status, a.Code, a.Detail = StatusOf(code), code, fmt.Sprintf(format, args...)
 	return a
-}
-
-// Judge parses, verifies and asks a list in one go; delta may be nil. For a big
-// list that is asked often, parse and verify it once.
-func Judge(full, delta []byte, issuer *x509.Certificate, algorithms *pki.Algorithms, question Question) Answer {
-	v, answer := open(full, issuer, algorithms)
-	if v == nil {
-		return answer
-	}
-	if delta != nil {
-		d, answer := open(delta, issuer, algorithms)
-		if d == nil {
-			return answer
-		}
-		both, err := v.WithDelta(d)
-		if err != nil {
-			return because(err)
-		}
-		v = both
-	}
-	return v.Check(question)
-}
-
-func open(data []byte, issuer *x509.Certificate, algorithms *pki.Algorithms) (*Verified, Answer) {
-	list, err := Parse(data)
-	switch {
-	case errors.Is(err, ErrTooLarge):
-		return nil, Answer{}.because(TooLarge, "%v", err)
-	case err != nil:
-		return nil, Answer{}.because(Unreadable, "%v", err)
-	}
-	v, err := Verify(list, issuer, algorithms)
-	if err != nil {
-		return nil, because(err)
-	}
-	return v, Answer{}
-}
-
-func because(err error) Answer {
-	var p *Problem
-	if errors.As(err, &p) {
-		return Answer{}.because(p.Code, "%s", p.Detail)
-	}
-	return Answer{}.because(Unreadable, "%v", err)
 }
 
 // Check says what the list says of a certificate.

@@ -6,8 +6,6 @@
 //	full, err = full.WithDelta(delta)              // if there is one
 //	answer := full.Check(crl.Question{Subject: crl.SubjectOf(certificate), At: at})
 //
-// or in one go, for a list that is asked once: [Judge].
-//
 // A national list has hundreds of thousands of entries. It is walked over once
 // when it is parsed, to refuse a malformed one, and once for each question; no
 // entry is kept in memory besides the bytes that were handed in. The signature

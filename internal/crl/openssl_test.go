@@ -113,7 +113,7 @@ onlyuser = TRUE
 		require.NoError(t, err)
 
 		ask := func(c *x509.Certificate, at time.Time) crl.Answer {
-			return crl.Judge(data, nil, ca.Certificate, known(), crl.Question{Subject: crl.SubjectOf(c), At: at, Tolerance: 2 * time.Second})
+			return crltest.Judge(data, nil, ca.Certificate, known(), crl.Question{Subject: crl.SubjectOf(c), At: at, Tolerance: 2 * time.Second})
 		}
 		answer := ask(good.Certificate, time.Now())
 		require.Equal(t, crl.CodeGood, answer.Code, answer.Detail)

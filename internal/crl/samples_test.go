@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"dalel/internal/crl"
+	"dalel/internal/crl/crltest"
 	"dalel/internal/nucsamples"
 	"dalel/internal/pki"
 
@@ -41,7 +42,7 @@ func TestR_C2_SamplesOfTheNationalAuthority(t *testing.T) {
 			verified[path] = v
 			changed := bytes.Clone(list.Raw())
 			changed[len(changed)/2] ^= 1
-			require.Equal(t, crl.Unreliable, crl.Judge(changed, nil, issuer, known(), crl.Question{Subject: crl.Subject{Serial: big.NewInt(1)}, At: list.ThisUpdate}).Status)
+			require.Equal(t, crl.Unreliable, crltest.Judge(changed, nil, issuer, known(), crl.Question{Subject: crl.Subject{Serial: big.NewInt(1)}, At: list.ThisUpdate}).Status)
 		}
 		require.NotNil(t, verified[path], "%s: its issuer is not among the samples", path)
 		t.Logf("%s: %d entries, number %s, base %v, to %s", filepath.Base(path), list.Entries, list.Number, list.Base, list.NextUpdate)

@@ -73,12 +73,6 @@ type Answer struct {
 	Delegated bool
 }
 
-// Covers says that at lies between From and To: the answer speaks of that moment
-// by itself.
-func (a Answer) Covers(at time.Time) bool {
-	return (a.Status == Good || a.Status == Revoked) && !at.Before(a.From) && !at.After(a.To)
-}
-
 func (a Answer) because(code, format string, args ...any) Answer {
 	a.Status, a.Code, a.Detail = StatusOf(code), code, fmt.Sprintf(format, args...)
 	return a

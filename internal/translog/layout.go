@@ -151,19 +151,11 @@ func (l *Layout) Root() Hash { return l.state.frontier.Root() }
 // Frontier returns the root's part of it, a tree of its own.
 func (l *Layout) Frontier() Frontier { return l.state.frontier }
 
-// BundleName and TileName are the names of bundle n and of its tile of leaf
-// hashes with so many entries, [Width] being a full one.
+// BundleName is the name of bundle n with so many entries, [Width] being a full
+// one.
 func BundleName(n uint64, entries int) string {
 	return pathOf(tlog.Tile{H: height, L: -1, N: int64(n), W: entries})
 }
-
-// TileName is described at [BundleName].
-func TileName(n uint64, hashes int) string {
-	return pathOf(tlog.Tile{H: height, L: 0, N: int64(n), W: hashes})
-}
-
-// LeafHash is the hash of a leaf (RFC 6962, section 2.1).
-func LeafHash(leaf []byte) Hash { return tlog.RecordHash(leaf) }
 
 // remembered is a Layout as it is written down.
 type remembered struct {

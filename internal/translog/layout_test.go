@@ -38,7 +38,7 @@ func TestALayoutIsWhatATreeStores(t *testing.T) {
 	require.Equal(t, frontier, layout.Frontier())
 	require.Contains(t, full, "tile/1/000")
 	require.Contains(t, full, translog.BundleName(272, translog.Width))
-	require.Contains(t, full, translog.TileName(272, translog.Width))
+	require.Contains(t, full, "tile/0/272")
 
 	// A tree that is opened from these files has the same root.
 	held := files{}

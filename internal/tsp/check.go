@@ -63,9 +63,6 @@ type Answer struct {
 // authority that states no accuracy is taken at its word.
 func (a Answer) Latest() time.Time { return a.Time.Add(a.Accuracy) }
 
-// Earliest is the earliest moment at which the token can have been made.
-func (a Answer) Earliest() time.Time { return a.Time.Add(-a.Accuracy) }
-
 // finding ends a check.
 type finding struct{ code, detail string }
 

@@ -2,7 +2,6 @@ package tsp
 
 import (
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -280,10 +279,6 @@ func (t *Token) Algorithms() []pki.Identifier {
 	}
 	return list
 }
-
-// Certificates are those that the token carries, unverified, without those that
-// cannot be read.
-func (t *Token) Certificates() []*x509.Certificate { return t.certificates() }
 
 // SignerID tells the certificates of signers apart: the SHA-256, in lower-case
 // hex, of what the token names its signer by. Nothing of it is verified.

@@ -22,8 +22,7 @@ import (
 
 // Prove returns the hashes of the consistency proof from the tree of oldSize
 // leaves to the one of the checkpoint in question (RFC 6962, 2.1.2), which
-// tlog.ProveTree makes. It is called with 0 < oldSize < the checkpoint's size,
-// by several goroutines at once if a [Group] asks.
+// tlog.ProveTree makes. It is called with 0 < oldSize < the checkpoint's size.
 type Prove func(ctx context.Context, oldSize uint64) ([]tlog.Hash, error)
 
 // ClientOptions say which witness is asked and how.

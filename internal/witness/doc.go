@@ -13,7 +13,7 @@
 //     an old copy of it back, can make the witness cosign a fork, and nobody
 //     else can.
 //   - [Client] asks one witness and believes nothing that it answers but a
-//     cosignature that verifies; [Group] asks several at once.
+//     cosignature that verifies.
 //
 // What both ends say and check, keys, checkpoints, requests and policies, is in
 // package cosignature.
@@ -33,9 +33,6 @@ const (
 	Unreachable fault.Code = "witness.unreachable"
 	// Busy: it asks to be asked later.
 	Busy fault.Code = "witness.busy"
-	// Resting: it was not asked, because it failed a moment ago or is being
-	// asked already.
-	Resting fault.Code = "witness.resting"
 	// Malformed: it answered what the protocol does not know.
 	Malformed fault.Code = "witness.malformed-answer"
 	// WrongCosignature: its answer holds no cosignature that verifies.

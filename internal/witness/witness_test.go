@@ -737,69 +737,6 @@ func TestR_M4_AClientBelievesNothingButACosignature(t *testing.T) {
 	}
 }
 
-func TestR_M4_OneBadWitnessCostsTheOthersNothing(t *testing.T) {
-	log := logtest.New(t, origin, 100)
-	first, second := start(t, log.VKey), start(t, log.VKey)
-	second.key = newKey(t, "witness.example.kz/w2")
-	second.http.Close()
-	second.run(t, second.folder, log.VKey)
-	hangs := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		<-r.Context().Done()
-	}))
-	defer hangs.Close()
-	var wrong atomic.Int32
-	liar := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { wrong.Add(1); _, _ = io.WriteString(w, "nonsense") }))
-	defer liar.Close()
-	now := &clock{}
-	now.seconds.Store(1_800_000_000)
-	client := func(name, url string, timeout time.Duration) *witness.Client {
-		c, err := witness.NewClient(witness.ClientOptions{VKey: newKey(t, name).VKey(), URL: url, Timeout: timeout, Now: now.now})
-		require.NoError(t, err)
-		return c
-	}
-	group, err := witness.NewGroup([]*witness.Client{
-		first.client(t, witness.ClientOptions{}), client("late", hangs.URL, 200*time.Millisecond),
-		client("liar", liar.URL, time.Second), second.client(t, witness.ClientOptions{}),
-	}, witness.GroupOptions{Rest: 2 * time.Second, LongestRest: 5 * time.Second, Now: now.now})
-	require.NoError(t, err)
-
-	codes := func(answers []witness.Answer) (codes []fault.Code) {
-		for _, a := range answers {
-			require.Equal(t, a.Err == nil, len(a.Line) > 0)
-			codes = append(codes, fault.CodeOf(a.Err))
-		}
-		return codes
-	}
-	require.Equal(t, []fault.Code{"", witness.Unreachable, witness.Malformed, ""}, codes(group.Cosign(t.Context(), log.Checkpoint(50), log.Prover(50))))
-	require.Equal(t, []fault.Code{"", witness.Resting, witness.Resting, ""}, codes(group.Cosign(t.Context(), log.Checkpoint(60), log.Prover(60))))
-	require.EqualValues(t, 1, wrong.Load(), "it is not asked while it rests")
-	now.forward(3 * time.Second)
-	require.Equal(t, []fault.Code{"", witness.Unreachable, witness.Malformed, ""}, codes(group.Cosign(t.Context(), log.Checkpoint(70), log.Prover(70))))
-	now.forward(3 * time.Second)
-	require.Equal(t, witness.Resting, codes(group.Cosign(t.Context(), log.Checkpoint(70), log.Prover(70)))[2], "the second time it rests for longer")
-
-	states := group.Status()
-	require.Equal(t, "witness.example.kz/w1", states[0].Name)
-	require.EqualValues(t, 70, states[0].LastSize)
-	require.Equal(t, now.now().UTC(), states[0].LastSuccess)
-	require.Equal(t, witness.Malformed, states[2].LastError)
-	require.Equal(t, 2, states[2].Failures)
-	require.Zero(t, states[2].LastSuccess)
-
-	t.Log("that the caller gives up, or cannot prove, is not the witness's fault")
-	given, cancel := context.WithCancel(t.Context())
-	cancel()
-	group.Cosign(given, log.Checkpoint(80), log.Prover(80))
-	group.Cosign(t.Context(), log.Checkpoint(80), func(context.Context, uint64) ([]tlog.Hash, error) { panic("a fault of ours") })
-	require.Zero(t, group.Status()[0].Failures)
-	require.Equal(t, fault.Code(""), codes(group.Cosign(t.Context(), log.Checkpoint(80), log.Prover(80)))[0])
-
-	same := first.client(t, witness.ClientOptions{})
-	_, err = witness.NewGroup([]*witness.Client{same, same}, witness.GroupOptions{})
-	require.Equal(t, fault.ConfigInvalid, fault.CodeOf(err), "one witness does not count twice")
-}
-
 func TestManyNodesAskOneWitnessAtOnce(t *testing.T) {
 	log := logtest.New(t, origin, 200)
 	w := start(t, log.VKey)

@@ -298,3 +298,38 @@ func addTime(b *cryptobyte.Builder, at time.Time, generalized bool) {
 	}
 	b.AddASN1UTCTime(at)
 }
+
+// Judge parses, verifies and asks a list in one go; delta may be nil. What goes
+// wrong on the way is the answer's code, so that a test says in one line what a
+// list comes to.
+func Judge(full, delta []byte, issuer *x509.Certificate, algorithms *pki.Algorithms, question crl.Question) crl.Answer {
+	wrong := func(err error) crl.Answer {
+		problem := &crl.Problem{Code: crl.Unreadable, Detail: err.Error()}
+		if errors.Is(err, crl.ErrTooLarge) {
+			problem.Code = crl.TooLarge
+		}
+		errors.As(err, &problem)
+		return crl.Answer{Status: crl.StatusOf(problem.Code), Code: problem.Code, Detail: problem.Detail}
+	}
+	open := func(data []byte) (*crl.Verified, error) {
+		list, err := crl.Parse(data)
+		if err != nil {
+			return nil, err
+		}
+		return crl.Verify(list, issuer, algorithms)
+	}
+	verified, err := open(full)
+	if err != nil {
+		return wrong(err)
+	}
+	if delta != nil {
+		further, err := open(delta)
+		if err != nil {
+			return wrong(err)
+		}
+		if verified, err = verified.WithDelta(further); err != nil {
+			return wrong(err)
+		}
+	}
+	return verified.Check(question)
+}

@@ -27,8 +27,15 @@ import (
 func (l logSettings) witnesses() ([]transparency.Witness, error) {
 	var list []transparency.Witness
 	known := map[string]bool{}
+	proxy, err := proxyAt(l.Proxy)
+	if err == nil && proxy != nil && len(l.Witnesses) == 0 {
+		err = errors.New("there is a proxy to ask witnesses by, and no witness")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the log in %s: %w", settingsFile, err)
+	}
 	for _, w := range l.Witnesses {
-		client, err := witness.NewClient(witness.ClientOptions{VKey: w.Key, URL: w.URL})
+		client, err := witness.NewClient(witness.ClientOptions{VKey: w.Key, URL: w.URL, Proxy: proxy})
 		if err != nil {
 			return nil, fmt.Errorf("a witness of the log in %s: %w", settingsFile, err)
 		}

@@ -26,6 +26,8 @@ func TestSettingsOfWitnessesAndStampsThatCannotBeAreRefused(t *testing.T) {
 		"two of one name":            {`"authorities": {"fetch": true, "timeStamps": [{"name": "a", "url": "http://a.example/"}, {"name": "a", "url": "http://b.example/"}]}`, "two time-stamping authorities"},
 		"two at one host":            {`"authorities": {"fetch": true, "timeStamps": [{"url": "http://a.example/1"}, {"url": "http://a.example/2"}]}`, "two time-stamping authorities"},
 		"a period of nothing":        {`"log": {"stamp": "1ms"}`, "100ms to 24h"},
+		"a proxy that is none":       {fmt.Sprintf(`"log": {"proxy": "proxy.example", "witnesses": [{"url": "https://a.example", "key": %s}]}`, vkey), "not an http or https address"},
+		"a proxy to ask nobody by":   {`"log": {"proxy": "http://proxy.example"}`, "no witness"},
 		"what is no algorithm":       {`"log": {"aged": [{"from": "2035-01-01"}]}`, "aged algorithm"},
 		"a setting that is misspelt": {`"retension": {}`, `unknown field "retension"`},
 		"one inside another":         {`"log": {"witneses": []}`, `unknown field "witneses"`},

@@ -17,7 +17,7 @@ import (
 )
 
 const auditUsage = `usage: dalel audit --log URL --key VKEY|FILE [--from CHECKPOINT-FILE]… [--state DIR] [--witness VKEY]…
-                   [--policy FILE] [--entries] [--every DURATION] [--json]
+                   [--policy FILE] [--entries] [--every DURATION] [--proxy URL] [--json]
 
 Follows a transparency log that somebody else serves, and trusts them in nothing:
 fetches the newest signed checkpoint, verifies it, and computes from the served
@@ -34,6 +34,7 @@ tiles whether what was there before is there unchanged.
   --policy    which witnesses are enough (C2SP tlog-policy)
   --entries   read all entries, too, and hold their hashes against the tree
   --every     go on and look again each time; ends at the first misbehaviour
+  --proxy     an http or https proxy to read the log by; the environment's is not used
   --json      a report as JSON, one line for each look
 
 Exit status: 0 consistent · 1 the log has forked or misbehaved: what, and both
@@ -49,6 +50,7 @@ func runAudit(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	policyFile := flags.String("policy", "", "")
 	entries := flags.Bool("entries", false, "")
 	every := flags.Duration("every", 0, "")
+	proxyText := flags.String("proxy", "", "")
 	asJSON := flags.Bool("json", false, "")
 	var keys, from, witnesses []string
 	repeated := func(values *[]string) func(string) error {
@@ -78,7 +80,11 @@ func runAudit(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		return failed(err)
 	}
 	options := audit.Options{Entries: *entries, Evidence: "log-evidence"}
-	if options.Source, err = audit.SourceOf(*place); err != nil {
+	proxy, err := proxyAt(*proxyText)
+	if err != nil {
+		return failed(err)
+	}
+	if options.Source, err = audit.SourceOf(*place, proxy); err != nil {
 		return failed(err)
 	}
 	if *policyFile != "" {

@@ -71,13 +71,11 @@ func (s authoritySettings) open(policy *signature.Policy, cache string, log *slo
 		}
 		config.Issuers[name] = authorities.Issuer{OCSP: one.OCSP, CRL: one.CRL, Delta: one.Delta}
 	}
-	if s.Proxy != "" {
-		proxy, err := url.Parse(s.Proxy)
-		if err != nil || proxy.Scheme != "http" && proxy.Scheme != "https" || proxy.Host == "" {
-			return nil, fmt.Errorf("the proxy of the authorities in %s is not an http or https address", settingsFile) // it may hold a password
-		}
-		config.Proxy = proxy
+	proxy, err := proxyAt(s.Proxy)
+	if err != nil {
+		return nil, fmt.Errorf("the authorities in %s: %w", settingsFile, err)
 	}
+	config.Proxy = proxy
 	if s.Timeout != "" {
 		timeout, err := time.ParseDuration(s.Timeout)
 		if err != nil || timeout <= 0 {
@@ -86,6 +84,19 @@ func (s authoritySettings) open(policy *signature.Policy, cache string, log *slo
 		config.Timeout = timeout
 	}
 	return authorities.Open(config)
+}
+
+// proxyAt reads the address of a proxy, nil for none: the environment is not
+// asked, so that what leaves the ledger, and by which way, is in its settings.
+func proxyAt(text string) (*url.URL, error) {
+	if text == "" {
+		return nil, nil
+	}
+	proxy, err := url.Parse(text)
+	if err != nil || proxy.Scheme != "http" && proxy.Scheme != "https" || proxy.Host == "" {
+		return nil, errors.New("the proxy is not an http or https address") // it may hold a password
+	}
+	return proxy, nil
 }
 
 // clientConfig is a client that trusts what a policy trusts.

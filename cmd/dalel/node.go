@@ -89,6 +89,9 @@ type logSettings struct {
 	Interval duration `json:"interval,omitzero"`
 	// Witnesses are asked to cosign checkpoints.
 	Witnesses []witnessSettings `json:"witnesses,omitempty"`
+	// Proxy is the http or https address of a proxy to ask the witnesses by. The
+	// environment's is never used.
+	Proxy string `json:"proxy,omitempty"`
 	// Cosign and Stamp are how often witnesses and time-stamping authorities are
 	// asked at most; see package transparency for the defaults.
 	Cosign period `json:"cosign,omitzero"`

@@ -21,10 +21,15 @@ func takeOut(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	address := flags.String("url", "", "the ledger's `address`: https://host")
 	tokenFile := flags.String("token-file", "", "the `file` with the participant's token, which nobody else may read")
 	out := flags.String("out", "", "the `folder` to fill")
+	proxyText := flags.String("proxy", "", "the `address` of an http or https proxy to go by; the environment's is not used")
 	if !arguments(flags, args, stderr) {
 		return exitFailed
 	}
 	if err := need(map[string]string{"url": *address, "token-file": *tokenFile, "out": *out}); err != nil {
+		return fail(stderr, "takeout", err)
+	}
+	proxy, err := proxyAt(*proxyText)
+	if err != nil {
 		return fail(stderr, "takeout", err)
 	}
 	token, err := readToken(*tokenFile)
@@ -35,7 +40,7 @@ func takeOut(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var problems []string
 	var shown time.Time
 	summary, err := takeout.Fetch(ctx, takeout.Options{
-		URL: *address, Token: token, Dir: *out,
+		URL: *address, Token: token, Dir: *out, Proxy: proxy,
 		Report: func(where, what string) { problems = append(problems, where+": "+what) },
 		Progress: func(what string, done, total int64) {
 			if time.Since(shown) > 200*time.Millisecond {

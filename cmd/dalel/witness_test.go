@@ -152,6 +152,8 @@ func TestAnAuditsExitStatusIsItsAnswer(t *testing.T) {
 	}{
 		{0, audit.FirstSeen, []string{"--log", site.URL, "--key", log.VKey}},
 		{0, audit.FirstSeen, []string{"--log", site.URL, "--policy", policy}},
+		{0, audit.FirstSeen, []string{"--log", "http://log.invalid", "--key", log.VKey, "--proxy", site.URL}},
+		{2, "not an http or https address", []string{"--log", site.URL, "--key", log.VKey, "--proxy", "socks5://user:word@a"}},
 		{0, audit.Grown, []string{"--log", site.URL, "--key", log.VKey, "--from", earlier}},
 		{1, audit.Rewritten, []string{"--log", site.URL, "--key", log.VKey, "--from", untrue}},
 		{1, audit.Rewritten, []string{"--log", site.URL, "--key", log.VKey, "--from", untrue, "--every", "1s"}},

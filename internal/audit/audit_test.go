@@ -544,14 +544,14 @@ func TestALogInAFolderIsReadLikeOneThatIsServed(t *testing.T) {
 	a := newAuditor(t, log)
 	a.o.Entries = true
 	var err error
-	a.o.Source, err = audit.SourceOf(dir)
+	a.o.Source, err = audit.SourceOf(dir, nil)
 	require.NoError(t, err)
 	r := a.expect(audit.CannotTell, audit.Incomplete)
 	require.EqualValues(t, 512, r.Entries)
 	write("tile/entries/002.p/88")
 	a.expect(audit.Consistent, audit.Grown)
 	for _, place := range []string{filepath.Join(dir, "checkpoint"), filepath.Join(dir, "nothing"), "ftp://a", "https://a?b", ""} {
-		_, err := audit.SourceOf(place)
+		_, err := audit.SourceOf(place, nil)
 		require.Equal(t, fault.ConfigInvalid, fault.CodeOf(err), place)
 	}
 }

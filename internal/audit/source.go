@@ -40,7 +40,11 @@ type HTTPOptions struct {
 	// is half a second unless set.
 	Attempts int
 	Pause    time.Duration
-	// Transport is one of its own with time-outs unless set.
+	// Proxy is used for all requests; none if nil, whatever the environment says:
+	// what a log shows may depend on who asks.
+	Proxy *url.URL
+	// Transport is one of its own with time-outs unless set; Proxy is then its
+	// business.
 	Transport http.RoundTripper
 }
 
@@ -67,8 +71,7 @@ func OverHTTP(o HTTPOptions) (Source, error) {
 		o.Pause = 500 * time.Millisecond
 	}
 	if o.Transport == nil {
-		o.Transport = &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
+		own := &http.Transport{
 			DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 			TLSHandshakeTimeout:    10 * time.Second,
 			ResponseHeaderTimeout:  o.Timeout,
@@ -78,6 +81,10 @@ func OverHTTP(o HTTPOptions) (Source, error) {
 			MaxIdleConnsPerHost:    tilesAtOnce,
 			ForceAttemptHTTP2:      true,
 		}
+		if o.Proxy != nil {
+			own.Proxy = http.ProxyURL(o.Proxy)
+		}
+		o.Transport = own
 	}
 	return &overHTTP{base: base, o: o, client: &http.Client{
 		Transport:     o.Transport,
@@ -162,11 +169,11 @@ func (dir inFolder) Get(ctx context.Context, name string, limit int64) ([]byte, 
 	return data, nil
 }
 
-// SourceOf reads the log at an address, or the copy in a folder if it is no
-// address.
-func SourceOf(place string) (Source, error) {
+// SourceOf reads the log at an address, by way of a proxy unless that is nil, or
+// the copy in a folder if it is no address.
+func SourceOf(place string, proxy *url.URL) (Source, error) {
 	if strings.Contains(place, "://") {
-		return OverHTTP(HTTPOptions{URL: place})
+		return OverHTTP(HTTPOptions{URL: place, Proxy: proxy})
 	}
 	info, err := os.Stat(place)
 	if err != nil {

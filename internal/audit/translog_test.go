@@ -52,7 +52,7 @@ func TestR_M4_OurOwnLogIsWitnessedAndAuditedByItsFilesAlone(t *testing.T) {
 	require.NoError(t, err)
 	defer state.Close()
 	o := audit.Options{Keys: []note.Verifier{logKey}, State: state, Entries: true}
-	o.Source, err = audit.SourceOf(site.URL)
+	o.Source, err = audit.SourceOf(site.URL, nil)
 	require.NoError(t, err)
 	o.Policy, err = cosignature.AllOf(key.VKey())
 	require.NoError(t, err)

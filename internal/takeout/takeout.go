@@ -58,7 +58,10 @@ type Options struct {
 	// Both may be nil.
 	Report   func(where, what string)
 	Progress func(what string, done, total int64)
-	// Transport is http.DefaultTransport's like with time-outs unless set.
+	// Proxy is used for all requests; none if nil, whatever the environment says.
+	Proxy *url.URL
+	// Transport is http.DefaultTransport's like with time-outs unless set; Proxy
+	// is then its business.
 	Transport http.RoundTripper
 	// Pause is the first pause before an attempt is repeated; a second unless
 	// set. It doubles up to half a minute.
@@ -214,13 +217,16 @@ func begin(o Options) (_ *fetching, err error) {
 		o.Pause = time.Second
 	}
 	if o.Transport == nil {
-		o.Transport = &http.Transport{
-			Proxy:       http.ProxyFromEnvironment,
+		own := &http.Transport{
 			DialContext: (&net.Dialer{Timeout: 15 * time.Second}).DialContext, TLSHandshakeTimeout: 15 * time.Second,
 			ResponseHeaderTimeout: stall, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true,
 			// What is fetched is measured and hashed as it is.
 			DisableCompression: true,
 		}
+		if o.Proxy != nil {
+			own.Proxy = http.ProxyURL(o.Proxy)
+		}
+		o.Transport = own
 	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fault.Wrap(fault.ConfigInvalid, err, "make the folder of the takeout")

@@ -33,7 +33,10 @@ type ClientOptions struct {
 	// Timeout bounds one call of Cosign, with all its requests; 10 seconds
 	// unless set.
 	Timeout time.Duration
-	// Transport is one of its own with time-outs unless set.
+	// Proxy is used for all requests; none if nil, whatever the environment says.
+	Proxy *url.URL
+	// Transport is one of its own with time-outs unless set; Proxy is then its
+	// business.
 	Transport http.RoundTripper
 	// Now is the clock; time.Now unless set.
 	Now func() time.Time
@@ -85,8 +88,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 	}
 	transport := o.Transport
 	if transport == nil {
-		transport = &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
+		own := &http.Transport{
 			DialContext:            (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 			TLSHandshakeTimeout:    5 * time.Second,
 			MaxResponseHeaderBytes: 16 << 10,
@@ -94,6 +96,10 @@ func NewClient(o ClientOptions) (*Client, error) {
 			MaxConnsPerHost:        4,
 			ForceAttemptHTTP2:      true,
 		}
+		if o.Proxy != nil {
+			own.Proxy = http.ProxyURL(o.Proxy)
+		}
+		transport = own
 	}
 	c.client = &http.Client{
 		Transport: transport,

@@ -21,7 +21,6 @@ import (
 
 // Log proves what is in the transparency log; *transparency.Log does.
 type Log interface {
-	Newest() checkpoint.Signed
 	// Locate returns the index of an event under the newest checkpoint, and
 	// log.not-covered for one that is not.
 	Locate(ctx context.Context, recorded eventstore.Recorded) (uint64, error)
@@ -335,7 +334,7 @@ func (b *builder) search(strict bool) ([]int, bool) {
 // record puts a chain into the form of a record.
 func (b *builder) record(path []int, size uint64, root eventstore.Hash) (*Record, error) {
 	first := b.nodes[path[0]]
-	r := &Record{Format: Format, Origin: b.Log.Newest().Origin, Start: Start{Size: size, Root: hash(root), Consistency: []hash{}}, Pieces: [][]byte{}}
+	r := &Record{Format: Format, Origin: b.Key.Name(), Start: Start{Size: size, Root: hash(root), Consistency: []hash{}}, Pieces: [][]byte{}}
 	if first.stamped.Size != size {
 		proof, err := b.Log.Consistency(b.ctx, size, first.stamped.Size)
 		if err != nil {

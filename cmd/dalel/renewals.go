@@ -10,16 +10,16 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"dalel/domain/packet"
 	"dalel/domain/renewal"
 	"dalel/internal/cosignature"
 	"dalel/internal/durable"
 	"dalel/internal/fault"
-
+	"dalel/internal/translog"
 	"dalel/projections/transparency"
 
 	"golang.org/x/mod/sumdb/note"
@@ -31,8 +31,9 @@ const renewalsUsage = `usage: dalel renewals make --dir DIR {--packet FILE | --c
 A packet's time stamp proves something as long as its authority's certificate has
 not ended. make takes, from today's ledger, the record of how that stamp was
 renewed since then (/api/v1/log/renewals gives the same while it is served); verify
-checks the record with your anchors alone: the roots of the authorities, also those
-that have ended meanwhile, and the log's public key (log.vkey) in DIR. --aged has
+checks the record with your anchors alone, which DIR has as for dalel verify: the
+roots of the authorities, also those that have ended meanwhile, and the log's public
+key (log.vkey, or in a policy). --aged has
 further algorithms that prove nothing any more:
 [{"algorithm": "RSA", "below": 4096, "from": "2040-01-01"}].
 
@@ -178,8 +179,12 @@ func (n *node) renewals(ctx context.Context, signed []byte) (made *renewal.Recor
 }
 
 // renewalChecks are what a record is checked with.
-type renewalChecks struct{ trust, at, aged string }
+type renewalChecks struct {
+	trust    packet.Trust
+	at, aged string
+}
 
+// options are those of a verification, without the log's key.
 func (c *renewalChecks) options(checkpoint []byte) (o renewal.Options, err error) {
 	o = renewal.Options{Checkpoint: checkpoint, At: time.Now(), Aged: renewal.Published()}
 	if c.at != "" {
@@ -198,37 +203,45 @@ func (c *renewalChecks) options(checkpoint []byte) (o renewal.Options, err error
 		}
 		o.Aged = o.Aged.With(further...)
 	}
-	anchors, err := readAnchors(c.trust)
-	if err != nil {
-		return o, err
-	}
-	o.Policy = policyOf(anchors)
-	o.Log, err = logKeyIn(c.trust, checkpoint)
-	return o, err
+	// A record brings the certificates of its authorities along.
+	o.Policy = policyOf(slices.Concat(c.trust.Roots, c.trust.Responders))
+	return o, nil
 }
 
-// logKeyIn returns the public key in a folder of anchors that is of the log
-// which a checkpoint claims to be of.
-func logKeyIn(folder string, checkpoint []byte) (note.Verifier, error) {
+// logKeys returns the keys among the anchors, and in their policy, that are of
+// the log which a checkpoint claims to be of: those that have signed it, or else
+// the first, with which it is found that none has.
+func logKeys(trust packet.Trust, checkpoint []byte) ([]note.Verifier, error) {
 	origin, _, _ := strings.Cut(string(checkpoint), "\n")
-	paths, err := filepath.Glob(filepath.Join(folder, "*.vkey"))
-	if err != nil {
-		return nil, err
+	var keys []note.Verifier
+	add := func(key note.Verifier) {
+		if key.Name() == origin && !slices.ContainsFunc(keys, func(k note.Verifier) bool { return k.KeyHash() == key.KeyHash() }) {
+			keys = append(keys, key)
+		}
 	}
-	slices.Sort(paths)
-	for _, path := range paths {
-		text, err := readBounded(path, maxCheckpoint)
+	for _, known := range trust.Logs {
+		key, err := cosignature.ParseLogKey(known.VKey)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("the key of a log among your anchors: %w", err)
 		}
-		for line := range strings.Lines(string(text)) {
-			key, err := cosignature.ParseLogKey(strings.TrimSpace(line))
-			if err == nil && key.Name() == origin {
-				return key, nil
-			}
+		add(key)
+	}
+	if trust.Policy != nil {
+		for _, key := range trust.Policy.Logs {
+			add(key)
 		}
 	}
-	return nil, fmt.Errorf("no key in %s is of the log %q: put its log.vkey there", folder, printable(origin))
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("no key among your anchors is of the log %q: put its log.vkey there", printable(origin))
+	}
+	signed := slices.DeleteFunc(slices.Clone(keys), func(key note.Verifier) bool {
+		_, _, err := translog.ParseCheckpoint(checkpoint, origin, key)
+		return err != nil
+	})
+	if len(signed) == 0 {
+		return keys[:1], nil
+	}
+	return signed, nil
 }
 
 // verifyRenewals checks a record.
@@ -238,7 +251,7 @@ func verifyRenewals(ctx context.Context, args []string, stdout, stderr io.Writer
 	var of subjectFlags
 	var by renewalChecks
 	of.register(flags)
-	flags.StringVar(&by.trust, "trust", "", "`folder` of your trust anchors")
+	folder := flags.String("trust", "", "`folder` of your trust anchors")
 	flags.StringVar(&by.at, "at", "", "the moment to judge the last link for, instead of now")
 	flags.StringVar(&by.aged, "aged", "", "a `file` of further algorithms that prove nothing any more")
 	asJSON := flags.Bool("json", false, "print the report as JSON")
@@ -247,9 +260,12 @@ func verifyRenewals(ctx context.Context, args []string, stdout, stderr io.Writer
 	switch {
 	case err != nil:
 		return exitFailed
-	case len(files) != 1 || by.trust == "":
+	case len(files) != 1 || *folder == "":
 		fmt.Fprint(stderr, renewalsUsage)
 		return exitFailed
+	}
+	if by.trust, err = packet.LoadTrust(*folder); err != nil {
+		return failed(err)
 	}
 	signed, err := of.read()
 	if err != nil {
@@ -281,7 +297,22 @@ func checkRenewals(ctx context.Context, path string, signed []byte, by renewalCh
 	if err != nil {
 		return renewal.Report{}, err
 	}
-	return renewal.Verify(ctx, text, options)
+	keys, err := logKeys(by.trust, signed)
+	if err != nil {
+		return renewal.Report{}, err
+	}
+	var first renewal.Report
+	for i, key := range keys {
+		options.Log = key
+		report, err := renewal.Verify(ctx, text, options)
+		if err != nil || report.Status == renewal.Good {
+			return report, err
+		}
+		if i == 0 {
+			first = report
+		}
+	}
+	return first, nil
 }
 
 func statusOfRenewals(status renewal.Status) int {

@@ -113,6 +113,58 @@ func TestR_M5_AServedLedgerGivesTheRecordOfRenewalsToWhoHasAnOldPacket(t *testin
 	status, said, stderr := dalel(t, "verify", "--trust", trust, "--renewals", record, packet)
 	require.Zero(t, status, said+stderr)
 	require.Contains(t, said, "It holds: the checkpoint")
+
+	t.Run("with anchors in folders, and the log's key in a policy", func(t *testing.T) {
+		for name, file := range map[string]string{"a folder": filepath.Join("log", "log.vkey"), "a policy": "policy"} {
+			sorted := t.TempDir()
+			files, err := os.ReadDir(trust)
+			require.NoError(t, err)
+			for _, entry := range files {
+				content := read(t, filepath.Join(trust, entry.Name()))
+				to := filepath.Join("authorities", entry.Name())
+				if entry.Name() == "log.vkey" {
+					if to = file; file == "policy" {
+						content = []byte("log " + strings.TrimSpace(string(content)) + "\nquorum none\n")
+					}
+				}
+				require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(sorted, to)), 0o700))
+				require.NoError(t, os.WriteFile(filepath.Join(sorted, to), content, 0o600))
+			}
+			// A log that was given a new key has several of one name.
+			key, err := openLogKey(t.TempDir(), strings.SplitN(string(checkpoint), "\n", 2)[0], true)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(filepath.Join(sorted, "another.vkey"), []byte(key.vkey+"\n"), 0o600))
+			status, said, stderr := dalel(t, "renewals", "verify", "--trust", sorted, "--packet", packet, record)
+			require.Zero(t, status, name+said+stderr)
+			status, said, stderr = dalel(t, "verify", "--trust", sorted, "--renewals", record, packet)
+			require.Zero(t, status, name+said+stderr)
+			require.Contains(t, said, "It holds: the checkpoint")
+		}
+	})
+	t.Run("a record that cannot be read leaves the packet's own report", func(t *testing.T) {
+		for _, broken := range []string{filepath.Join(t.TempDir(), "nothing"), packet} {
+			status, said, stderr := dalel(t, "verify", "--trust", trust, "--renewals", broken, packet)
+			require.Equal(t, exitFailed, status, said)
+			require.Contains(t, said, "All holds, and rests on your anchors.")
+			require.Contains(t, said, "The record cannot be checked.")
+			require.Contains(t, stderr, "the record of renewals: ")
+		}
+		status, said, _ := dalel(t, "verify", "--json", "--trust", trust, "--renewals", packet, packet)
+		require.Equal(t, exitFailed, status)
+		var both struct {
+			Packet            struct{ Status string }
+			Renewals          *renewal.Report
+			RenewalsUnchecked string
+		}
+		require.NoError(t, json.Unmarshal([]byte(said), &both))
+		require.Equal(t, "good", both.Packet.Status)
+		require.Nil(t, both.Renewals)
+		require.Contains(t, both.RenewalsUnchecked, string(renewal.RecordMalformed))
+		status, said, stderr := dalel(t, "verify", "--renewals", record, packet)
+		require.Equal(t, exitFailed, status)
+		require.Empty(t, said)
+		require.Contains(t, stderr, "goes with --trust")
+	})
 }
 
 func TestR_M4_TheDemosCheckpointIsCosignedByAWitnessWhoseKeyIsAmongTheAnchors(t *testing.T) {

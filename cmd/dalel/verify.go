@@ -23,7 +23,8 @@ import (
 // but rests on anchors that are not in DIR, or a claim of it could not be
 // decided. Without --trust nothing rests on anchors, and 3 is the best answer.
 // With --renewals the record of how the packet's time stamp was renewed since
-// (`dalel renewals make`) must hold too.
+// (`dalel renewals make`) must hold too; one that cannot be read is 2, unless the
+// packet itself does not hold.
 func verifyPacket(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	const consistent = 3
 	flags := flag.NewFlagSet("dalel verify", flag.ContinueOnError)
@@ -48,6 +49,9 @@ func verifyPacket(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	fail := func(err error) int {
 		fmt.Fprintf(stderr, "dalel verify: %v\n", err)
 		return exitFailed
+	}
+	if *record != "" && *trustFolder == "" {
+		return fail(errors.New("--renewals goes with --trust: the record rests on your anchors alone"))
 	}
 	var trust packet.Trust
 	if *trustFolder != "" {
@@ -74,36 +78,52 @@ func verifyPacket(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	if err != nil {
 		return fail(err)
 	}
+	// That the record cannot be checked takes nothing from what was found of the
+	// packet.
 	var renewed *renewal.Report
+	var unchecked error
 	if *record != "" {
-		if renewed, err = renewedSince(ctx, files[0], *record, *trustFolder); err != nil {
-			return fail(err)
-		}
+		renewed, unchecked = renewedSince(ctx, files[0], *record, trust)
 	}
 	if *asJSON {
 		encoder := json.NewEncoder(stdout)
 		encoder.SetIndent("", "  ")
-		if renewed != nil {
+		if *record != "" {
+			var why string
+			if unchecked != nil {
+				why = unchecked.Error()
+			}
 			err = encoder.Encode(struct {
 				Packet   packet.Report   `json:"packet"`
 				Renewals *renewal.Report `json:"renewals"`
-			}{report, renewed})
+				// Unchecked is why there is no report on the renewals.
+				Unchecked string `json:"renewalsUnchecked,omitempty"`
+			}{report, renewed, why})
 		} else {
 			err = encoder.Encode(report)
 		}
 	} else {
 		_, err = io.WriteString(stdout, readable(report, trust))
-		if renewed != nil && err == nil {
-			_, err = io.WriteString(stdout, "\nHow its time stamp was renewed since\n\n"+readableRenewals(*renewed))
+		if *record != "" && err == nil {
+			since := "The record cannot be checked.\n"
+			if renewed != nil {
+				since = readableRenewals(*renewed)
+			}
+			_, err = io.WriteString(stdout, "\nHow its time stamp was renewed since\n\n"+since)
 		}
 	}
 	if err != nil {
 		return fail(fmt.Errorf("write the report: %w", err))
 	}
 	bad := report.Status == packet.Bad || renewed != nil && renewed.Status == renewal.Bad
+	if unchecked != nil {
+		fmt.Fprintf(stderr, "dalel verify: the record of renewals: %v\n", unchecked)
+	}
 	switch {
 	case bad:
 		return exitBad
+	case unchecked != nil:
+		return exitFailed
 	case report.Status == packet.Good && (renewed == nil || renewed.Status == renewal.Good):
 		return exitGood
 	default:
@@ -112,16 +132,16 @@ func verifyPacket(ctx context.Context, args []string, stdout, stderr io.Writer) 
 }
 
 // renewedSince checks the record that goes with a packet.
-func renewedSince(ctx context.Context, packetFile, record, trust string) (*renewal.Report, error) {
-	if trust == "" {
-		return nil, errors.New("--renewals goes with --trust: the record rests on your anchors alone")
-	}
+func renewedSince(ctx context.Context, packetFile, record string, trust packet.Trust) (*renewal.Report, error) {
 	signed, err := packetCheckpoint(packetFile)
 	if err != nil {
 		return nil, err
 	}
 	report, err := checkRenewals(ctx, record, signed, renewalChecks{trust: trust})
-	return &report, err
+	if err != nil {
+		return nil, err
+	}
+	return &report, nil
 }
 
 // readable is the report for people: a line for each claim, the problems, the

@@ -28,7 +28,7 @@ type Log interface {
 type Renewals interface {
 	// Renewals makes the record from a checkpoint on, as the log signed it:
 	// log.checkpoint-invalid for what is none, checkpoint.unknown,
-	// renewal.not-stamped.
+	// renewal.not-stamped, renewal.too-large.
 	Renewals(ctx context.Context, signed []byte) ([]byte, error)
 }
 

@@ -2,7 +2,9 @@ package renewal
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math"
@@ -68,9 +70,11 @@ type piece struct {
 // Build makes the record from a checkpoint, as the log signed it, to the newest
 // stamp. Where the stamps were not renewed in time the record is made all the
 // same, of the stamps that there are: a verification says which link is missing.
-// It reads the log's whole stream. Errors: log.checkpoint-invalid for what the log
-// has not signed, checkpoint.unknown for a checkpoint that it does not have,
-// renewal.not-stamped where no stamp with evidence is on it or on a later one.
+// It reads the log's stream from the checkpoint on. Errors: log.checkpoint-invalid
+// for what the log has not signed, checkpoint.unknown for a checkpoint that it does
+// not have, renewal.not-stamped where no stamp with evidence is on it or on a later
+// one, renewal.too-large where the record would be larger than one is read
+// ([MaxRecord], [MaxLinks]).
 func Build(ctx context.Context, source Source, signed []byte, aged Table, now time.Time) (*Record, error) {
 	from, _, err := translog.ParseCheckpoint(signed, source.Key.Name(), source.Key)
 	if err != nil {
@@ -92,7 +96,13 @@ func Build(ctx context.Context, source Source, signed []byte, aged Table, now ti
 		path, _ = b.search(false)
 	}
 	made, err := b.record(path, size, root)
-	return made, errors.Join(b.failed, err)
+	if err = errors.Join(b.failed, err); err == nil {
+		err = made.fits()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return made, nil
 }
 
 type builder struct {
@@ -105,18 +115,23 @@ type builder struct {
 	failed error // of a look into the log
 }
 
-// readStream reads the log's stream and keeps what links can be made of.
+// readStream reads the log's stream and keeps what links can be made of. It reads
+// from the end back to the checkpoint in question: what lies before is not needed,
+// and of a stamp it is known by then whether there is evidence on it. A stamp
+// without is let go at once, and there may be one a minute; evidence is recorded
+// once a day.
 func (b *builder) readStream(size uint64, root eventstore.Hash, aged Table) error {
-	begun := false
-	var recent []checkpoint.Published
-	type seen struct {
-		stamped  checkpoint.TimeStamped
-		recorded eventstore.Recorded
-		note     string
+	type tree struct {
+		size uint64
+		root eventstore.Hash
 	}
-	stamps := map[string]seen{} // by token
+	begun := false
+	evidence := map[string]checkpoint.EvidenceKept{} // by token, the first on it
+	stamps := map[tree][]node{}                      // whose checkpoint comes yet
+	kept := ends{}
 	stream := checkpoint.StreamID(checkpoint.Log)
-	for recorded, err := range b.Store.ReadStream(b.ctx, stream, 0, 0) {
+reading:
+	for recorded, err := range b.Store.ReadStreamBackwards(b.ctx, stream, 0) {
 		if err != nil {
 			return fmt.Errorf("read %s: %w", stream, err)
 		}
@@ -129,42 +144,45 @@ func (b *builder) readStream(size uint64, root eventstore.Hash, aged Table) erro
 		}
 		switch e := happened.(type) {
 		case checkpoint.Published:
-			begun = begun || e.Size == size && e.Root == root
-			if recent = append(recent, e); len(recent) > checkpoint.Kept {
-				recent = recent[1:]
+			this := tree{e.Size, e.Root}
+			for _, n := range stamps[this] {
+				n.note = e.Note
+				kept.add(n)
+			}
+			delete(stamps, this)
+			begun = this == tree{size, root}
+			if e.Size <= size { // sizes only grow
+				break reading
 			}
 		case checkpoint.TimeStamped:
-			if !begun || e.Size < size {
-				continue
-			}
-			for _, p := range recent {
-				if p.Size == e.Size && p.Root == e.Root {
-					stamps[e.Token] = seen{e, recorded, p.Note}
-				}
-			}
-		case checkpoint.EvidenceKept:
-			b.pieces[e.Certificate] = append(b.pieces[e.Certificate], &piece{kept: e, recorded: recorded})
-			s, ok := stamps[e.Token]
+			own, ok := evidence[e.Token]
 			if !ok {
 				continue
 			}
-			delete(stamps, e.Token)
-			n := node{stamped: s.stamped, recorded: s.recorded, note: s.note, kept: e, limit: e.Until}
+			delete(evidence, e.Token)
+			n := node{stamped: e, recorded: recorded, kept: own, limit: own.Until}
 			var algorithms []Algorithm
-			for _, a := range e.Algorithms {
+			for _, a := range own.Algorithms {
 				algorithms = append(algorithms, Algorithm(a))
 			}
 			if _, row, ok := aged.First(algorithms); ok {
 				n.limit = earlier(n.limit, row.From.Add(-time.Nanosecond))
 			}
-			b.nodes = append(b.nodes, n)
+			this := tree{e.Size, e.Root}
+			stamps[this] = append(stamps[this], n)
+		case checkpoint.EvidenceKept:
+			b.pieces[e.Certificate] = append(b.pieces[e.Certificate], &piece{kept: e, recorded: recorded})
+			if e.Size >= size {
+				evidence[e.Token] = e
+			}
 		}
 	}
 	if !begun {
 		return fault.New(fault.CheckpointUnknown, "the log has no checkpoint of %d events with this root", size)
 	}
-	slices.SortStableFunc(b.nodes, func(x, y node) int { return x.stamped.Time.Compare(y.stamped.Time) })
-	b.thin()
+	if err := b.take(kept.nodes()); err != nil {
+		return err
+	}
 	for i := range b.nodes {
 		n := &b.nodes[i]
 		var err error
@@ -173,6 +191,7 @@ func (b *builder) readStream(size uint64, root eventstore.Hash, aged Table) erro
 		}
 	}
 	for _, list := range b.pieces {
+		slices.Reverse(list)
 		slices.SortStableFunc(list, func(x, y *piece) int { return x.kept.At.Compare(y.kept.At) })
 	}
 	return nil
@@ -189,22 +208,75 @@ func (b *builder) locate(recorded eventstore.Recorded) (uint64, bool, error) {
 // bucket is how far apart stamps are looked at.
 const bucket = 30 * 24 * time.Hour
 
-// thin leaves the first and the last stamp by each certificate in each bucket,
-// so that a search stays short whatever was stamped. What is left leads on as
-// well as what is not: stamps of one certificate in one month do.
-func (b *builder) thin() {
-	type key struct {
-		certificate string
-		month       int64
+// maxNodes bounds the stamps that a search is among: its work grows with their
+// cube.
+const maxNodes = 1024
+
+// ends are the first and the last stamp by each certificate in each bucket, so
+// that a search stays short whatever was stamped. They lead on as well as those
+// between: stamps of one certificate in one month do.
+type ends map[stretch][2]node
+
+type stretch struct {
+	certificate string
+	month       int64
+}
+
+func (e ends) add(n node) {
+	key := stretch{n.kept.Certificate, n.stamped.Time.Unix() / int64(bucket/time.Second)}
+	known, ok := e[key]
+	if !ok || n.before(known[0]) {
+		known[0] = n
 	}
-	of := func(n node) key {
-		return key{n.kept.Certificate, n.stamped.Time.Unix() / int64(bucket/time.Second)}
+	if !ok || known[1].before(n) {
+		known[1] = n
 	}
-	count := map[key]int{}
+	e[key] = known
+}
+
+func (n node) before(m node) bool { return n.compare(m) < 0 }
+
+// compare is by time, and by the order of their events at one time.
+func (n node) compare(m node) int {
+	return cmp.Or(n.stamped.Time.Compare(m.stamped.Time), cmp.Compare(n.recorded.Revision, m.recorded.Revision))
+}
+
+// nodes returns them in the order of their times.
+func (e ends) nodes() []node {
+	var list []node
+	for _, both := range e {
+		list = append(list, both[0])
+		if both[0].before(both[1]) {
+			list = append(list, both[1])
+		}
+	}
+	slices.SortFunc(list, node.compare)
+	return list
+}
+
+// take leaves so many stamps as a search can be among: where there are too many,
+// the first and the last by each certificate in longer and longer times.
+func (b *builder) take(nodes []node) error {
+	b.nodes = nodes
+	for apart := 2 * bucket; len(b.nodes) > maxNodes; apart *= 2 {
+		if apart > 100*365*24*time.Hour {
+			return fault.New(fault.RenewalTooLarge, "the stamps since the checkpoint are by more certificates than a record is searched among: more than %d", maxNodes/2)
+		}
+		b.thin(apart)
+	}
+	return nil
+}
+
+// thin leaves the first and the last stamp by each certificate in each stretch of
+// time.
+func (b *builder) thin(apart time.Duration) {
+	of := func(n node) stretch {
+		return stretch{n.kept.Certificate, n.stamped.Time.Unix() / int64(apart/time.Second)}
+	}
+	count, at := map[stretch]int{}, map[stretch]int{}
 	for _, n := range b.nodes {
 		count[of(n)]++
 	}
-	at := map[key]int{}
 	b.nodes = slices.DeleteFunc(b.nodes, func(n node) bool {
 		k := of(n)
 		at[k]++
@@ -347,12 +419,22 @@ func (b *builder) record(path []int, size uint64, root eventstore.Hash) (*Record
 		chosen = append(chosen, b.nodes[i])
 	}
 	pieces := map[string][]byte{}
+	total := 0
+	add := func(name string, content []byte) error {
+		pieces[name] = content
+		if total += written(len(content)); total > MaxRecord || len(pieces) > maxPieces {
+			return tooLarge()
+		}
+		return nil
+	}
 	for i, n := range chosen {
 		token, err := b.Token(b.ctx, n.stamped)
 		if err != nil {
 			return nil, fmt.Errorf("read the time token of the checkpoint of %d events: %w", n.stamped.Size, err)
 		}
-		pieces[n.stamped.Token] = token
+		if err := add(n.stamped.Token, token); err != nil {
+			return nil, err
+		}
 		link := Link{Note: n.note, Token: n.stamped.Token, Evidence: []Covered{}, Loose: []string{}}
 		found := b.newestFor(n, b.now)
 		if i+1 < len(chosen) {
@@ -370,8 +452,15 @@ func (b *builder) record(path []int, size uint64, root eventstore.Hash) (*Record
 				if pieces[p.SHA256] != nil {
 					continue
 				}
-				if pieces[p.SHA256], err = b.Piece(b.ctx, p); err != nil {
+				if p.Bytes > MaxRecord || total+written(int(p.Bytes)) > MaxRecord {
+					return nil, tooLarge() // and is not read
+				}
+				content, err := b.Piece(b.ctx, p)
+				if err != nil {
 					return nil, fmt.Errorf("read evidence on a time stamp: %w", err)
+				}
+				if err := add(p.SHA256, content); err != nil {
+					return nil, err
 				}
 			}
 			under := slices.IndexFunc(chosen, func(later node) bool { return b.underOf(later, found) })
@@ -403,4 +492,36 @@ func (b *builder) cover(recorded eventstore.Recorded, index uint64, chosen []nod
 		return Covered{}, fmt.Errorf("prove %s@%d: %w", recorded.Stream, recorded.Revision, err)
 	}
 	return Covered{Event: eventOf(recorded.Event), Under: under + 1, Index: index, Hashes: hashesOf(hashes)}, nil
+}
+
+// written is how many bytes a piece has in a record, as base64 between quotes.
+func written(n int) int { return base64.StdEncoding.EncodedLen(n) + len(`"",`) }
+
+func tooLarge() error {
+	return fault.New(fault.RenewalTooLarge, "the record of renewals would be of more than %d bytes, %d stamps or %d pieces of evidence: ask from a later checkpoint on", MaxRecord, MaxLinks, maxPieces)
+}
+
+// fits says that what was made can be read again: it is measured without the
+// pieces, which are most of it, being written.
+func (r *Record) fits() error {
+	if err := r.bounded(); err != nil {
+		return fault.Wrap(fault.RenewalTooLarge, err, "make a record of renewals")
+	}
+	bare := *r
+	bare.Pieces = [][]byte{}
+	text, err := bare.Encode()
+	if err != nil {
+		return err
+	}
+	total := len(text)
+	for _, piece := range r.Pieces {
+		total += written(len(piece))
+	}
+	if len(r.Pieces) > 0 {
+		total-- // no comma behind the last
+	}
+	if total > MaxRecord {
+		return tooLarge()
+	}
+	return nil
 }

@@ -149,6 +149,7 @@ const (
 	CheckpointInvalid Code = "checkpoint.invalid"
 	CheckpointUnknown Code = "checkpoint.unknown"
 	RenewalNotStamped Code = "renewal.not-stamped"
+	RenewalTooLarge   Code = "renewal.too-large"
 
 	PacketUnreadable  Code = "packet.unreadable"
 	ProjectionStopped Code = "projection.stopped"
@@ -289,6 +290,7 @@ func Catalogue() []Definition {
 		{CheckpointInvalid, KindRefused, "The checkpoint, or what is said of it, is malformed"},
 		{CheckpointUnknown, KindNotFound, "No such checkpoint is known"},
 		{RenewalNotStamped, KindNotFound, "No time stamp with evidence covers this checkpoint yet"},
+		{RenewalTooLarge, KindRefused, "The record of renewals from this checkpoint on would be larger than one is read"},
 
 		{PacketUnreadable, KindInvalid, "The packet cannot be read"},
 		{ProjectionStopped, KindUnavailable, "A projection has stopped"},

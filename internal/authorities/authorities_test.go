@@ -108,17 +108,33 @@ func known() *pki.Algorithms { return pki.Standard().With(gostpki.Algorithms()) 
 var sha256ID = pki.Identifier{OID: pki.OIDSHA256}
 
 // ask asks a service and returns the answer's error.
-func (w *world) ask(service services.Service) error {
+func (w *world) ask(service services.Service) error { return w.askWithin(w.t.Context(), service) }
+
+func (w *world) askWithin(ctx context.Context, service services.Service) error {
 	var err error
 	switch service {
 	case services.OCSP:
-		_, err = w.OCSP(w.t.Context(), w.person.Certificate, w.issuing.Certificate)
+		_, err = w.OCSP(ctx, w.person.Certificate, w.issuing.Certificate)
 	case services.Stamps:
-		_, err = w.TimeToken(w.t.Context(), sha256ID, []byte("a signature"))
+		_, err = w.TimeToken(ctx, sha256ID, []byte("a signature"))
 	default:
-		_, err = w.CRLs(w.t.Context(), w.person.Certificate, w.issuing.Certificate)
+		_, err = w.CRLs(ctx, w.person.Certificate, w.issuing.Certificate)
 	}
 	return err
+}
+
+// waiting is a context that says when its caller begins to wait for an answer. A
+// client looks at no Done of its callers before it has joined those who ask the
+// same.
+type waiting struct {
+	context.Context
+	began func()
+}
+
+// Done implements context.Context.
+func (w waiting) Done() <-chan struct{} {
+	w.began()
+	return w.Context.Done()
 }
 
 func TestR_C2_EveryServiceAnswersWithKeysOfEveryKind(t *testing.T) {
@@ -240,32 +256,30 @@ func TestAHundredWhoAskTheSameMakeOneRequest(t *testing.T) {
 		t.Run(string(service), func(t *testing.T) {
 			w := newWorld(t, services.Options{}, nil)
 			open := make(chan struct{})
+			release := sync.OnceFunc(func() { close(open) })
 			w.through(func(rw http.ResponseWriter, r *http.Request) {
 				<-open
 				w.services.ServeHTTP(rw, r)
 			})
+			t.Cleanup(release)
 			var began, done sync.WaitGroup
 			var failed atomic.Int64
 			for range 100 {
 				began.Add(1)
 				done.Go(func() {
-					began.Done()
-					if w.ask(service) != nil {
+					joined := waiting{t.Context(), sync.OnceFunc(began.Done)}
+					if w.askWithin(joined, service) != nil {
 						failed.Add(1)
 					}
+					joined.began() // where it did not even wait
 				})
 			}
 			began.Wait()
 			// One who does not wait is let go, and takes the answer from nobody.
-			impatient, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-			defer cancel()
-			if service == services.OCSP {
-				_, err := w.OCSP(impatient, w.person.Certificate, w.issuing.Certificate)
-				require.ErrorIs(t, err, context.DeadlineExceeded)
-			} else {
-				<-impatient.Done()
-			}
-			close(open)
+			leaves, leave := context.WithCancel(t.Context())
+			defer leave()
+			require.ErrorIs(t, w.askWithin(waiting{leaves, leave}, service), context.Canceled)
+			release()
 			done.Wait()
 			require.Zero(t, failed.Load())
 			require.Equal(t, 1, w.services.Asked(service))

@@ -112,24 +112,27 @@ func TestR_M4_WitnessesCosignWhateverTheyDidBefore(t *testing.T) {
 	stop := run(t, log)
 	w.settle(log, w.happen(50))
 	cosigned := func(size uint64, names int) {
-		require.Eventually(t, func() bool {
+		until(t, log, func() bool {
 			text, err := w.objects.Get(t.Context(), "checkpoint")
 			require.NoError(t, err)
 			c, opened, err := translog.ParseCheckpoint(text, origin, w.verifier, good.verifier, troubled.verifier)
 			require.NoError(t, err)
-			return uint64(c.Size) >= size && len(opened.Sigs) == 1+names
-		}, time.Minute, 5*time.Millisecond, "%+v", log.Status())
+			return c.Size >= size && c.Size == log.Newest().Size && len(opened.Sigs) == 1+names
+		})
 	}
 	cosigned(50, 2)
 	first := log.Newest().Size
 	last := w.happen(50)
 	w.settle(log, last)
 	cosigned(first+50, 2)
-	status := log.Status()
-	require.EqualValues(t, log.Newest().Size, status.Witnesses[1].Size)
-	require.Zero(t, status.Witnesses[1].Failures)
-	require.Positive(t, status.Witnesses[2].Failures, "what hangs holds nobody up")
-	time.Sleep(30 * time.Millisecond)
+	// A witness may take longer than the patience on a busy machine, and is asked
+	// again. What hangs holds nobody up.
+	until(t, log, func() bool {
+		status := log.Status()
+		troubled, hangs := status.Witnesses[1], status.Witnesses[2]
+		return troubled.Size == log.Newest().Size && troubled.Failures == 0 && hangs.Failures > 0
+	})
+	time.Sleep(30 * time.Millisecond) // for what should not come
 	require.NoError(t, stop())
 	newest := w.verify()
 
@@ -210,7 +213,7 @@ func TestR_M5_CheckpointsAreTimeStampedWhateverTheAuthorityDidBefore(t *testing.
 	})
 	stop := run(t, log)
 	w.settle(log, w.happen(50))
-	require.Eventually(t, func() bool { return len(log.Newest().Stamps) == 1 }, time.Minute, time.Millisecond, "%+v", log.Status())
+	until(t, log, func() bool { return len(log.Newest().Stamps) == 1 })
 	require.NoError(t, stop())
 	require.Empty(t, a.faults)
 	newest := log.Newest()

@@ -12,3 +12,11 @@ func Synthetic(objects translog.Objects, cache int, starts []eventstore.Position
 	l.reader.Know(translog.Checkpoint{Origin: newest.Origin, Size: newest.Size, Root: translog.Hash(newest.Root)})
 	return l
 }
+
+// ForgetPublished makes the status say nothing of when a checkpoint was published,
+// until the log looks again whether one is to be.
+func (l *Log) ForgetPublished() {
+	l.view.Lock()
+	defer l.view.Unlock()
+	l.status.PublishedAt = nil
+}

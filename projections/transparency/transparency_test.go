@@ -118,6 +118,15 @@ func run(t testing.TB, log *transparency.Log) (stop func() error) {
 	return stop
 }
 
+// until asks until something holds, on the test's own goroutine: what is asked may
+// have requirements of its own.
+func until(t testing.TB, log *transparency.Log, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !holds(); time.Sleep(time.Millisecond) {
+		require.True(t, time.Now().Before(end), "it did not come to it within a minute: %+v", log.Status())
+	}
+}
+
 // settle returns when an event is covered.
 func (w *world) settle(log *transparency.Log, last eventstore.Recorded) {
 	w.t.Helper()
@@ -312,7 +321,11 @@ func TestR_M4_EveryEventComesUnderACheckpoint(t *testing.T) {
 	})
 	t.Run("and where nothing happens nothing is signed", func(t *testing.T) {
 		stop := run(t, log)
-		time.Sleep(50 * time.Millisecond)
+		until(t, log, func() bool { return log.Status().Phase == transparency.PhaseLive })
+		for range 5 { // times that it looks whether there is something to sign
+			log.ForgetPublished()
+			until(t, log, func() bool { return log.Status().PublishedAt != nil })
+		}
 		require.NoError(t, stop())
 		require.Equal(t, newest, w.verify())
 	})

@@ -51,7 +51,7 @@ func TestR_M5_EvidenceIsKeptAfterAStampHoweverOftenItFailsBefore(t *testing.T) {
 	last := w.happen(50)
 	stop := run(t, log)
 	w.settle(log, last)
-	require.Eventually(t, func() bool { return len(log.Newest().Evidence) == 1 }, time.Minute, time.Millisecond, "%+v", log.Status())
+	until(t, log, func() bool { return len(log.Newest().Evidence) == 1 })
 	require.NoError(t, stop())
 	newest := log.Newest()
 	require.Equal(t, newest.Stamps[0].Token, newest.Evidence[0].Token)
@@ -75,7 +75,7 @@ func TestR_M5_WhatIsMissingIsSaidAndStopsNothing(t *testing.T) {
 	})
 	stop := run(t, log)
 	w.settle(log, w.happen(50))
-	require.Eventually(t, func() bool { return log.Status().Evidence[0].Failures > 2 }, time.Minute, time.Millisecond)
+	until(t, log, func() bool { return log.Status().Evidence[0].Failures > 2 })
 	require.Equal(t, renewal.EvidenceMissing, log.Status().Evidence[0].Code)
 	w.settle(log, w.happen(50))
 	require.NoError(t, stop())
@@ -95,10 +95,10 @@ func TestR_M5_EvidenceIsKeptWhereCheckpointsComeFasterThanStamps(t *testing.T) {
 		c.Voucher = v.vouch
 	})
 	stop := run(t, log)
-	require.Eventually(t, func() bool {
+	until(t, log, func() bool {
 		w.happen(1)
 		return log.Status().Evidence[0].Size > 0
-	}, time.Minute, 2*time.Millisecond)
+	})
 	require.NotNil(t, log.Status().Renewal)
 	require.NoError(t, stop())
 }

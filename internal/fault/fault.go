@@ -7,7 +7,7 @@
 // operator, nobody). The HTTP layer turns kinds into statuses in one place.
 //
 // Packages that judge, or talk to others, have further codes of their own, named
-// where they arise (witness.*, renewal.*, and authority.* among them). They go
+// where they arise (witness.*, authority.* and most of renewal.*, among them). They go
 // into reports, states, logs and the reasons of an error; for the HTTP layer one
 // that is not in the catalogue is a fault of ours ([Lookup]).
 //

@@ -126,7 +126,15 @@
 // tokens. Log key, witnesses and roots must be anchors of the person who
 // checks, whatever the packet brings. Where no checkpoint covered the newest
 // event in time, or the ledger keeps no log, the manifest says so, the packet
-// has nothing of a log, and the verification cannot tell.
+// has nothing of a log, and the verification cannot tell. The same goes for a
+// packet of a format that had nothing of a log: the operator, against whom the
+// log stands, could write it today, and whoever has the key of a log or of a
+// witness is not content with it.
+//
+// What came before what is told by positions, which no commitment has; the
+// indexes in the log, which are proven, must be in the same order. A line on the
+// checkpoint that neither the person who checks nor the operator's policy has a
+// key for may be noise, and makes the claim on witnesses "cannot tell".
 //
 // An extract has no proofs: its entries are no events.
 //

@@ -1,6 +1,7 @@
 package fsck
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -77,10 +78,16 @@ func (c *checker) contents(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	// In order, so that the same ledger is always spoken of in the same words.
+	absent := make([]blobs.Digest, 0, 16)
 	for digest, named := range c.Named {
-		if named.Found {
-			continue
+		if !named.Found {
+			absent = append(absent, digest)
 		}
+	}
+	slices.SortFunc(absent, func(a, b blobs.Digest) int { return bytes.Compare(a[:], b[:]) })
+	for _, digest := range absent {
+		named := c.Named[digest]
 		switch _, err := c.source.Blobs.Stat(ctx, digest); {
 		case err == nil: // stored since
 		case ctx.Err() != nil:

@@ -3,6 +3,7 @@ package fsck_test
 import (
 	"context"
 	"iter"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,6 +101,16 @@ func TestContentThatIsReferredToAndNotStoredIsNamed(t *testing.T) {
 	require.Len(t, problems, 1)
 	require.Equal(t, "content "+blobs.Sum([]byte("gone")).String(), problems[0].Where)
 	require.Contains(t, problems[0].What, "document-1@2")
+}
+
+func TestContentThatIsMissingIsNamedInOrder(t *testing.T) {
+	g := grow(t)
+	for range 20 {
+		g.document(2, false)
+	}
+	_, problems := g.check()
+	require.Len(t, problems, 20)
+	require.True(t, slices.IsSortedFunc(problems, func(a, b fsck.Problem) int { return strings.Compare(a.Where, b.Where) }), "%v", problems)
 }
 
 func TestOneChangedEventIsOneProblem(t *testing.T) {

@@ -47,7 +47,17 @@ var demoOnce = sync.OnceValues(func() (string, error) {
 var demoPlayed atomic.Bool
 
 func TestMain(m *testing.M) {
+	// Checks that are interrupted leave something there.
+	cache, err := os.MkdirTemp("", "dalel-cache-*")
+	if err == nil {
+		err = os.Setenv("XDG_CACHE_HOME", cache)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	status := m.Run()
+	_ = os.RemoveAll(cache)
 	if demoPlayed.Load() {
 		if dir, _ := demoOnce(); dir != "" {
 			_ = os.RemoveAll(dir)

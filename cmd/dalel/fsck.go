@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -18,16 +19,13 @@ import (
 	"dalel/domain/fsck"
 	"dalel/eventstore/sqlite"
 	"dalel/internal/cosignature"
+	"dalel/internal/durable"
 	"dalel/internal/fault"
 	"dalel/internal/sealing"
 	"dalel/internal/translog"
 
 	"golang.org/x/mod/sumdb/note"
 )
-
-// fsckFile is where an interrupted check leaves how far it came, in the
-// node's folder.
-const fsckFile = "fsck.state"
 
 const fsckForm = "fsck [--json] [--sealed] [--checkpoint FILE]… [--state FILE] [--fresh] [--progress] --dir DIR"
 
@@ -36,7 +34,8 @@ type checking struct {
 	// given are checkpoints from outside.
 	given []fsck.Given
 	// state is the file of the state, "" for none; named says that whoever runs
-	// the check has named it, and wants it written now and then.
+	// the check has named it, and wants it written now and then. One that is not
+	// named is in the checker's own place, see ownState.
 	state string
 	named bool
 	// fresh begins anew whatever the state says.
@@ -57,7 +56,7 @@ func fsckLedger(ctx context.Context, args []string, stdout, stderr io.Writer) in
 	asJSON := flags.Bool("json", false, "print one JSON object")
 	var how checking
 	flags.BoolVar(&how.sealed, "sealed", false, "leave what is sealed shut: every byte is read as it is stored, and nothing is decrypted")
-	flags.StringVar(&how.state, "state", "", "the `file` that remembers how far the check came, and from which it goes on; an interrupted check leaves "+fsckFile+" in --dir otherwise")
+	flags.StringVar(&how.state, "state", "", "the `file` that remembers how far the check came, and from which it goes on; otherwise an interrupted check leaves one in the cache folder of whoever runs it, and never beside the ledger")
 	flags.BoolVar(&how.fresh, "fresh", false, "begin anew, whatever an interrupted check has left")
 	always := flags.Bool("progress", false, "show progress even where standard error is no terminal")
 	flags.Func("checkpoint", "a `file` with a signed checkpoint that somebody kept; may be repeated", func(name string) error {
@@ -74,7 +73,10 @@ func fsckLedger(ctx context.Context, args []string, stdout, stderr io.Writer) in
 		return fail(stderr, "fsck", err)
 	}
 	if how.named = how.state != ""; !how.named {
-		how.state = filepath.Join(at.dir, fsckFile)
+		var err error
+		if how.state, err = ownState(at); err != nil {
+			fmt.Fprintf(stderr, "dalel fsck: one that is interrupted will begin anew, since there is no place for how far it came: %v; --state FILE names one\n", err)
+		}
 	}
 	n, err := openNode(ctx, at, false)
 	if err != nil {
@@ -157,6 +159,11 @@ func (how checking) begin(stderr io.Writer) (*fsck.State, error) {
 		return nil, err
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err != nil {
+		return nil, err
+	} else if !how.named && !how.fresh && (!info.Mode().IsRegular() || info.Mode().Perm()&0o022 != 0) {
+		return nil, fault.New(fault.CheckStateUnfit, "%s: others than its owner may have written it (--fresh begins anew)", how.state)
+	}
 	if how.fresh {
 		// It will be replaced, and then taken away: not somebody's document.
 		if !fsck.IsState(file) {
@@ -173,20 +180,53 @@ func (how checking) begin(stderr io.Writer) (*fsck.State, error) {
 }
 
 // writeState writes a state in place of the one before.
-func writeState(path string, state *fsck.State) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+func writeState(path string, state *fsck.State) error { return durable.ReplaceWith(path, state.Write) }
+
+// ownState is where the check of a ledger leaves how far it came if nobody names
+// a file: the cache folder of whoever runs it. Who can change the ledger must not
+// be able to say what of it was read already, so it is never in one of the
+// ledger's own folders: then there is none, as where there is no such folder.
+func ownState(at location) (string, error) {
+	cache, err := os.UserCacheDir()
 	if err != nil {
-		return err
+		return "", err
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(file.Name())
+	at = at.filled()
+	folder := filepath.Join(cache, "dalel")
+	for _, theirs := range []string{at.dir, at.settings, at.blobs} {
+		if !strings.Contains(theirs, "://") && within(folder, theirs) {
+			return "", fmt.Errorf("the cache folder %s is in the ledger's folder %s", cache, theirs)
 		}
-	}()
-	if err := errors.Join(state.Write(file), file.Sync(), file.Close()); err != nil {
-		return err
 	}
-	return os.Rename(file.Name(), path)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", err
+	}
+	// Another's folder cannot be closed, and is no place for this.
+	if err := os.Chmod(folder, 0o700); err != nil {
+		return "", err
+	}
+	name := sha256.New()
+	for _, place := range []string{at.dir, at.store, at.blobs} {
+		fmt.Fprintf(name, "%q\n", canonicalPlace(place))
+	}
+	return filepath.Join(folder, fmt.Sprintf("fsck-%x.state", name.Sum(nil)[:16])), nil
+}
+
+// canonicalPlace is a folder or a URL as it is the same whoever names it: a path
+// without links, and no user and password in a URL.
+func canonicalPlace(place string) string {
+	if path, ok := sqlitePath(place); ok {
+		place = path
+	}
+	scheme, rest, ok := strings.Cut(place, "://")
+	if !ok {
+		return real(place)
+	}
+	host, path := rest, ""
+	if i := strings.IndexAny(rest, "/?"); i >= 0 {
+		host, path = rest[:i], rest[i:]
+	}
+	return scheme + "://" + host[strings.LastIndex(host, "@")+1:] + path
 }
 
 // source is the ledger as fsck reads it.
@@ -247,6 +287,10 @@ func printChecked(stdout io.Writer, summary fsck.Summary, problems []fsck.Proble
 		fmt.Fprintln(stdout, "all is as committed")
 	} else {
 		fmt.Fprintf(stdout, "%d not as committed\n", len(problems))
+	}
+	if summary.EventsBefore > 0 || summary.ContentsBefore > 0 {
+		fmt.Fprintf(stdout, "not read again: of these, %d events and %d contents were read by the run that was interrupted on %s; what was done to them since is not seen; the same command now reads everything\n",
+			summary.EventsBefore, summary.ContentsBefore, summary.Interrupted.Format(time.RFC3339))
 	}
 	fmt.Fprintf(stdout, "root %s\n", summary.Root)
 }

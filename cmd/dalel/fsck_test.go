@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -529,6 +530,99 @@ func (i *interrupter) Write(p []byte) (int, error) {
 	return i.said.Write(p)
 }
 
+// stateOf is the file that a check of a ledger leaves if nobody names another.
+func stateOf(t *testing.T, dir string) string {
+	t.Helper()
+	path, err := ownState(location{dir: dir})
+	require.NoError(t, err)
+	return path
+}
+
+// interruptedAt interrupts a check when something is shown.
+func interruptedAt(t *testing.T, at string, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var out bytes.Buffer
+	require.Equal(t, exitFailed, run(ctx, append([]string{"fsck", "--progress"}, args...), &out, &interrupter{at: at, cancel: cancel}))
+}
+
+// TestR_M4_WhoCanChangeTheLedgerCannotSayWhatWasReadAlready puts the state of a
+// check from before the change wherever an administrator of the ledger can.
+func TestR_M4_WhoCanChangeTheLedgerCannotSayWhatWasReadAlready(t *testing.T) {
+	dir := played(t)
+	planted := filepath.Join(t.TempDir(), "planted")
+	interruptedAt(t, "content", "--dir", dir, "--state", planted)
+	unguarded(t, dir, `UPDATE events SET data = replace(data, '"rejectedAt":"2', '"rejectedAt":"3') WHERE `+firstOf("DocumentRejected"))
+	where := placed(t, dir, "DocumentRejected", 0)
+	own := stateOf(t, dir)
+	for _, name := range []string{"fsck.state", filepath.Base(own)} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), read(t, planted), 0o600))
+	}
+	status, summary, problems := fscked(t, dir)
+	require.Equal(t, exitBad, status)
+	requireNamed(t, problems, fsck.EventChanged, where)
+	require.Zero(t, summary.EventsBefore)
+
+	// Whoever goes on from a file all the same is told what was not read.
+	for _, asJSON := range []bool{true, false} {
+		again := filepath.Join(t.TempDir(), "again")
+		require.NoError(t, os.WriteFile(again, read(t, planted), 0o600))
+		if asJSON {
+			_, summary, _ := fscked(t, dir, "--state", again)
+			require.Equal(t, summary.Events, summary.EventsBefore)
+			require.WithinDuration(t, time.Now(), summary.Interrupted, time.Hour)
+			continue
+		}
+		_, out, _ := dalel(t, "fsck", "--dir", dir, "--state", again)
+		require.Contains(t, out, fmt.Sprintf("of these, %d events", summary.Events))
+	}
+
+	// A cache folder in the ledger's folder is no place of the checker's own.
+	t.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache"))
+	inside := filepath.Join(dir, "cache", "dalel", filepath.Base(own))
+	require.NoError(t, os.MkdirAll(filepath.Dir(inside), 0o700))
+	require.NoError(t, os.WriteFile(inside, read(t, planted), 0o600))
+	for _, none := range []string{filepath.Join(dir, "cache"), "not/absolute"} {
+		t.Setenv("XDG_CACHE_HOME", none)
+		status, out, stderr := dalel(t, "fsck", "--dir", dir)
+		require.Equal(t, exitBad, status)
+		require.Contains(t, out, where)
+		require.Equal(t, 1, strings.Count(stderr, "--state FILE"), stderr)
+	}
+	require.FileExists(t, inside, "what is not the checker's is left alone")
+
+	// Nor is a file that others may write.
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	own = stateOf(t, dir)
+	info, err := os.Stat(filepath.Dir(own))
+	require.NoError(t, err)
+	require.Equal(t, fs.FileMode(0o700), info.Mode().Perm())
+	require.NoError(t, os.WriteFile(own, read(t, planted), 0o600))
+	require.NoError(t, os.Chmod(own, 0o666))
+	status, _, stderr := dalel(t, "fsck", "--dir", dir)
+	require.Equal(t, exitFailed, status)
+	require.Contains(t, stderr, "check.state-unfit")
+	status, _, stderr = dalel(t, "fsck", "--dir", dir, "--fresh")
+	require.Equal(t, exitBad, status, stderr)
+}
+
+func TestTheStateOfACheckIsOfOneLedgerWhoeverNamesIt(t *testing.T) {
+	dir := t.TempDir()
+	own := func(at location) string {
+		path, err := ownState(at)
+		require.NoError(t, err)
+		return path
+	}
+	require.Equal(t, own(location{dir: dir}), own(location{dir: dir + "/.", store: sqliteURL(filepath.Join(dir, eventsFile))}))
+	t.Chdir(dir)
+	require.Equal(t, own(location{dir: dir}), own(location{dir: "."}))
+	require.NotEqual(t, own(location{dir: dir}), own(location{dir: t.TempDir()}))
+	require.NotEqual(t, own(location{dir: dir}), own(location{dir: dir, store: "esdb://one:2113"}))
+	require.Equal(t, own(location{dir: dir, store: "esdb://me:secret@one:2113?tls=false"}), own(location{dir: dir, store: "esdb://one:2113?tls=false"}))
+	require.NotEqual(t, own(location{dir: dir, blobs: "s3://one/a"}), own(location{dir: dir, blobs: "s3://one/b"}))
+}
+
 func TestAnInterruptedCheckSaysHowToGoOnAndGoesOn(t *testing.T) {
 	dir := played(t)
 	path := largestBlob(t, dir)
@@ -538,7 +632,7 @@ func TestAnInterruptedCheckSaysHowToGoOnAndGoesOn(t *testing.T) {
 		args []string
 		file string
 	}{
-		"in the ledger's folder":  {nil, filepath.Join(dir, fsckFile)},
+		"in the checker's folder": {nil, stateOf(t, dir)},
 		"in a file that is named": {[]string{"--state", elsewhere}, elsewhere},
 	} {
 		for _, at := range []string{"the store's own file", "events", "content"} {
@@ -549,12 +643,17 @@ func TestAnInterruptedCheckSaysHowToGoOnAndGoesOn(t *testing.T) {
 				errors, out := &interrupter{at: at, cancel: cancel}, &bytes.Buffer{}
 				require.Equal(t, exitFailed, run(ctx, args, out, errors))
 				require.Contains(t, errors.said.String(), "goes on from "+c.file)
-				require.FileExists(t, c.file)
+				info, err := os.Stat(c.file)
+				require.NoError(t, err)
+				require.Equal(t, fs.FileMode(0o600), info.Mode().Perm())
 
 				errors = &interrupter{}
 				require.Equal(t, exitBad, run(t.Context(), args, out, errors))
 				require.Contains(t, errors.said.String(), "going on after the ")
 				require.Contains(t, out.String(), "[fsck.content-changed]")
+				if at == "content" {
+					require.Contains(t, out.String(), "were read by the run that was interrupted on 2")
+				}
 				require.NoFileExists(t, c.file, "a check that was done leaves nothing")
 			})
 		}

@@ -74,6 +74,13 @@ type Summary struct {
 	Stamps       int `json:"timeStamps"`
 	Judged       int `json:"timeStampsJudged"`
 	Problems     int `json:"problems"`
+	// EventsBefore and ContentsBefore are those of Events and Contents that were
+	// not read this time, since a run that was interrupted had read them;
+	// Interrupted is when it wrote that down last, in UTC. What was done to them
+	// since is not seen.
+	EventsBefore   int       `json:"eventsNotReadAgain"`
+	ContentsBefore int       `json:"contentsNotReadAgain"`
+	Interrupted    time.Time `json:"interruptedAt,omitzero"`
 	// Root is the Merkle tree root (RFC 6962) over the commitments of all
 	// events as they stand, in order: that of the transparency log. It does not depend on positions:
 	// two stores show the same root exactly when they hold the same ledger.
@@ -170,6 +177,7 @@ func (c *checker) run(ctx context.Context) error {
 	if err := c.fits(ctx); err != nil {
 		return err
 	}
+	c.Counts.EventsBefore, c.Counts.ContentsBefore, c.Counts.Interrupted = c.Counts.Events, c.Counts.Contents, c.Written
 	for _, p := range c.Problems {
 		c.said[p.Where] = true
 		c.reported++

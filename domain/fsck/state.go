@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"dalel/blobs"
 	"dalel/domain/content"
@@ -24,6 +25,8 @@ type State struct {
 	mu sync.Mutex
 	// Version is that of the form.
 	Version int
+	// Written is when it was written down last.
+	Written time.Time
 	// Position, Last and LastHash are the last event that was read.
 	Position eventstore.Position
 	Last     place
@@ -64,7 +67,7 @@ type State struct {
 const stateMark = "dalel fsck state\n"
 
 // stateVersion is raised when a State means something else.
-const stateVersion = 1
+const stateVersion = 2
 
 // NewState is that of a check that has not begun.
 func NewState() *State {
@@ -77,6 +80,7 @@ func NewState() *State {
 // Write writes the state. It may be called while the check goes on only from
 // within [Source.Save].
 func (s *State) Write(w io.Writer) error {
+	s.Written = time.Now().UTC().Truncate(time.Second)
 	_, err := io.WriteString(w, stateMark)
 	if err == nil {
 		err = gob.NewEncoder(w).Encode(s)

@@ -9,6 +9,7 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,7 +23,16 @@ var ErrUnsure = errors.New("it cannot be told which of both is on disk")
 // not. The folder must be there. An error that is not [ErrUnsure] means that
 // nothing was changed.
 func Replace(path string, content []byte) error {
-	part, err := write(path, content, 0o600)
+	return ReplaceWith(path, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+}
+
+// ReplaceWith is [Replace] for what is not held in memory as a whole: fill
+// writes it. Where that fails, nothing was changed.
+func ReplaceWith(path string, fill func(io.Writer) error) error {
+	part, err := write(path, fill, 0o600)
 	if err != nil {
 		return err
 	}
@@ -43,7 +53,10 @@ func Create(path string, content []byte, mode fs.FileMode) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
-	part, err := write(path, content, mode)
+	part, err := write(path, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	}, mode)
 	if err != nil {
 		return err
 	}
@@ -73,13 +86,13 @@ func SyncFolder(path string) error {
 	return errors.Join(folder.Sync(), folder.Close())
 }
 
-// write writes content beside path and returns the name.
-func write(path string, content []byte, mode fs.FileMode) (string, error) {
+// write has content written beside path and returns the name.
+func write(path string, fill func(io.Writer) error, mode fs.FileMode) (string, error) {
 	part, err := os.CreateTemp(filepath.Dir(path), ".part-*")
 	if err != nil {
 		return "", err
 	}
-	_, err = part.Write(content)
+	err = fill(part)
 	if err = errors.Join(err, part.Chmod(mode), part.Sync(), part.Close()); err != nil {
 		return "", errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(part.Name()))
 	}

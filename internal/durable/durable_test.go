@@ -1,6 +1,8 @@
 package durable_test
 
 import (
+	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -49,6 +51,16 @@ func TestAFileIsReplacedWholeOrNotAtAll(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, int64(400_000), info.Size())
 	require.Equal(t, fs.FileMode(0o600), info.Mode().Perm())
+	require.Equal(t, []string{"state"}, names(t, dir))
+
+	failure := errors.New("no more of it")
+	require.ErrorIs(t, durable.ReplaceWith(path, func(w io.Writer) error {
+		_, err := w.Write([]byte("half"))
+		return errors.Join(err, failure)
+	}), failure)
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Len(t, content, 400_000, "what is not written to its end takes no place")
 	require.Equal(t, []string{"state"}, names(t, dir))
 
 	missing := durable.Replace(filepath.Join(dir, "nowhere", "state"), nil)

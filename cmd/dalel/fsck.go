@@ -288,6 +288,16 @@ func printChecked(stdout io.Writer, summary fsck.Summary, problems []fsck.Proble
 	} else {
 		fmt.Fprintf(stdout, "%d not as committed\n", len(problems))
 	}
+	switch {
+	case summary.Covered == 0:
+		fmt.Fprintf(stdout, "%d events; none is under a checkpoint with a signature that could be checked\n", summary.Events)
+	default:
+		fmt.Fprintf(stdout, "%d events; the newest signed checkpoint covers %d, %d are under no checkpoint yet\n", summary.Events, summary.Covered, summary.Uncovered)
+	}
+	if since := summary.UncoveredSince; since != nil {
+		fmt.Fprintf(stdout, "NOT UNDER A CHECKPOINT  %d events, the first act among them recorded on %s: nothing that was signed shows whether these were changed\n",
+			summary.Uncovered, since.Format(time.RFC3339))
+	}
 	if summary.EventsBefore > 0 || summary.ContentsBefore > 0 {
 		fmt.Fprintf(stdout, "not read again: of these, %d events and %d contents were read by the run that was interrupted on %s; what was done to them since is not seen; the same command now reads everything\n",
 			summary.EventsBefore, summary.ContentsBefore, summary.Interrupted.Format(time.RFC3339))

@@ -164,6 +164,15 @@ func putBackEvents(t *testing.T, dir, other string) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, eventsFile), read(t, filepath.Join(other, eventsFile)), 0o600))
 }
 
+// putBackKeys puts another ledger's keys in place of a ledger's.
+func putBackKeys(t *testing.T, dir, other string) {
+	t.Helper()
+	for _, rest := range []string{"-wal", "-shm"} {
+		_ = os.Remove(filepath.Join(dir, keysFile+rest))
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, keysFile), read(t, filepath.Join(other, keysFile)), 0o600))
+}
+
 // published records a checkpoint as who holds the log's key can, whatever it
 // says.
 func published(t *testing.T, dir string, change func(*checkpoint.Publish), sign func(translog.Checkpoint, *node) []byte) string {
@@ -280,6 +289,12 @@ func TestR_M4_FsckNamesEachKindOfDeviation(t *testing.T) {
 		"an older copy of the events": func(t *testing.T, dir string) []expected {
 			putBackEvents(t, dir, older)
 			return one(fsck.LedgerRewound, "the ledger")
+		},
+		"an older copy of the events, the keys and the checkpoint": func(t *testing.T, dir string) []expected {
+			putBackEvents(t, dir, older)
+			putBackKeys(t, dir, older)
+			overwrite(t, served(dir), func([]byte) []byte { return read(t, served(older)) })
+			return one(fsck.LogBeyond, "tile/")
 		},
 		"content changed": func(t *testing.T, dir string) []expected {
 			path := largestBlob(t, dir)
@@ -428,10 +443,7 @@ func TestR_M4_FsckNamesEachKindOfDeviation(t *testing.T) {
 			return one(fsck.StoreDamaged, "the event store")
 		},
 		"a destroyed key back": func(t *testing.T, dir string) []expected {
-			for _, rest := range []string{"-wal", "-shm"} {
-				_ = os.Remove(filepath.Join(dir, keysFile+rest))
-			}
-			require.NoError(t, os.WriteFile(filepath.Join(dir, keysFile), read(t, filepath.Join(older, keysFile)), 0o600))
+			putBackKeys(t, dir, older)
 			return one(fsck.KeyBack, "key of document-")
 		},
 	} {
@@ -469,6 +481,32 @@ func cosignedIn(t *testing.T, state checkpoint.State) checkpoint.Cosigned {
 	}
 	require.Fail(t, "the demo's witness has cosigned nothing")
 	return checkpoint.Cosigned{}
+}
+
+func TestR_M4_FsckSaysWhatIsUnderNoCheckpoint(t *testing.T) {
+	dir := played(t)
+	covered := int(servedCheckpoint(t, dir).Size)
+	status, summary, problems := fscked(t, dir)
+	require.Zero(t, status, problems)
+	require.Equal(t, covered, summary.Covered)
+	require.Equal(t, summary.Events-covered, summary.Uncovered)
+	require.Nil(t, summary.UncoveredSince, "only what the log records of itself comes after it")
+	_, out, _ := dalel(t, "fsck", "--dir", dir)
+	require.Contains(t, out, fmt.Sprintf("%d events; the newest signed checkpoint covers %d, %d are under no checkpoint yet", summary.Events, covered, summary.Events-covered))
+	require.NotContains(t, out, "NOT UNDER A CHECKPOINT")
+
+	destroyed(t, dir)
+	status, summary, problems = fscked(t, dir)
+	require.Zero(t, status, "commands alone publish nothing: %v", problems)
+	require.Equal(t, covered, summary.Covered)
+	require.NotNil(t, summary.UncoveredSince)
+	_, out, _ = dalel(t, "fsck", "--dir", dir)
+	require.Contains(t, out, fmt.Sprintf("NOT UNDER A CHECKPOINT  %d events", summary.Events-covered))
+
+	// Without the key of the log nothing is known to be signed.
+	require.NoError(t, os.Remove(filepath.Join(dir, secretsDir, logKeyFile)))
+	_, out, _ = dalel(t, "fsck", "--dir", dir)
+	require.Contains(t, out, "none is under a checkpoint with a signature that could be checked")
 }
 
 func TestR_M4_ACheckpointThatSomebodyKeptShowsWhatNothingInsideCan(t *testing.T) {

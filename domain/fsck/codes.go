@@ -26,6 +26,9 @@ const (
 	// LedgerRewound: a checkpoint is known of more events than there are, as
 	// after an older copy was put in place.
 	LedgerRewound Code = "fsck.ledger-rewound"
+	// LogBeyond: the log has files of more events than there are, which are only
+	// ever made of events that the store has: the newest are gone.
+	LogBeyond Code = "fsck.log-beyond-events"
 
 	// What a store shows who reads a stream, against its list of all events:
 	// nothing; not the first ones; another end; that it was deleted for good.

@@ -65,8 +65,8 @@ type Summary struct {
 	Contents int `json:"contents"`
 	// Bytes is the content read.
 	Bytes int64 `json:"bytes"`
-	// Files of the transparency log, Checkpoints, Cosignatures and Stamps were
-	// held against the events. Judged counts the stamps of which could be told
+	// Files of the transparency log that are full and there, Checkpoints,
+	// Cosignatures and Stamps were held against the events. Judged counts the stamps of which could be told
 	// that their authority is trusted.
 	Files        int `json:"logFiles"`
 	Checkpoints  int `json:"checkpoints"`
@@ -74,6 +74,14 @@ type Summary struct {
 	Stamps       int `json:"timeStamps"`
 	Judged       int `json:"timeStampsJudged"`
 	Problems     int `json:"problems"`
+	// Covered is how many events are under the newest checkpoint that was found
+	// (recorded, served or given) with a good signature of the log's key and to
+	// whose root they lead; Uncovered are those after it, which nothing that was
+	// signed speaks of. UncoveredSince says when the first of these was recorded
+	// that is not the log's own, whose events always come after; nil if all are.
+	Covered        int        `json:"underCheckpoint"`
+	Uncovered      int        `json:"underNoCheckpoint"`
+	UncoveredSince *time.Time `json:"underNoCheckpointSince,omitempty"`
 	// EventsBefore and ContentsBefore are those of Events and Contents that were
 	// not read this time, since a run that was interrupted had read them;
 	// Interrupted is when it wrote that down last, in UTC. What was done to them
@@ -169,6 +177,8 @@ func (c *checker) summary() Summary {
 	s.Contents += c.strays.contents
 	s.Bytes += c.strays.bytes
 	s.Problems = c.reported
+	s.Covered = int(max(c.Claims.Signed, c.heard.Signed))
+	s.Uncovered = s.Events - s.Covered
 	s.Root = eventstore.Hash(c.root())
 	return s
 }
@@ -250,6 +260,8 @@ type checker struct {
 	lastSave time.Time
 	saveTook time.Duration
 	log      logWork
+	// heard is what came of the checkpoints that are served or were given.
+	heard claims
 	// store is there until all that the store sees was given.
 	store *storeCheck
 	// strays is content that no event names.

@@ -66,18 +66,28 @@ func (m misfit) code() Code {
 	return code[2]
 }
 
-// claim says that the first events come to a root.
+// claim says that the first events come to a root. Signed says that the log's
+// key has signed that.
 type claim struct {
-	Size  uint64
-	Root  eventstore.Hash
-	Where string
+	Size   uint64
+	Root   eventstore.Hash
+	Where  string
+	Signed bool
 }
 
-// claims are what came of them: the largest size with the right root, and those
-// with a wrong one.
+// claims are what came of them: the largest size with the right root, the
+// largest of those that are signed, and those with a wrong one.
 type claims struct {
-	Good uint64
-	Bad  []claim
+	Good, Signed uint64
+	Bad          []claim
+}
+
+// holds notes a claim that is right.
+func (c *claims) holds(this claim) {
+	c.Good = max(c.Good, this.Size)
+	if this.Signed {
+		c.Signed = max(c.Signed, this.Size)
+	}
 }
 
 // signed is a recorded checkpoint as others may speak of it.
@@ -159,7 +169,9 @@ func (c *checker) holdPending(ctx context.Context, p pendingFile) error {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
 	delete(c.Pending, p.File.Name)
-	c.Counts.Files++
+	if found == nil || !found.Missing {
+		c.Counts.Files++
+	}
 	if found != nil && len(c.Misfits) < maxMisfits {
 		c.Misfits = append(c.Misfits, *found)
 	}
@@ -363,7 +375,7 @@ func (c *checker) published(ctx context.Context, index uint64, s *seen, e checkp
 	case s.signature != nil:
 		c.report(CheckpointSignature, where, "the log's key has not signed this checkpoint: %v", s.signature)
 	}
-	this := claim{e.Size, e.Root, where}
+	this := claim{e.Size, e.Root, where, c.source.Log.Verifier != nil && s.signature == nil}
 	before := c.Newest
 	if e.Size <= before.Size || e.After != before.Size {
 		c.report(CheckpointOrder, where, "a checkpoint of %d events, which follows one of %d, comes after one of %d", e.Size, e.After, before.Size)
@@ -408,7 +420,7 @@ func (c *checker) waited(ctx context.Context) error {
 		}
 		switch {
 		case right:
-			c.Claims.Good = max(c.Claims.Good, this.Size)
+			c.Claims.holds(this)
 		case len(c.Claims.Bad) < maxMisfits:
 			c.Claims.Bad = append(c.Claims.Bad, this)
 		}
@@ -525,13 +537,14 @@ func (c *checker) token(token []byte, s stamp) string {
 // found anew each time, and not remembered.
 func (c *checker) judgeLog(ctx context.Context) error {
 	c.progress("the transparency log", 0, 0)
-	found := claims{c.Claims.Good, slices.Clone(c.Claims.Bad)}
-	if err := c.served(ctx, &found); err != nil {
-		return err
+	c.heard = claims{}
+	for _, step := range []func(context.Context) error{c.beyond, c.served, c.given, c.uncovered} {
+		if err := step(ctx); err != nil {
+			return err
+		}
 	}
-	if err := c.given(ctx, &found); err != nil {
-		return err
-	}
+	// Only now, since more events may have been read on the way.
+	found := claims{Good: max(c.Claims.Good, c.heard.Good), Bad: slices.Concat(c.Claims.Bad, c.heard.Bad)}
 	misfits, err := c.edge(ctx)
 	if err != nil {
 		return err
@@ -635,9 +648,105 @@ func (c *checker) edge(ctx context.Context) ([]misfit, error) {
 	return misfits, nil
 }
 
+// beyond looks for files of more events than there are. A node makes them of
+// events that it has read from the store, once these are there for good; only
+// one that is at work may have made them of events that came since.
+func (c *checker) beyond(ctx context.Context) error {
+	if c.source.Log.Objects == nil {
+		return nil
+	}
+	for attempt := 1; ; attempt++ {
+		name, leaves, err := c.largest(ctx)
+		if err != nil || leaves == 0 {
+			return err
+		}
+		if err := c.events(ctx); err != nil {
+			return err
+		}
+		switch {
+		case leaves <= c.Layout.Size():
+			return nil
+		case !c.source.OneTable && attempt < servedAgain:
+			// A node of a cluster may be behind the one that was read from.
+			if err := c.pause(ctx); err != nil {
+				return err
+			}
+		default:
+			c.tell(Problem{LogBeyond, name, fmt.Sprintf("is a file of the log when it had %d events at least, and there are %d: the newest were cut off", leaves, c.Layout.Size())})
+			return nil
+		}
+	}
+}
+
+// pause lets a node go on that is at work.
+func (c *checker) pause(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(500 * time.Millisecond):
+		return nil
+	}
+}
+
+// largest returns the file that speaks of the most events beyond those that
+// there are; 0 if none does.
+func (c *checker) largest(ctx context.Context) (name string, leaves uint64, err error) {
+	var mu sync.Mutex
+	group, running := errgroup.WithContext(ctx)
+	group.SetLimit(filesAtOnce)
+	for candidate, least := range translog.Larger(c.Layout.Size()) {
+		if running.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			_, err := c.source.Log.Objects.Get(running, candidate)
+			switch {
+			case fault.Is(err, fault.BlobNotFound):
+				return nil
+			case err != nil && !fault.Is(err, fault.BlobCorrupt):
+				return fmt.Errorf("look for %s: %w", candidate, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if least > leaves || least == leaves && candidate < name {
+				name, leaves = candidate, least
+			}
+			return nil
+		})
+	}
+	return name, leaves, group.Wait()
+}
+
+// uncovered finds when the first event was recorded that is under no checkpoint
+// and should be under the next.
+func (c *checker) uncovered(ctx context.Context) error {
+	const most = 4096 // of the log's own, between two of others
+	c.Counts.UncoveredSince = nil
+	first, index := max(c.Claims.Signed, c.heard.Signed), uint64(0)
+	if first >= c.Layout.Size() {
+		return nil
+	}
+	skip := first % translog.Width
+	for recorded, err := range c.source.Store.ReadAll(ctx, c.Before[first/translog.Width], int(skip)+most) {
+		if err != nil {
+			return fmt.Errorf("read the events after the newest checkpoint: %w", err)
+		}
+		if index++; index <= skip || recorded.Stream == checkpoint.StreamID(checkpoint.Log) {
+			continue
+		}
+		// Where it cannot be read, that was said; it is under no checkpoint all
+		// the same.
+		metadata, _ := recorded.ReadMetadata()
+		at := metadata.RecordedAt.UTC()
+		c.Counts.UncoveredSince = &at
+		return nil
+	}
+	return nil
+}
+
 // served looks at the checkpoint that is served. A node may be at work: it
 // records a checkpoint, and then serves it.
-func (c *checker) served(ctx context.Context, found *claims) error {
+func (c *checker) served(ctx context.Context) error {
 	l := c.source.Log
 	if l.Objects == nil || l.Verifier == nil {
 		return nil
@@ -661,10 +770,8 @@ func (c *checker) served(ctx context.Context, found *claims) error {
 		}
 		behind := (absent || err == nil && read.Size < c.Newest.Size) && c.Newest.Size > 0
 		if behind && !c.source.OneTable && attempt < servedAgain {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(500 * time.Millisecond):
+			if err := c.pause(ctx); err != nil {
+				return err
 			}
 			continue
 		}
@@ -678,7 +785,7 @@ func (c *checker) served(ctx context.Context, found *claims) error {
 		case read.Size > c.Layout.Size():
 			c.tell(Problem{LedgerRewound, "the ledger", fmt.Sprintf("a checkpoint of %d events was served, and there are %d: the ledger was set back", read.Size, c.Layout.Size())})
 		default:
-			if err := c.hear(ctx, claim{read.Size, root, where}, CheckpointDiverged, found); err != nil {
+			if err := c.hear(ctx, claim{read.Size, root, where, true}, CheckpointDiverged); err != nil {
 				return err
 			}
 			switch {
@@ -693,15 +800,15 @@ func (c *checker) served(ctx context.Context, found *claims) error {
 }
 
 // hear holds a checkpoint from elsewhere against the events.
-func (c *checker) hear(ctx context.Context, said claim, code Code, found *claims) error {
+func (c *checker) hear(ctx context.Context, said claim, code Code) error {
 	right, err := c.leads(ctx, said.Size, said.Root)
 	switch {
 	case err != nil:
 		return err
 	case right:
-		found.Good = max(found.Good, said.Size)
+		c.heard.holds(said)
 	case code == CheckpointDiverged:
-		found.Bad = append(found.Bad, said)
+		c.heard.Bad = append(c.heard.Bad, said)
 	default:
 		c.tell(Problem{code, said.Where, fmt.Sprintf("the first %d events do not lead to its root: the ledger's history is another than it was", said.Size)})
 	}
@@ -709,7 +816,7 @@ func (c *checker) hear(ctx context.Context, said claim, code Code, found *claims
 }
 
 // given holds checkpoints from outside against the events.
-func (c *checker) given(ctx context.Context, found *claims) error {
+func (c *checker) given(ctx context.Context) error {
 	l := c.source.Log
 	for _, g := range l.Given {
 		if l.Verifier == nil {
@@ -723,7 +830,7 @@ func (c *checker) given(ctx context.Context, found *claims) error {
 		case read.Size > c.Layout.Size():
 			c.tell(Problem{LedgerRewound, g.Name, fmt.Sprintf("is of %d events, and there are %d: the ledger was set back to an older copy", read.Size, c.Layout.Size())})
 		default:
-			if err := c.hear(ctx, claim{read.Size, eventstore.Hash(read.Root), g.Name}, HistoryRewritten, found); err != nil {
+			if err := c.hear(ctx, claim{read.Size, eventstore.Hash(read.Root), g.Name, true}, HistoryRewritten); err != nil {
 				return err
 			}
 		}

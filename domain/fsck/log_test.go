@@ -344,6 +344,95 @@ func TestAStateGoesOnWithANewEventAndNotWithAnotherLedger(t *testing.T) {
 	}
 }
 
+func TestR_M4_FilesOfMoreEventsThanThereAreShowThatTheNewestWereCutOff(t *testing.T) {
+	g := grow(t)
+	g.document(80, true)
+	g.publish(nil)
+	for g.tree.Size() < 700 {
+		g.document(7, true)
+	}
+	last := eventstore.Position(0)
+	positions := map[uint64]eventstore.Position{}
+	for recorded, err := range g.store.ReadAll(t.Context(), 0, 0) {
+		require.NoError(t, err)
+		last = recorded.Position
+		positions[uint64(len(positions)+1)] = last
+	}
+	// The node was killed before it published: full files, and no checkpoint.
+	summary, problems := g.check()
+	require.Empty(t, problems)
+	require.Equal(t, 80, summary.Covered)
+	require.Equal(t, summary.Events-80, summary.Uncovered)
+	require.NotNil(t, summary.UncoveredSince)
+	require.Equal(t, 4, summary.Files)
+	require.NoError(t, g.tree.Flush(t.Context()))
+	summary, problems = g.check()
+	require.Empty(t, problems, "nor are partial ones of no checkpoint a problem")
+
+	cut := func(size uint64) (fsck.Summary, []fsck.Problem) {
+		source := g.source()
+		source.Store = altered{g.store, func(e eventstore.Recorded) (eventstore.Recorded, bool) { return e, e.Position <= positions[size] }}
+		var problems []fsck.Problem
+		summary, err := fsck.Run(t.Context(), source, func(p fsck.Problem) { problems = append(problems, p) }, nil)
+		require.NoError(t, err)
+		return summary, problems
+	}
+	total := uint64(summary.Events)
+	for size, name := range map[uint64]string{
+		total - 1: fmt.Sprintf("tile/0/002.p/%d", total%256), 600: fmt.Sprintf("tile/0/002.p/%d", total%256), 512: fmt.Sprintf("tile/0/002.p/%d", total%256),
+		511: "tile/0/001", 300: "tile/0/001", 256: "tile/0/001", 90: "tile/0/001",
+	} {
+		_, problems := cut(size)
+		require.Len(t, problems, 1, "%d: %v", size, problems)
+		require.Equal(t, fsck.LogBeyond, problems[0].Code)
+		require.Equal(t, name, problems[0].Where, "%d", size)
+	}
+
+	// Who takes away all files too leaves a ledger that is consistent, as one
+	// that was never published is, and is told what nobody has signed.
+	g.objects.all = map[string][]byte{blobs.CheckpointName: g.objects.all[blobs.CheckpointName], "tile/0/000.p/80": g.objects.all["tile/0/000.p/80"],
+		"tile/entries/000.p/80": g.objects.all["tile/entries/000.p/80"]}
+	summary, problems = cut(600)
+	require.Empty(t, problems)
+	require.Equal(t, 80, summary.Covered)
+	require.Equal(t, 520, summary.Uncovered)
+	require.Zero(t, summary.Files, "what is not there was not read")
+}
+
+func TestWhatIsUnderNoCheckpointIsCounted(t *testing.T) {
+	g := grow(t)
+	g.document(5, true)
+	summary, problems := g.check()
+	require.Empty(t, problems)
+	require.Zero(t, summary.Covered)
+	require.Equal(t, 5, summary.Uncovered)
+	require.Equal(t, time.Unix(1_700_000_000, 0).UTC(), *summary.UncoveredSince)
+
+	g.publish(nil)
+	summary, _ = g.check()
+	require.Equal(t, 5, summary.Covered)
+	require.Equal(t, 1, summary.Uncovered)
+	require.Nil(t, summary.UncoveredSince, "only the checkpoint itself comes after it")
+
+	g.document(3, true)
+	summary, _ = g.check()
+	require.Equal(t, 5, summary.Covered)
+	require.Equal(t, 4, summary.Uncovered)
+	require.NotNil(t, summary.UncoveredSince)
+
+	// A checkpoint whose text is of another covers nothing, nor does one without
+	// a key.
+	g.publishSaying(nil, 3)
+	delete(g.objects.all, blobs.CheckpointName)
+	summary, _ = g.check()
+	require.Equal(t, 5, summary.Covered)
+	source := g.source()
+	source.Log.Verifier = nil
+	summary, err := fsck.Run(t.Context(), source, func(fsck.Problem) {}, nil)
+	require.NoError(t, err)
+	require.Zero(t, summary.Covered)
+}
+
 func TestAChangedEventIsHeldAgainstTheLogAndTheRestGoesOn(t *testing.T) {
 	g := grow(t)
 	for range 100 {

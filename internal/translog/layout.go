@@ -3,6 +3,7 @@ package translog
 import (
 	"bytes"
 	"encoding/gob"
+	"iter"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -155,6 +156,32 @@ func (l *Layout) Frontier() Frontier { return l.state.frontier }
 // one.
 func BundleName(n uint64, entries int) string {
 	return pathOf(tlog.Tile{H: height, L: -1, N: int64(n), W: entries})
+}
+
+// Larger yields names of files that a log of so many leaves cannot have and a
+// larger one may, with the number of leaves that there are at least where the
+// file is: all partial files that can come next, the full ones after them, and
+// some far ahead. A log that was once stored at a larger size has one at least.
+func Larger(size uint64) iter.Seq2[string, uint64] {
+	return func(yield func(name string, leaves uint64) bool) {
+		for level := -1; level <= max(3, levels(size)); level++ {
+			span := uint64(1) << (height * max(level, 0))
+			have := size / span
+			at := func(n uint64, entries int) bool {
+				return yield(pathOf(tlog.Tile{H: height, L: level, N: int64(n), W: entries}), (n*width+uint64(entries))*span)
+			}
+			for entries := int(have%width) + 1; entries < width; entries++ {
+				if !at(have/width, entries) {
+					return
+				}
+			}
+			for ahead := uint64(0); ahead <= 1<<16; ahead = max(1, 2*ahead) {
+				if !at(have/width+ahead, width) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // remembered is a Layout as it is written down.

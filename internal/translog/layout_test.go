@@ -111,3 +111,25 @@ func (f files) Put(context.Context, string, []byte) error {
 func (f files) Replace(context.Context, string, []byte) error {
 	return fault.New(fault.BlobFailed, "these are to be read")
 }
+
+func TestALogThatWasStoredAtALargerSizeHasAFileThatASmallerOneCannotHave(t *testing.T) {
+	for _, size := range []int{0, 1, 255, 256, 300, 511, 512, 700} {
+		for larger := size + 1; larger < size+600; larger += 1 + larger%37 {
+			objects, _ := logOf(t, larger)
+			found := uint64(0)
+			for name, least := range translog.Larger(uint64(size)) {
+				if _, err := objects.Get(t.Context(), name); err == nil {
+					require.Greater(t, least, uint64(size), name)
+					require.LessOrEqual(t, least, uint64(larger), name)
+					found = max(found, least)
+				}
+			}
+			require.NotZero(t, found, "of %d, at %d", larger, size)
+		}
+		objects, _ := logOf(t, size)
+		for name := range translog.Larger(uint64(size)) {
+			_, err := objects.Get(t.Context(), name)
+			require.Error(t, err, name)
+		}
+	}
+}

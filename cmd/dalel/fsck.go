@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -233,7 +234,7 @@ func canonicalPlace(place string) string {
 func (n *node) source(how checking) (fsck.Source, error) {
 	_, file := n.store.(*sqlite.Store)
 	source := fsck.Source{
-		Store: n.store, Blobs: n.blobs, Content: n.ledger.Content(), Keys: n.keys, Codec: n.ledger.Codec(), StoreCheck: n.checkStore, OneTable: file,
+		Store: n.store, Blobs: n.blobs, Content: n.ledger.Content(), Keys: n.keys, Codec: n.ledger.Codec(), DestroyedKeys: n.destroyedKeys, StoreCheck: n.checkStore, OneTable: file,
 		Log: fsck.Log{
 			Objects: n.objects, Wanted: true, Given: how.given,
 			Roots: n.policy.Roots, Intermediates: append(n.policy.Intermediates[:len(n.policy.Intermediates):len(n.policy.Intermediates)], n.policy.Offered...),
@@ -264,6 +265,17 @@ func (n *node) source(how checking) (fsck.Source, error) {
 		}
 	}
 	return source, nil
+}
+
+// destroyedKeys lists whose keys are destroyed.
+func (n *node) destroyedKeys(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for record, err := range n.keys.All(ctx) {
+			if (err != nil || record.Destroyed()) && !yield(record.Subject, err) {
+				return
+			}
+		}
+	}
 }
 
 // shut opens no box.

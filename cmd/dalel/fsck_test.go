@@ -713,6 +713,47 @@ func TestAnInterruptedCheckSaysHowToGoOnAndGoesOn(t *testing.T) {
 	require.NotContains(t, stderr, "events:", "no progress where there is no terminal")
 }
 
+// TestR_G5_AKeyThatIsDestroyedWithoutAnOrderIsNamed destroys keys behind the
+// ledger's back: of documents, and of participants,
+// who have no content.
+func TestR_G5_AKeyThatIsDestroyedWithoutAnOrderIsNamed(t *testing.T) {
+	dir := played(t)
+	ordered := destroyed(t, dir)
+	status, _, problems := fscked(t, dir)
+	require.Zero(t, status, problems)
+	var subjects []string
+	changed(t, dir, func(n *node) {
+		for record, err := range n.keys.All(t.Context()) {
+			require.NoError(t, err)
+			if record.Destroyed() {
+				require.Equal(t, event.Subject("document", ordered), record.Subject)
+				continue
+			}
+			subjects = append(subjects, record.Subject)
+		}
+	})
+	kinds := map[string]int{}
+	for _, subject := range subjects {
+		kind, _, _ := strings.Cut(subject, "-")
+		if kinds[kind]++; kinds[kind] > 2 {
+			continue
+		}
+		t.Run(subject, func(t *testing.T) {
+			branch := filepath.Join(t.TempDir(), "branch")
+			copyLedgerFolder(t, branch, dir)
+			changed(t, branch, func(n *node) { require.NoError(t, n.keys.Destroy(t.Context(), subject)) })
+			for _, args := range [][]string{nil, {"--sealed"}} {
+				status, _, problems := fscked(t, branch, args...)
+				require.Equal(t, exitBad, status, args)
+				require.Len(t, problems, 1, "%v", problems)
+				requireNamed(t, problems, fsck.KeyDestroyed, "key of "+subject)
+			}
+		})
+	}
+	require.NotZero(t, kinds["participant"])
+	require.NotZero(t, kinds["document"])
+}
+
 func TestFsckThatLeavesEverythingShutNeedsNoKeyAndStillSeesEveryByte(t *testing.T) {
 	dir := played(t)
 	status, whole, problems := fscked(t, dir)

@@ -30,6 +30,7 @@ var pieces = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }
 
 // contents reads all content, several at a time.
 func (c *checker) contents(ctx context.Context) error {
+	c.strays.contents, c.strays.bytes = 0, 0
 	// What events name but nobody stores is missing; what is stored but
 	// nobody names is harmless (an upload whose event never came), and is
 	// read all the same.
@@ -126,8 +127,9 @@ func (c *checker) one(ctx context.Context, digest blobs.Digest, named *reference
 	case fault.Is(err, fault.BlobCorrupt):
 		c.report(ContentChanged, where, "%v%s", err, of(named))
 	case fault.Is(err, fault.KeyDestroyed):
-		if !c.Ended[named.Ref.Subject] {
-			c.report(KeyDestroyed, "key of "+named.Ref.Subject, "is destroyed, and no event orders that%s", of(named))
+		// Who orders that is told by all events together, see destroyedKeys.
+		if _, known := c.Locked[named.Ref.Subject]; !known {
+			c.Locked[named.Ref.Subject] = named.Where
 		}
 	case fault.Is(err, fault.KeyUnknown):
 		c.report(KeyMissing, "key of "+named.Ref.Subject, "is missing%s", of(named))
@@ -152,8 +154,14 @@ func (c *checker) one(ctx context.Context, digest blobs.Digest, named *reference
 	return nil
 }
 
-// destroyedKeys looks for keys that came back, as from an old backup.
+// destroyedKeys looks for keys that were destroyed and no event orders that, and
+// for keys that came back, as from an old backup. What it finds is found anew
+// each time, and not remembered.
 func (c *checker) destroyedKeys(ctx context.Context) error {
+	c.progress("destroyed keys", 0, 0)
+	if err := c.unordered(ctx); err != nil {
+		return err
+	}
 	if c.source.Keys == nil {
 		return nil
 	}
@@ -165,6 +173,54 @@ func (c *checker) destroyedKeys(ctx context.Context) error {
 		case !fault.Is(err, fault.KeyDestroyed) && !fault.Is(err, fault.KeyUnknown):
 			return fmt.Errorf("look for the key of %s: %w", subject, err)
 		}
+	}
+	return nil
+}
+
+// unordered names keys that are destroyed and no event orders that: those that
+// are listed, and those by which content could not be opened.
+func (c *checker) unordered(ctx context.Context) error {
+	destroyed := maps.Clone(c.Locked)
+	if c.source.DestroyedKeys != nil {
+		for subject, err := range c.source.DestroyedKeys(ctx) {
+			if err != nil {
+				return fmt.Errorf("list the keys that are destroyed: %w", err)
+			}
+			if _, known := destroyed[subject]; !known {
+				destroyed[subject] = place{}
+			}
+		}
+	}
+	ordered := func(subject string, _ place) bool { return c.Ended[subject] }
+	maps.DeleteFunc(destroyed, ordered)
+	had := c.Layout.Size()
+	for attempt := 1; len(destroyed) > 0; attempt++ {
+		// Where a node is at work the order may have been recorded, and carried
+		// out, since the events were read.
+		if err := c.events(ctx); err != nil {
+			return err
+		}
+		maps.DeleteFunc(destroyed, ordered)
+		if c.source.OneTable || attempt == servedAgain {
+			break
+		}
+		if err := c.pause(ctx); err != nil {
+			return err
+		}
+	}
+	if c.Layout.Size() > had {
+		for _, step := range []func(context.Context) error{c.judgeLog, c.contents} {
+			if err := step(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	for _, subject := range slices.Sorted(maps.Keys(destroyed)) {
+		what := "is destroyed, and no event orders that"
+		if at := destroyed[subject]; at != (place{}) {
+			what += " (" + at.String() + " refers to content under it)"
+		}
+		c.tell(Problem{KeyDestroyed, "key of " + subject, what})
 	}
 	return nil
 }

@@ -37,6 +37,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"iter"
 	"time"
 
 	"dalel/blobs"
@@ -108,6 +109,10 @@ type Source struct {
 	Content Content
 	// Keys, if set, are looked through for keys whose destruction is recorded.
 	Keys event.Keys
+	// DestroyedKeys, if set, lists the subjects whose keys are destroyed. Nothing
+	// is opened for that. Without it only those are known by which content cannot
+	// be opened.
+	DestroyedKeys func(ctx context.Context) iter.Seq2[string, error]
 	// StoreCheck, if set, gives the problems that the store sees in its own
 	// files.
 	StoreCheck func(ctx context.Context, report func(Problem)) error

@@ -2,6 +2,7 @@ package fsck_test
 
 import (
 	"crypto/rand"
+	"iter"
 	"testing"
 	"time"
 
@@ -101,4 +102,34 @@ func TestR_G5_WhatWasDestroyedByOrderIsNoProblemAndEverythingElseAboutKeysIs(t *
 	require.NotEmpty(t, problems)
 	require.Equal(t, fsck.KeyMissing, problems[0].Code)
 	require.Contains(t, problems[0].What, "key.unknown", "a lost key is no destroyed key")
+}
+
+// TestR_G5_AnOrderThatComesWhileTheCheckIsAtWorkCounts has a node order a
+// destruction and carry it out after the events were read.
+func TestR_G5_AnOrderThatComesWhileTheCheckIsAtWorkCounts(t *testing.T) {
+	for name, order := range map[string]bool{"ordered": true, "not ordered": false} {
+		t.Run(name, func(t *testing.T) {
+			g := grow(t)
+			g.document(2, true)
+			source := g.source()
+			source.DestroyedKeys = func(context.Context) iter.Seq2[string, error] {
+				if order {
+					g.happen(document.StreamID("1"), document.DestructionOrdered{Document: "1", By: event.By{Participant: "operator"}, Basis: document.BasisRequest})
+					g.document(2, false) // what else came is checked too
+				}
+				return func(yield func(string, error) bool) { yield("document-1", nil) }
+			}
+			var problems []fsck.Problem
+			summary, err := fsck.Run(t.Context(), source, func(p fsck.Problem) { problems = append(problems, p) }, nil)
+			require.NoError(t, err)
+			require.Len(t, problems, 1, "%v", problems)
+			if order {
+				require.Equal(t, fsck.ContentMissing, problems[0].Code)
+				require.Equal(t, 5, summary.Events)
+				return
+			}
+			require.Equal(t, fsck.KeyDestroyed, problems[0].Code)
+			require.Equal(t, "key of document-1", problems[0].Where)
+		})
+	}
 }

@@ -61,6 +61,9 @@ type State struct {
 	// which it is recorded that the key is gone, with that event.
 	Ended     map[string]bool
 	Destroyed map[string]place
+	// Locked has the subjects whose content could not be opened because their
+	// key is destroyed, with an event that refers to some.
+	Locked map[string]place
 }
 
 // stateMark is what a written state begins with.
@@ -73,7 +76,7 @@ const stateVersion = 2
 func NewState() *State {
 	return &State{
 		Version: stateVersion, Heads: map[eventstore.StreamID]head{}, Differs: map[uint64]eventstore.Hash{},
-		Pending: map[string]pendingFile{}, Named: map[blobs.Digest]*reference{}, Ended: map[string]bool{}, Destroyed: map[string]place{},
+		Pending: map[string]pendingFile{}, Named: map[blobs.Digest]*reference{}, Ended: map[string]bool{}, Destroyed: map[string]place{}, Locked: map[string]place{},
 	}
 }
 

@@ -310,6 +310,9 @@ func printChecked(stdout io.Writer, summary fsck.Summary, problems []fsck.Proble
 		fmt.Fprintf(stdout, "NOT UNDER A CHECKPOINT  %d events, the first act among them recorded on %s: nothing that was signed shows whether these were changed\n",
 			summary.Uncovered, since.Format(time.RFC3339))
 	}
+	if summary.Unserved > 0 {
+		fmt.Fprintf(stdout, "the served checkpoint lacks %d cosignatures that are recorded: they were taken out, or the node died before it served them; `dalel log publish` serves them\n", summary.Unserved)
+	}
 	if summary.EventsBefore > 0 || summary.ContentsBefore > 0 {
 		fmt.Fprintf(stdout, "not read again: of these, %d events and %d contents were read by the run that was interrupted on %s; what was done to them since is not seen; the same command now reads everything\n",
 			summary.EventsBefore, summary.ContentsBefore, summary.Interrupted.Format(time.RFC3339))

@@ -483,6 +483,58 @@ func cosignedIn(t *testing.T, state checkpoint.State) checkpoint.Cosigned {
 	return checkpoint.Cosigned{}
 }
 
+func TestR_M4_WhatIsServedUnderTheCheckpointIsWhatIsRecorded(t *testing.T) {
+	older := played(t)
+	path := func(dir string) string { return filepath.Join(dir, blobsDir, logDir, "checkpoint") }
+	lines := strings.SplitAfter(string(read(t, path(older))), "\n")
+	require.Len(t, lines, 7, "a body of three lines, an empty one, the log's signature, a witness's, and the end")
+	witness := lines[5]
+	status, summary, problems := fscked(t, older)
+	require.Zero(t, status, problems)
+	require.Zero(t, summary.Unserved)
+
+	swapped := []byte(witness)
+	at := len(swapped) - 20
+	swapped[at] = map[bool]byte{true: 'B', false: 'A'}[swapped[at] == 'A']
+	name := strings.Fields(witness)[1]
+	for what, c := range map[string]struct {
+		served   string
+		code     fsck.Code
+		where    string
+		unserved int
+	}{
+		"taken out":           {strings.Join(lines[:5], ""), "", "", 1},
+		"changed":             {strings.Join(lines[:5], "") + string(swapped), fsck.CosignatureForeign, "checkpoint, line 6", 1},
+		"a stranger's":        {strings.Join(lines, "") + strings.Replace(witness, name, "witness.example/1", 1), fsck.CosignatureForeign, "checkpoint, line 7", 0},
+		"twice":               {strings.Join(lines, "") + witness, fsck.CosignatureForeign, "checkpoint, line 7", 0},
+		"before the log's":    {strings.Join(lines[:4], "") + witness + lines[4], fsck.CheckpointForeign, "checkpoint", 0},
+		"instead of the name": {strings.Join(lines[:5], "") + strings.Replace(witness, name, "witness.example/1", 1), fsck.CosignatureForeign, "checkpoint, line 6", 1},
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "ledger")
+			copyLedgerFolder(t, dir, older)
+			overwrite(t, path(dir), func([]byte) []byte { return []byte(c.served) })
+			status, summary, problems := fscked(t, dir)
+			require.Equal(t, c.unserved, summary.Unserved)
+			if c.code != "" {
+				require.Equal(t, exitBad, status)
+				require.Len(t, problems, 1, "%v", problems)
+				requireNamed(t, problems, c.code, c.where)
+				return
+			}
+			// So it is left by a node that dies between recording and serving.
+			require.Zero(t, status, problems)
+			_, out, _ := dalel(t, "fsck", "--dir", dir)
+			require.Contains(t, out, "lacks 1 cosignatures that are recorded")
+			status, said, stderr := dalel(t, "log", "publish", "--dir", dir)
+			require.Zero(t, status, said+stderr)
+			_, summary, _ = fscked(t, dir)
+			require.Zero(t, summary.Unserved)
+			require.Equal(t, string(read(t, path(older))), string(read(t, path(dir))))
+		})
+	}
+}
+
 func TestR_M4_FsckSaysWhatIsUnderNoCheckpoint(t *testing.T) {
 	dir := played(t)
 	covered := int(servedCheckpoint(t, dir).Size)

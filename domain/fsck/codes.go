@@ -66,8 +66,10 @@ const (
 	// HistoryRewritten: a checkpoint from outside is of another history.
 	HistoryRewritten Code = "fsck.history-rewritten"
 	CosignatureWrong Code = "fsck.cosignature-wrong"
-	TokenWrong       Code = "fsck.time-token-wrong"
-	LogKeyMissing    Code = "fsck.log-key-missing"
+	// CosignatureForeign: what is served has a line that nothing records.
+	CosignatureForeign Code = "fsck.cosignature-foreign"
+	TokenWrong         Code = "fsck.time-token-wrong"
+	LogKeyMissing      Code = "fsck.log-key-missing"
 
 	ContentChanged Code = "fsck.content-changed"
 	ContentMissing Code = "fsck.content-missing"

@@ -75,6 +75,10 @@ type Summary struct {
 	Stamps       int `json:"timeStamps"`
 	Judged       int `json:"timeStampsJudged"`
 	Problems     int `json:"problems"`
+	// Unserved are the recorded cosignatures of the newest checkpoint that are
+	// not served with it, as a node leaves it that died in between: no problem,
+	// and the next one that starts serves them.
+	Unserved int `json:"cosignaturesNotServed"`
 	// Covered is how many events are under the newest checkpoint that was found
 	// (recorded, served or given) with a good signature of the log's key and to
 	// whose root they lead; Uncovered are those after it, which nothing that was

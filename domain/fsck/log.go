@@ -90,11 +90,13 @@ func (c *claims) holds(this claim) {
 	}
 }
 
-// signed is a recorded checkpoint as others may speak of it.
+// signed is a recorded checkpoint as others may speak of it. Lines are the
+// cosignatures that are recorded of it.
 type signed struct {
 	Claim claim
 	Note  string
 	At    time.Time
+	Lines []string
 }
 
 // stamp is a time stamp that is yet to be read.
@@ -430,13 +432,13 @@ func (c *checker) waited(ctx context.Context) error {
 }
 
 // spoken returns the checkpoint that somebody's word is about.
-func (c *checker) spoken(size uint64, root eventstore.Hash) (signed, bool) {
-	for _, s := range slices.Backward(c.Recent) {
-		if s.Claim.Size == size && s.Claim.Root == root {
+func (c *checker) spoken(size uint64, root eventstore.Hash) (about *signed, ok bool) {
+	for i := range slices.Backward(c.Recent) {
+		if s := &c.Recent[i]; s.Claim.Size == size && s.Claim.Root == root {
 			return s, true
 		}
 	}
-	return signed{}, false
+	return nil, false
 }
 
 // cosigned looks at a witness's line.
@@ -447,6 +449,8 @@ func (c *checker) cosigned(s *seen, e checkpoint.Cosigned) {
 		c.report(CosignatureWrong, s.String(), "it is of a checkpoint of %d events that was not published before", e.Size)
 		return
 	}
+	// It is served with the checkpoint, whatever it is.
+	about.Lines = append(about.Lines, e.Line)
 	opened, err := note.Open([]byte(about.Note+e.Line+"\n"), note.VerifierList(c.source.Log.Witnesses...))
 	var unverified *note.UnverifiedNoteError
 	switch {
@@ -752,6 +756,7 @@ func (c *checker) served(ctx context.Context) error {
 		return nil
 	}
 	const where = blobs.CheckpointName
+	c.Counts.Unserved = 0
 	for attempt := 1; ; attempt++ {
 		text, err := l.Objects.Get(ctx, blobs.CheckpointName)
 		absent := fault.Is(err, fault.BlobNotFound)
@@ -762,20 +767,28 @@ func (c *checker) served(ctx context.Context) error {
 		if err == nil {
 			read, _, err = translog.ParseCheckpoint(text, l.Verifier.Name(), l.Verifier)
 		}
-		if err == nil && read.Size > c.Newest.Size && attempt == 1 {
+		root := eventstore.Hash(read.Root)
+		unlike := func() bool {
+			switch {
+			case absent:
+				return c.Newest.Size > 0
+			case err != nil:
+				return false
+			}
+			return read.Size != c.Newest.Size || len(c.lines(string(text), read.Size, root).strange) > 0
+		}
+		if err == nil && unlike() {
 			// Perhaps it was recorded meanwhile.
 			if err := c.events(ctx); err != nil {
 				return err
 			}
 		}
-		behind := (absent || err == nil && read.Size < c.Newest.Size) && c.Newest.Size > 0
-		if behind && !c.source.OneTable && attempt < servedAgain {
+		if unlike() && !c.source.OneTable && attempt < servedAgain {
 			if err := c.pause(ctx); err != nil {
 				return err
 			}
 			continue
 		}
-		root := eventstore.Hash(read.Root)
 		switch {
 		case absent && c.Newest.Size == 0:
 		case absent:
@@ -788,15 +801,66 @@ func (c *checker) served(ctx context.Context) error {
 			if err := c.hear(ctx, claim{read.Size, root, where, true}, CheckpointDiverged); err != nil {
 				return err
 			}
+			held := c.lines(string(text), read.Size, root)
+			for _, line := range held.strange {
+				c.tell(Problem{CosignatureForeign, fmt.Sprintf("%s, line %d", where, line.number), fmt.Sprintf("no event records this cosignature of it: %.200q", line.text)})
+			}
 			switch {
 			case read.Size > c.Newest.Size:
 				c.tell(Problem{LedgerRewound, "the ledger", fmt.Sprintf("a checkpoint of %d events was served, and no event records it: the newest events are gone", read.Size)})
 			case read.Size < c.Newest.Size:
 				c.tell(Problem{CheckpointRewound, where, fmt.Sprintf("what is served is of %d events, and %s records one of %d: it was replaced by an older one, or the node died before it was served; `dalel log publish` puts it right", read.Size, c.Newest.Where, c.Newest.Size)})
+			case held.other:
+				c.tell(Problem{CheckpointForeign, where, fmt.Sprintf("what is served is signed, and is not the text that %s records", c.Newest.Where)})
+			default:
+				c.Counts.Unserved = held.unserved
 			}
 		}
 		return nil
 	}
+}
+
+// linesOf is what a served checkpoint has beside what is recorded.
+type linesOf struct {
+	// other says that it does not begin with the recorded text.
+	other bool
+	// strange are the lines after that which nothing records.
+	strange []line
+	// unserved is how many recorded lines it has not.
+	unserved int
+}
+
+// line is a line of a text, the first of which has number 1.
+type line struct {
+	number int
+	text   string
+}
+
+// lines holds a checkpoint's text, which is one, against the recorded checkpoint
+// and its cosignatures. Of one that nothing recent records it says nothing. A
+// cosignature is recorded, and then served: some may be missing.
+func (c *checker) lines(text string, size uint64, root eventstore.Hash) (l linesOf) {
+	about, ok := c.spoken(size, root)
+	if !ok {
+		return l
+	}
+	rest, ok := strings.CutPrefix(text, about.Note)
+	if !ok {
+		l.other = true
+		return l
+	}
+	recorded, number := slices.Clone(about.Lines), strings.Count(about.Note, "\n")
+	for served := range strings.Lines(rest) {
+		number++
+		// Each stands there once.
+		if i := slices.Index(recorded, strings.TrimSuffix(served, "\n")); i >= 0 {
+			recorded = slices.Delete(recorded, i, i+1)
+			continue
+		}
+		l.strange = append(l.strange, line{number, strings.TrimSuffix(served, "\n")})
+	}
+	l.unserved = len(recorded)
+	return l
 }
 
 // hear holds a checkpoint from elsewhere against the events.

@@ -399,6 +399,62 @@ func TestR_M4_FilesOfMoreEventsThanThereAreShowThatTheNewestWereCutOff(t *testin
 	require.Zero(t, summary.Files, "what is not there was not read")
 }
 
+// atWork are objects of a node that does something when its checkpoint is read
+// for the first time.
+type atWork struct {
+	*objects
+	once sync.Once
+	do   func()
+}
+
+func (a *atWork) Get(ctx context.Context, name string) ([]byte, error) {
+	if name == blobs.CheckpointName {
+		a.once.Do(a.do)
+	}
+	return a.objects.Get(ctx, name)
+}
+
+func TestACosignatureThatIsRecordedAndServedWhileTheCheckIsAtWorkIsNoStrangers(t *testing.T) {
+	for name, recorded := range map[string]bool{"recorded": true, "not recorded": false} {
+		t.Run(name, func(t *testing.T) {
+			g := grow(t)
+			g.document(5, true)
+			g.publish(nil)
+			secret, _, err := note.GenerateKey(rand.Reader, "witness.test/1")
+			require.NoError(t, err)
+			witness, err := note.NewSigner(secret)
+			require.NoError(t, err)
+			size, root := g.newest, eventstore.Hash{}
+			source := g.source()
+			source.Log.Objects = &atWork{objects: g.objects, do: func() {
+				text := g.objects.all[blobs.CheckpointName]
+				read, opened, err := translog.ParseCheckpoint(text, g.key.Name(), g.key)
+				require.NoError(t, err)
+				root = eventstore.Hash(read.Root)
+				both, err := note.Sign(opened, witness)
+				require.NoError(t, err)
+				line := strings.TrimSuffix(string(both[len(text):]), "\n")
+				if recorded {
+					g.happen(checkpoint.StreamID(checkpoint.Log), checkpoint.Cosigned{
+						Size: size, Root: root, Witness: witness.Name(), KeyID: fmt.Sprintf("%08x", witness.KeyHash()), Line: line, RecordedAt: time.Unix(1_700_000_000, 0),
+					})
+				}
+				require.NoError(t, g.objects.Replace(t.Context(), blobs.CheckpointName, both))
+			}}
+			var problems []fsck.Problem
+			summary, err := fsck.Run(t.Context(), source, func(p fsck.Problem) { problems = append(problems, p) }, nil)
+			require.NoError(t, err)
+			require.Zero(t, summary.Unserved)
+			if recorded {
+				require.Empty(t, problems)
+				return
+			}
+			require.Len(t, problems, 1)
+			require.Equal(t, fsck.CosignatureForeign, problems[0].Code)
+		})
+	}
+}
+
 func TestWhatIsUnderNoCheckpointIsCounted(t *testing.T) {
 	g := grow(t)
 	g.document(5, true)

@@ -295,10 +295,13 @@ func printChecked(stdout io.Writer, summary fsck.Summary, problems []fsck.Proble
 	}
 	fmt.Fprintf(stdout, "%d events in %d streams, %d contents of %d bytes; %d files of the transparency log, %d checkpoints, %d cosignatures, %d time stamps (%d by an authority that is trusted here): ",
 		summary.Events, summary.Streams, summary.Contents, summary.Bytes, summary.Files, summary.Checkpoints, summary.Cosignatures, summary.Stamps, summary.Judged)
-	if len(problems) == 0 {
-		fmt.Fprintln(stdout, "all is as committed")
-	} else {
+	switch {
+	case len(problems) > 0:
 		fmt.Fprintf(stdout, "%d not as committed\n", len(problems))
+	case summary.UncoveredSince != nil:
+		fmt.Fprintln(stdout, "all is as committed, as far as the ledger itself can show")
+	default:
+		fmt.Fprintln(stdout, "all is as committed")
 	}
 	switch {
 	case summary.Covered == 0:

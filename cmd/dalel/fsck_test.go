@@ -545,6 +545,7 @@ func TestR_M4_FsckSaysWhatIsUnderNoCheckpoint(t *testing.T) {
 	require.Nil(t, summary.UncoveredSince, "only what the log records of itself comes after it")
 	_, out, _ := dalel(t, "fsck", "--dir", dir)
 	require.Contains(t, out, fmt.Sprintf("%d events; the newest signed checkpoint covers %d, %d are under no checkpoint yet", summary.Events, covered, summary.Events-covered))
+	require.Contains(t, out, ": all is as committed\n")
 	require.NotContains(t, out, "NOT UNDER A CHECKPOINT")
 
 	destroyed(t, dir)
@@ -554,6 +555,7 @@ func TestR_M4_FsckSaysWhatIsUnderNoCheckpoint(t *testing.T) {
 	require.NotNil(t, summary.UncoveredSince)
 	_, out, _ = dalel(t, "fsck", "--dir", dir)
 	require.Contains(t, out, fmt.Sprintf("NOT UNDER A CHECKPOINT  %d events", summary.Events-covered))
+	require.Contains(t, out, "all is as committed, as far as the ledger itself can show\n")
 
 	// Without the key of the log nothing is known to be signed.
 	require.NoError(t, os.Remove(filepath.Join(dir, secretsDir, logKeyFile)))

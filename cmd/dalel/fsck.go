@@ -305,7 +305,7 @@ func printChecked(stdout io.Writer, summary fsck.Summary, problems []fsck.Proble
 	}
 	switch {
 	case summary.Covered == 0:
-		fmt.Fprintf(stdout, "%d events; none is under a checkpoint with a signature that could be checked\n", summary.Events)
+		fmt.Fprintf(stdout, "%d events; they lead to no checkpoint that was found with a good signature: all are under none\n", summary.Events)
 	default:
 		fmt.Fprintf(stdout, "%d events; the newest signed checkpoint covers %d, %d are under no checkpoint yet\n", summary.Events, summary.Covered, summary.Uncovered)
 	}

@@ -560,7 +560,7 @@ func TestR_M4_FsckSaysWhatIsUnderNoCheckpoint(t *testing.T) {
 	// Without the key of the log nothing is known to be signed.
 	require.NoError(t, os.Remove(filepath.Join(dir, secretsDir, logKeyFile)))
 	_, out, _ = dalel(t, "fsck", "--dir", dir)
-	require.Contains(t, out, "none is under a checkpoint with a signature that could be checked")
+	require.Contains(t, out, "they lead to no checkpoint that was found with a good signature")
 }
 
 func TestR_M4_ACheckpointThatSomebodyKeptShowsWhatNothingInsideCan(t *testing.T) {

@@ -553,7 +553,11 @@ func (c *checker) judgeLog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	misfits = append(misfits, c.Misfits...)
+	newer, err := c.newest(ctx)
+	if err != nil {
+		return err
+	}
+	misfits = slices.Concat(misfits, newer, c.Misfits)
 	slices.SortStableFunc(misfits, func(a, b misfit) int {
 		return 2*compare(a.Start, b.Start) + compare(a.End, b.End)
 	})
@@ -650,6 +654,44 @@ func (c *checker) edge(ctx context.Context) ([]misfit, error) {
 		}
 	}
 	return misfits, nil
+}
+
+// newest holds the partial files of the last events, which no checkpoint speaks
+// of yet, against these, where there are any: they are made when a node stops or
+// is about to publish.
+func (c *checker) newest(ctx context.Context) ([]misfit, error) {
+	size := c.Layout.Size()
+	begin := size - size%translog.Width
+	if c.source.Log.Objects == nil || begin == size {
+		return nil, nil
+	}
+	var mu sync.Mutex
+	var misfits []misfit
+	group, running := errgroup.WithContext(ctx)
+	group.SetLimit(filesAtOnce)
+	for _, whole := range c.Layout.Edge()[:2] { // the bundle and the tile of its hashes
+		each := len(whole.Data) / int(size-begin)
+		name, _, _ := strings.Cut(whole.Name, ".p/")
+		for entries := size - begin; begin+entries > max(begin, c.Newest.Size); entries-- {
+			f := translog.File{Name: fmt.Sprintf("%s.p/%d", name, entries), Full: whole.Full, Data: whole.Data[:each*int(entries)], Bundle: whole.Bundle}
+			group.Go(func() error {
+				if _, err := c.source.Log.Objects.Get(running, f.Name); fault.Is(err, fault.BlobNotFound) {
+					return nil
+				}
+				found, err := c.hold(running, f, begin+entries)
+				if found == nil {
+					return err
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				misfits = append(misfits, *found)
+				return nil
+			})
+		}
+	}
+	err := group.Wait()
+	slices.SortFunc(misfits, func(a, b misfit) int { return strings.Compare(a.Name, b.Name) })
+	return misfits, err
 }
 
 // beyond looks for files of more events than there are. A node makes them of

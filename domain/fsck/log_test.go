@@ -399,6 +399,41 @@ func TestR_M4_FilesOfMoreEventsThanThereAreShowThatTheNewestWereCutOff(t *testin
 	require.Zero(t, summary.Files, "what is not there was not read")
 }
 
+func TestR_M4_AnEventAfterTheNewestCheckpointIsHeldAgainstTheFilesThatHaveIt(t *testing.T) {
+	g := grow(t)
+	g.document(6, true)
+	g.publish(nil)
+	g.document(5, true)
+	require.NoError(t, g.tree.Flush(t.Context()))
+	stored := g.tree.Size()
+	g.document(3, true)
+	_, problems := g.check()
+	require.Empty(t, problems)
+	for _, changed := range []eventstore.StreamID{"document-2", "document-3"} {
+		source := g.source()
+		source.Store = altered{g.store, func(e eventstore.Recorded) (eventstore.Recorded, bool) {
+			if e.Stream == changed && e.Revision == g.heads[changed].Next-1 {
+				// Whole, and linked: nothing in it shows that it is another.
+				e.Event = eventstore.Restore(e.Stream, e.Revision, e.Type, e.Data, bytes.Replace(e.Metadata, []byte("2023-"), []byte("2022-"), 1))
+			}
+			return e, true
+		}}
+		var problems []fsck.Problem
+		_, err := fsck.Run(t.Context(), source, func(p fsck.Problem) { problems = append(problems, p) }, nil)
+		require.NoError(t, err)
+		if changed == "document-3" {
+			require.Empty(t, problems, "no file has it")
+			continue
+		}
+		require.Len(t, problems, 2, "%v", problems)
+		require.Equal(t, fsck.TileChanged, problems[0].Code)
+		require.Equal(t, fmt.Sprintf("tile/0/000.p/%d", stored), problems[0].Where)
+		require.Equal(t, fsck.BundleChanged, problems[1].Code)
+		require.Equal(t, fmt.Sprintf("tile/entries/000.p/%d", stored), problems[1].Where)
+		require.Contains(t, problems[1].What, fmt.Sprintf("from its entry %d on", stored-1))
+	}
+}
+
 // atWork are objects of a node that does something when its checkpoint is read
 // for the first time.
 type atWork struct {

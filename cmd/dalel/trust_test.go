@@ -16,6 +16,7 @@ import (
 	"dalel/domain/ledger"
 	"dalel/domain/signature"
 	"dalel/domain/trust"
+	"dalel/internal/nucsamples"
 	"dalel/internal/testca"
 	"dalel/tests/esdbserver"
 )
@@ -377,7 +378,10 @@ func TestTheNationalAuthoritysCertificatesAreKnown(t *testing.T) {
 	}
 	files, err := filepath.Glob(filepath.Join(folder, "ca-production", "*"))
 	require.NoError(t, err)
-	if len(files) == 0 {
+	files = slices.DeleteFunc(files, func(path string) bool { // which somebody else put there
+		return !nucsamples.IsKnown("ca-production/" + filepath.Base(path))
+	})
+	if len(files) < 9 {
 		t.Skip("DALEL_NUC_SAMPLES names no folder with samples of the national authority")
 	}
 	dir := filepath.Join(t.TempDir(), "ledger")

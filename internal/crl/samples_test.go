@@ -15,12 +15,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestR_C2_SamplesOfTheNationalAuthority verifies every list among the samples,
+// TestR_C2_SamplesOfTheNationalAuthority verifies every list among the known samples,
 // asks it about all that it names, and adds the deltas to their bases.
 func TestR_C2_SamplesOfTheNationalAuthority(t *testing.T) {
 	var issuers []*x509.Certificate
 	lists := map[string]*crl.List{}
-	for _, file := range nucsamples.All(t) {
+	for _, file := range nucsamples.Known(t) {
 		if certificate, err := pki.ParseCertificate(file.DER); err == nil && certificate.IsCA {
 			issuers = append(issuers, certificate)
 		}
@@ -77,6 +77,63 @@ func TestR_C2_SamplesOfTheNationalAuthority(t *testing.T) {
 			answer := both.Check(crl.Question{Subject: crl.Subject{Serial: big.NewInt(1)}, At: delta.List().ThisUpdate})
 			require.Equal(t, crl.CodeGood, answer.Code, answer.Detail)
 			t.Logf("%s (number %s) to %s (number %s): good from %s to %s", filepath.Base(deltaPath), answer.DeltaNumber, filepath.Base(path), answer.Number, answer.From, answer.To)
+		}
+	}
+}
+
+// TestR_C4_WhateverASampleIsItsListIsOfTheTable asks all that may be put among the
+// samples what must hold of every list: its answer's code is of the table, it is
+// the same a second time, and whoever reads the list besides us finds the same
+// certificates in it.
+func TestR_C4_WhateverASampleIsItsListIsOfTheTable(t *testing.T) {
+	var codes []string
+	for _, d := range crl.Definitions() {
+		codes = append(codes, d.Code)
+	}
+	files := nucsamples.All(t)
+	var issuers []*x509.Certificate
+	seen := map[string]bool{}
+	for _, file := range files {
+		if certificate, err := pki.ParseCertificate(file.DER); err == nil && certificate.IsCA && !seen[string(certificate.Raw)] {
+			seen[string(certificate.Raw)] = true
+			issuers = append(issuers, certificate)
+		}
+	}
+	for _, file := range files {
+		list, err := crl.Parse(file.DER)
+		if err != nil {
+			continue
+		}
+		told := false
+		for _, issuer := range issuers {
+			q := crl.Question{Subject: crl.Subject{Serial: big.NewInt(1)}, At: list.ThisUpdate}
+			answer := crl.Judge(file.DER, nil, issuer, known(), q)
+			require.Contains(t, codes, answer.Code, file.Path)
+			require.Equal(t, crl.StatusOf(answer.Code), answer.Status, file.Path)
+			require.Equal(t, answer, crl.Judge(file.DER, nil, issuer, known(), q), file.Path)
+			verified, err := crl.Verify(list, issuer, known())
+			if err != nil {
+				require.Equal(t, crl.Unreliable, answer.Status, file.Path)
+				continue
+			}
+			told = true
+			changed := bytes.Clone(file.DER)
+			changed[len(changed)/2] ^= 1
+			require.Equal(t, crl.Unreliable, crl.Judge(changed, nil, issuer, known(), q).Status, file.Path)
+			theirs, err := x509.ParseRevocationList(list.Raw())
+			if err != nil {
+				t.Logf("%s: the standard library does not read it: %v", file.Path, err)
+				continue
+			}
+			require.Len(t, theirs.RevokedCertificateEntries, list.Entries, file.Path)
+			for _, entry := range theirs.RevokedCertificateEntries[:min(len(theirs.RevokedCertificateEntries), 100)] {
+				answer := verified.Check(crl.Question{Subject: crl.Subject{Serial: entry.SerialNumber}, At: list.ThisUpdate})
+				require.Contains(t, codes, answer.Code, file.Path)
+				require.NotEqual(t, crl.CodeGood, answer.Code, "%s: a certificate that is in the list", file.Path)
+			}
+		}
+		if !told {
+			t.Logf("%s: no issuer among the samples signed it", file.Path)
 		}
 	}
 }

@@ -4,6 +4,11 @@
 // DALEL_NUC_SAMPLES names, else from shared/nuc-samples beside the checkout.
 //
 //	for _, file := range nucsamples.All(t) { … }
+//	for _, file := range nucsamples.Known(t) { … }
+//
+// Anybody may put further files into the folder, of any kind and in any state. A
+// test of [All] therefore demands what must hold of every file, whatever it is,
+// and logs what it cannot tell; what files come to is demanded of [Known] alone.
 //
 // A test without samples is skipped and says so in one line; a variable that
 // names no folder is a mistake and fails.
@@ -17,6 +22,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -32,6 +38,72 @@ type File struct {
 	// where that is neither.
 	Data, DER []byte
 }
+
+// names are the files whose contents tests know, by path.
+func names() []string {
+	return []string{
+		"ca-production/nca_gost.pem",
+		"ca-production/nca_gost_2022.pem",
+		"ca-production/nca_rsa.pem",
+		"ca-production/nca_rsa_2022.cer",
+		"ca-production/root_gost.pem",
+		"ca-production/root_gost_2020.cer",
+		"ca-production/root_gost_2022.pem",
+		"ca-production/root_rsa.pem",
+		"ca-production/root_rsa_2020.cer",
+		"ncanode/CmsServiceTest.SIGNED_CMS.cms",
+		"ncanode/XmlServiceTest.XML_SIGNED_VALID_STRING_TWO_SIGNERS.xml",
+		"ncanode/ca/nca_gost2015_test.cer",
+		"ncanode/ca/nca_gost_test.crt",
+		"ncanode/ca/nca_rsa_test.crt",
+		"ncanode/crl/nca_gost2022_test.crl",
+		"ncanode/crl/nca_gost_test.crl",
+		"ncanode/crl/nca_rsa_test.crl",
+		"ncanode/ocsp/ocsp_response_ceo_2015_revoked.bin",
+		"ncanode/ocsp/ocsp_response_individual_2015.bin",
+		"ncanode/ocsp/ocsp_response_individual_sign_2004.bin",
+		"ncanode/tsp/tsp_response.bin",
+		"ncanode/tsp/tsp_token.bin",
+		"skarm-kalkan/CMS_for_double_sign.txt",
+		"skarm-kalkan/certs/nca_gost2022_d_test.crl",
+		"skarm-kalkan/certs/nca_gost2022_test.cer",
+		"skarm-kalkan/certs/nca_gost2022_test.crl",
+		"skarm-kalkan/certs/root_test_gost_2022.cer",
+		"skarm-kalkan/cms/individual_attached.der",
+		"skarm-kalkan/cms/individual_detached.der",
+		"skarm-kalkan/cms/individual_document.txt",
+		"skarm-kalkan/cms/individual_signer.cer",
+		"skarm-kalkan/cms/legal_entity_attached.der",
+		"skarm-kalkan/cms/legal_entity_detached.der",
+		"skarm-kalkan/cms/legal_entity_document.txt",
+		"skarm-kalkan/cms/legal_entity_signer.cer",
+		"skarm-kalkan/test_CERT_GOST.txt",
+		"skarm-kalkan/test_xml.xml",
+		"skarm-kalkan/text.txt",
+	}
+}
+
+// Known returns the samples whose contents tests know, by path. It skips the test
+// unless all of them are there.
+func Known(tb testing.TB) []File {
+	tb.Helper()
+	there := map[string]File{}
+	for _, file := range All(tb) {
+		there[file.Path] = file
+	}
+	var known []File
+	for _, name := range names() {
+		file, ok := there[name]
+		if !ok {
+			tb.Skip("there is no sample " + name)
+		}
+		known = append(known, file)
+	}
+	return known
+}
+
+// IsKnown says whether tests know what the file at the path has.
+func IsKnown(path string) bool { return slices.Contains(names(), path) }
 
 // All returns every sample, by path. It skips the test if there are none.
 func All(tb testing.TB) []File {
@@ -132,6 +204,9 @@ func read(folder string) ([]File, error) {
 	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
+		}
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+			return nil // a link to nowhere, or to a folder: no sample
 		}
 		data, err := os.ReadFile(path)
 		if err != nil {

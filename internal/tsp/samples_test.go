@@ -14,25 +14,55 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestR_C2_SamplesOfTheNationalAuthority judges every token among the samples:
-// those beside signatures over the signature, others over the digest that they
-// state themselves.
-func TestR_C2_SamplesOfTheNationalAuthority(t *testing.T) {
-	var authorities []*x509.Certificate
-	files := map[string][]byte{}
-	for _, file := range nucsamples.All(t) {
-		if certificate, err := pki.ParseCertificate(file.DER); err == nil && certificate.IsCA {
-			authorities = append(authorities, certificate)
+// tokens calls judge for every token among the samples: for those beside
+// signatures with the signature that they should be over, for others with nil.
+func tokens(files []nucsamples.File, judge func(path string, data, message []byte)) {
+	for _, file := range files {
+		if response, err := tsp.ParseResponse(file.DER); err == nil {
+			judge(file.Path, response.Token, nil)
+			continue
 		}
-		files[file.Path] = file.DER
+		message, err := cms.Parse(file.DER)
+		if err != nil {
+			continue
+		}
+		if message.ContentType == tsp.OIDTSTInfo {
+			judge(file.Path, file.DER, nil)
+		}
+		for _, signer := range message.Signers {
+			if attribute, ok := cms.Find(signer.UnsignedAttributes, cms.OIDSignatureTimeToken); ok {
+				for _, value := range attribute.Values {
+					judge(file.Path, value, signer.Signature)
+				}
+			}
+		}
 	}
-	judged := 0
-	judge := func(path string, data, message []byte) {
+}
+
+// authorities are the certificates of authorities among the samples. Roots are not
+// complete among them: an issuing authority's certificate is taken for one.
+func authorities(files []nucsamples.File) []*x509.Certificate {
+	var found []*x509.Certificate
+	seen := map[string]bool{}
+	for _, file := range files {
+		if certificate, err := pki.ParseCertificate(file.DER); err == nil && certificate.IsCA && !seen[string(certificate.Raw)] {
+			seen[string(certificate.Raw)] = true
+			found = append(found, certificate)
+		}
+	}
+	return found
+}
+
+// TestR_C2_SamplesOfTheNationalAuthority judges every token among the known
+// samples: those beside signatures over the signature, others over the digest that
+// they state themselves.
+func TestR_C2_SamplesOfTheNationalAuthority(t *testing.T) {
+	files := nucsamples.Known(t)
+	roots, judged := authorities(files), 0
+	tokens(files, func(path string, data, message []byte) {
 		token, err := tsp.Parse(data)
 		require.NoError(t, err, path)
-		// Roots are not complete among the samples: an issuing authority's
-		// certificate is taken for one.
-		q := tsp.Question{Message: message, At: token.Time, Roots: authorities}
+		q := tsp.Question{Message: message, At: token.Time, Roots: roots}
 		if message == nil {
 			q.Imprint = &token.Imprint
 		}
@@ -51,28 +81,57 @@ func TestR_C2_SamplesOfTheNationalAuthority(t *testing.T) {
 		}
 		q.Message = []byte("something else")
 		require.Equal(t, tsp.ImprintMismatch, tsp.Judge(data, known(), q).Code)
+	})
+	require.NotZero(t, judged, "there are no time tokens among the samples")
+}
+
+// TestR_C4_WhateverASampleIsItsTokenIsOfTheTable asks all that may be put among the
+// samples what must hold of every token: its code is of the table, it is the same
+// a second time, it proves nothing without roots and nothing of something else,
+// and a changed byte never turns it into another proof.
+func TestR_C4_WhateverASampleIsItsTokenIsOfTheTable(t *testing.T) {
+	var codes []string
+	for _, d := range tsp.Definitions() {
+		codes = append(codes, d.Code)
 	}
-	for path, data := range files {
-		if response, err := tsp.ParseResponse(data); err == nil {
-			judge(path, response.Token, nil)
-			continue
-		}
-		message, err := cms.Parse(data)
+	files := nucsamples.All(t)
+	roots := authorities(files)
+	ask := func(data []byte, q tsp.Question) tsp.Answer {
+		answer := tsp.Judge(data, known(), q)
+		require.Contains(t, codes, answer.Code)
+		require.Equal(t, tsp.StatusOf(answer.Code), answer.Status)
+		return answer
+	}
+	for _, file := range files {
+		require.Equal(t, tsp.Unreliable, ask(file.DER, tsp.Question{Message: []byte("something else"), Roots: roots}).Status, file.Path)
+	}
+	tokens(files, func(path string, data, message []byte) {
+		token, err := tsp.Parse(data)
 		if err != nil {
-			continue
+			t.Logf("%s: %v", path, err)
+			return
 		}
-		if message.ContentType == tsp.OIDTSTInfo {
-			judge(path, data, nil)
+		q := tsp.Question{Message: message, At: token.Time, Roots: roots}
+		if message == nil {
+			q.Imprint = &token.Imprint
 		}
-		for _, signer := range message.Signers {
-			if attribute, ok := cms.Find(signer.UnsignedAttributes, cms.OIDSignatureTimeToken); ok {
-				for _, value := range attribute.Values {
-					judge(path, value, signer.Signature)
-				}
+		answer := ask(data, q)
+		require.Equal(t, answer, ask(data, q), path)
+		if answer.Status != tsp.Good {
+			t.Logf("%s: %s %s", path, answer.Code, answer.Detail)
+			return
+		}
+		without := q
+		without.Roots = nil
+		require.Equal(t, tsp.Unreliable, ask(data, without).Status, path)
+		for i := 0; i < len(data); i += 1 + len(data)/100 {
+			changed := bytes.Clone(data)
+			changed[i] ^= 1 << (i % 8)
+			if again := ask(changed, q); again.Status == tsp.Good {
+				require.True(t, answer.Time.Equal(again.Time) && answer.Certificate.Equal(again.Certificate), "%s, byte %d", path, i)
 			}
 		}
-	}
-	require.NotZero(t, judged, "there are no time tokens among the samples")
+	})
 }
 
 // step is how far apart the changed bytes are: all of them where there is time.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"dalel/domain/signature"
+	"dalel/internal/cms"
 	"dalel/internal/crl"
 	"dalel/internal/ocsp"
 	"dalel/internal/tsp"
@@ -81,12 +82,12 @@ func tokenOf(der []byte) ([]byte, error) {
 	return der, err
 }
 
-// unwrapped takes DER as it is, and what is in PEM (whatever its label says) or
-// base64.
+// unwrapped takes DER as it is, and what is in PEM (whatever its label says, and
+// whatever words stand before it) or base64.
 func unwrapped(data []byte) ([]byte, error) {
-	text := bytes.TrimSpace(data)
+	text := bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")))
 	switch {
-	case bytes.HasPrefix(text, []byte("-----BEGIN ")):
+	case cms.IsPEM(text):
 		block, rest := pem.Decode(text)
 		if block == nil || len(bytes.TrimSpace(rest)) > 0 {
 			return nil, fmt.Errorf("one PEM block is expected")

@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +52,8 @@ func newSignedFolder(t *testing.T) signedFolder {
 		"s.p7s":             f.der,
 		"s.pem":             pem.EncodeToMemory(&pem.Block{Type: "CMS", Bytes: f.der}),
 		"s.txt":             []byte(base64.StdEncoding.EncodeToString(f.der)),
+		"s-text.pem":        append([]byte("\ufeffCMS_ContentInfo:\n  contentType: pkcs7-signedData\n"), pem.EncodeToMemory(&pem.Block{Type: "CMS", Bytes: f.der})...),
+		"s-zero.p7s":        append(bytes.Clone(f.der), 0, '\n'),
 		"junk":              []byte("this is no signature"),
 		"cut.p7s":           f.der[:len(f.der)-1],
 		"roots/root.pem":    root.CertificatePEM(),
@@ -74,6 +77,8 @@ func TestR_C4_SignatureVerifyAnswersByItsExitStatus(t *testing.T) {
 		{"valid DER", []string{"--roots", f.path("roots"), "--content", f.path("contract.txt"), f.path("s.p7s")}, 0, "VALID"},
 		{"valid PEM, flags last", []string{f.path("s.pem"), "--content", f.path("contract.txt"), "--roots=" + f.path("roots")}, 0, "VALID"},
 		{"valid base64, flags on both sides", []string{"--roots", f.path("roots"), f.path("s.txt"), "-content", f.path("contract.txt")}, 0, "VALID"},
+		{"valid PEM after words", []string{"--roots", f.path("roots"), f.path("s-text.pem"), "--content", f.path("contract.txt")}, 0, "VALID"},
+		{"valid DER and a zero", []string{"--roots", f.path("roots"), f.path("s-zero.p7s"), "--content", f.path("contract.txt")}, 0, "VALID"},
 		{"another content", []string{"--roots", f.path("roots"), "--content", f.path("other.txt"), f.path("s.p7s")}, 1, signature.DigestMismatch},
 		{"certificate ended", []string{"--at", "2090-01-01T00:00:00Z", "--roots", f.path("roots"), "--content", f.path("contract.txt"), f.path("s.p7s")}, 1, signature.CertificateExpired},
 		{"no roots", []string{"--content", f.path("contract.txt"), f.path("s.p7s")}, 3, signature.ChainUntrusted},
@@ -101,6 +106,22 @@ func TestR_C4_SignatureVerifyAnswersByItsExitStatus(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestEvidenceIsTakenOutOfPEMAndBase64(t *testing.T) {
+	der := []byte{0x30, 0x03, 0x02, 0x01, 0xff}
+	block := string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}))
+	for _, data := range []string{
+		string(der), block, "\n" + block, "\ufeff" + block,
+		"Certificate Revocation List (CRL):\n        Version 2\n" + block, "CRL:\r\n" + strings.ReplaceAll(block, "\n", "\r\n"),
+		base64.StdEncoding.EncodeToString(der), "\ufeff" + base64.StdEncoding.EncodeToString(der) + "\r\n",
+	} {
+		got, err := unwrapped([]byte(data))
+		require.NoError(t, err, "%q", data)
+		require.Equal(t, der, got, "%q", data)
+	}
+	_, err := unwrapped([]byte("words\n" + block + block))
+	require.Error(t, err)
 }
 
 func TestSignatureVerifyPrintsTheVerdictAsJSON(t *testing.T) {

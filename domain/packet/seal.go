@@ -78,7 +78,7 @@ var errSealUnsupported = errors.New("the seal is of a kind that is not known her
 // NewSealer's, and returns the certificate it was made with. Whether anybody
 // trusts that certificate is not asked here.
 func openSeal(ctx context.Context, algorithms *pki.Algorithms, sealed, content []byte) (*x509.Certificate, error) {
-	message, err := cms.Parse(sealed)
+	message, err := cms.ParseExact(sealed)
 	if err != nil {
 		return nil, fmt.Errorf("the seal cannot be read: %w", err)
 	}

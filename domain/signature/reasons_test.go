@@ -83,7 +83,7 @@ func scenarios() []scenario {
 			return ask([]byte("junk"))
 		}},
 		{name: "bytes after the CMS", code: signature.CMSUnreadable, build: func(t *testing.T, p party, _ *signature.Policy) signature.Request {
-			return ask(append(p.sign(t, text), 0))
+			return ask(append(p.sign(t, text), 1))
 		}},
 		{name: "a signed attribute twice", code: signature.CMSUnreadable, build: forged(func(f *forgery) {
 			f.attributes = append(ordinary(text), ordinary(text)[0])

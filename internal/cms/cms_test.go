@@ -148,6 +148,9 @@ func TestDecodeTakesWhatPeopleHandOver(t *testing.T) {
 		"PEM CMS":           pem.EncodeToMemory(&pem.Block{Type: "CMS", Bytes: der}),
 		"PEM PKCS7":         pem.EncodeToMemory(&pem.Block{Type: "PKCS7", Bytes: der}),
 		"PEM after a BOM":   append([]byte("\xef\xbb\xbf\r\n"), pem.EncodeToMemory(&pem.Block{Type: "CMS", Bytes: der})...),
+		"PEM after words":   append([]byte("CMS of Айгерім:\n  version: 1\r\n"), pem.EncodeToMemory(&pem.Block{Type: "CMS", Bytes: der})...),
+		"PEM and a zero":    append(pem.EncodeToMemory(&pem.Block{Type: "CMS", Bytes: der}), 0),
+		"base64 and a zero": []byte(text + "\x00"),
 		"base64":            []byte(text),
 		"base64, no pads":   []byte(base64.RawStdEncoding.EncodeToString(der)),
 		"base64 for URLs":   []byte(base64.URLEncoding.EncodeToString(der)),
@@ -167,6 +170,8 @@ func TestDecodeTakesWhatPeopleHandOver(t *testing.T) {
 		"a certificate":   pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
 		"two PEM blocks":  bytes.Repeat(pem.EncodeToMemory(&pem.Block{Type: "CMS", Bytes: der}), 2),
 		"a cut PEM block": []byte("-----BEGIN CMS-----\nMIIF"),
+		"words and two":   append([]byte("one:\n"), bytes.Repeat(pem.EncodeToMemory(&pem.Block{Type: "CMS", Bytes: der}), 2)...),
+		"zeros before":    []byte("\x00" + text),
 		"base64 and more": []byte(text + "==MIIF"),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -182,9 +187,33 @@ func TestParseRefusesEveryCutAndEveryAddition(t *testing.T) {
 		_, err := cms.Parse(der[:n])
 		require.ErrorIs(t, err, cms.ErrMalformed, "cut to %d", n)
 	}
-	_, err := cms.Parse(append(bytes.Clone(der), 0))
-	require.ErrorIs(t, err, cms.ErrMalformed)
-	_, err = cms.Parse(append(indefinite(der), 0, 0))
+	for _, more := range []string{"\x01", "x", "\x000", " \x00\xff", "\u00a0", string(der)} {
+		_, err := cms.Parse(append(bytes.Clone(der), more...))
+		require.ErrorIs(t, err, cms.ErrMalformed, "%q", more)
+		_, err = cms.Parse(append(indefinite(der), more...))
+		require.ErrorIs(t, err, cms.ErrMalformed, "%q", more)
+	}
+}
+
+func TestR_C2_ZerosAndWhiteSpaceBehindASignatureAreReadPast(t *testing.T) {
+	der := sign(t, []byte("text"), true, identity(t, testca.P256))
+	for _, more := range []string{"\x00", "\x00\x00", "\n", "\r\n\x00", " \t"} {
+		for form, message := range map[string][]byte{"DER": der, "BER": indefinite(der)} {
+			padded := append(bytes.Clone(message), more...)
+			want, err := cms.Parse(message)
+			require.NoError(t, err)
+			got, err := cms.Parse(padded)
+			require.NoError(t, err, "%s and %q", form, more)
+			require.Equal(t, want, got)
+			_, err = cms.ParseExact(padded)
+			require.ErrorIs(t, err, cms.ErrMalformed, "%s and %q", form, more)
+			// What came is what is kept.
+			decoded, err := cms.Decode(padded)
+			require.NoError(t, err)
+			require.Equal(t, padded, decoded)
+		}
+	}
+	_, err := cms.Parse(make([]byte, 100))
 	require.ErrorIs(t, err, cms.ErrMalformed)
 }
 

@@ -5,14 +5,16 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"unicode/utf8"
 )
 
 // Decode takes what a person may hand over as a signature to the bytes for
 // [Parse]: DER or BER as they are, PEM with the label CMS or PKCS7 (RFC 7468,
 // 9), or bare base64 as NCALayer gives it, with or without padding and line
-// breaks. Bytes around it other than white space are refused; whether the
-// result is a CMS is not looked at. The error wraps [ErrMalformed] or
-// [ErrTooLarge].
+// breaks. White space may stand around the text, zeros behind it (of a buffer with
+// a C string in it) and words in lines of their own before PEM, as openssl writes
+// them; other bytes are refused. Whether the result is a CMS is not looked at. The
+// error wraps [ErrMalformed] or [ErrTooLarge].
 func Decode(data []byte) ([]byte, error) {
 	if len(data) > MaxSize/3*4+MaxSize/16 {
 		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(data))
@@ -20,11 +22,11 @@ func Decode(data []byte) ([]byte, error) {
 	if len(data) > 0 && data[0] == 0x30 && !isText(data) {
 		return data, nil
 	}
-	text := bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")))
+	text := bytes.TrimSpace(bytes.TrimRight(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")), "\x00 \t\r\n"))
 	if len(text) == 0 {
 		return nil, malformed("it is empty")
 	}
-	if bytes.HasPrefix(text, []byte("-----BEGIN ")) {
+	if IsPEM(text) {
 		block, rest := pem.Decode(text)
 		if block == nil {
 			return nil, malformed("the PEM block cannot be read")
@@ -61,6 +63,13 @@ func Decode(data []byte) ([]byte, error) {
 		return nil, malformed("neither DER nor PEM nor base64")
 	}
 	return der[:n], nil
+}
+
+// IsPEM says that text is or has PEM: the first line of a block begins it, or
+// stands after words in lines of their own (RFC 7468, 2).
+func IsPEM(text []byte) bool {
+	const begin = "-----BEGIN "
+	return bytes.HasPrefix(text, []byte(begin)) || utf8.Valid(text) && bytes.IndexByte(text, 0) < 0 && bytes.Contains(text, []byte("\n"+begin))
 }
 
 // isText says that every byte is printable ASCII or white space. DER of any

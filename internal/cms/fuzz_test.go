@@ -45,7 +45,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		require.Empty(t, rest)
+		require.Empty(t, bytes.Trim(rest, "\x00 \t\r\n\v\f"))
 		again, err := cms.Parse(der)
 		require.NoError(t, err)
 		require.Len(t, again.Signers, len(message.Signers))

@@ -94,12 +94,26 @@ func Find(attributes []Attribute, oid string) (Attribute, bool) {
 	return Attribute{}, false
 }
 
-// Parse reads a ContentInfo with SignedData in DER or BER. Bytes after it are
-// refused, and so are duplicate signed attributes. The result points into
-// data. The error wraps [ErrMalformed] or [ErrTooLarge].
-func Parse(data []byte) (*SignedData, error) {
+// Parse reads a ContentInfo with SignedData in DER or BER. Duplicate signed
+// attributes are refused, and so are bytes after it, but for zeros and the white
+// space of ASCII: those are left behind by writers that give out a whole buffer or
+// a line, and everybody else reads past them. They are no part of the message, yet
+// they are part of the bytes that came: whoever names those by a hash names others
+// with them than without. The result points into data. The error wraps
+// [ErrMalformed] or [ErrTooLarge].
+func Parse(data []byte) (*SignedData, error) { return read(data, true) }
+
+// ParseExact is [Parse] where nothing at all may follow the message.
+func ParseExact(data []byte) (*SignedData, error) { return read(data, false) }
+
+func read(data []byte, padded bool) (*SignedData, error) {
 	if len(data) > MaxSize {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), MaxSize)
+	}
+	var element cryptobyte.String
+	var tag asn1.Tag
+	if s := cryptobyte.String(data); padded && s.ReadAnyASN1Element(&element, &tag) && isPadding(s) {
+		data = element
 	}
 	message, strict := parse(data)
 	if strict == nil {
@@ -109,7 +123,7 @@ func Parse(data []byte) (*SignedData, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(rest) > 0 {
+	if len(rest) > 0 && !(padded && isPadding(rest)) {
 		return nil, malformed("%d bytes follow it", len(rest))
 	}
 	if bytes.Equal(der, data) {
@@ -117,6 +131,9 @@ func Parse(data []byte) (*SignedData, error) {
 	}
 	return parse(der)
 }
+
+// isPadding says that there is nothing but zeros and white space.
+func isPadding(rest []byte) bool { return len(bytes.Trim(rest, "\x00 \t\r\n\v\f")) == 0 }
 
 // parse reads strict DER. (Only what Parse itself looks at: certificates and
 // values of attributes are left as they are.)

@@ -167,7 +167,7 @@ func Parse(data []byte) (*Token, error) {
 	if len(data) > MaxSize {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), MaxSize)
 	}
-	message, err := cms.Parse(data)
+	message, err := cms.ParseExact(data)
 	switch {
 	case errors.Is(err, cms.ErrTooLarge):
 		return nil, fmt.Errorf("%w: %w", ErrTooLarge, err)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"crypto/x509"
 	"slices"
+	"strings"
 	"time"
 
 	"dalel/internal/cms"
@@ -66,7 +67,9 @@ func (s *signerCheck) single(oid string, required bool) ([]byte, bool) {
 	return attribute.Values[0], true
 }
 
-// readTime reads a Time (RFC 5652, 11.3).
+// readTime reads a Time (RFC 5652, 11.3). A fraction of a second, which is not
+// allowed there and is written all the same, is read: the time is no more than a
+// claim, and whether the signature holds does not hang on how it is put.
 func readTime(der []byte) (time.Time, bool) {
 	v := cryptobyte.String(der)
 	var at time.Time
@@ -74,10 +77,22 @@ func readTime(der []byte) (time.Time, bool) {
 		if !v.ReadASN1UTCTime(&at) || !v.Empty() {
 			return time.Time{}, false
 		}
-	} else if !v.ReadASN1GeneralizedTime(&at) || !v.Empty() {
+		return at.UTC(), true
+	}
+	if whole := v; whole.ReadASN1GeneralizedTime(&at) && whole.Empty() {
+		return at.UTC(), true
+	}
+	var text cryptobyte.String
+	if !v.ReadASN1(&text, asn1.GeneralizedTime) || !v.Empty() {
 		return time.Time{}, false
 	}
-	return at.UTC(), true
+	seconds, fraction, ok := strings.Cut(string(text), ".")
+	fraction, utc := strings.CutSuffix(fraction, "Z")
+	if !ok || !utc || len(seconds) != len("20060102150405") || len(fraction) < 1 || len(fraction) > 9 || strings.Trim(seconds+fraction, "0123456789") != "" {
+		return time.Time{}, false
+	}
+	at, err := time.Parse("20060102150405", seconds+"."+fraction)
+	return at, err == nil
 }
 
 // algorithmProtection checks RFC 6211: the signer states the algorithms, so

@@ -158,7 +158,7 @@ func signatureVerify(ctx context.Context, args []string, stdout, stderr io.Write
 	}
 	for _, r := range found.Receipt.Reasons {
 		switch r.Code {
-		case signature.CMSUnreadable, signature.CMSTooLarge, signature.XMLUnreadable, signature.XMLTooLarge,
+		case signature.CMSUnreadable, signature.CMSTooLarge, signature.XMLUnreadable, signature.XMLTooLarge, signature.XMLUnsupported,
 			signature.PDFUnreadable, signature.PDFTooLarge, signature.PDFUnsupported:
 			return cannotRead
 		}

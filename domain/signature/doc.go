@@ -14,7 +14,8 @@
 //	cms.unreadable                  invalid          the bytes are no CMS signature
 //	cms.too-large                   unknown          the CMS is larger than is read here
 //	xml.unreadable                  invalid          the bytes are no XML document with signatures
-//	xml.too-large                   unknown          the XML document is larger than is read here, or in another encoding
+//	xml.too-large                   unknown          the XML document is larger than is read here, or takes more work than is done here
+//	xml.unsupported                 unknown          the XML document is in an encoding, of a version or with a document type that is not read here
 //	xml.partial                     unknown          not all of the XML document is covered by the signature
 //	pdf.unreadable                  invalid          the bytes are no PDF document
 //	pdf.too-large                   unknown          the PDF document is larger than is read here

@@ -8,9 +8,10 @@ const (
 	CMSTooLarge   = "cms.too-large"
 	SignersNone   = "signers.none"
 
-	XMLUnreadable = "xml.unreadable"
-	XMLTooLarge   = "xml.too-large"
-	XMLPartial    = "xml.partial"
+	XMLUnreadable  = "xml.unreadable"
+	XMLTooLarge    = "xml.too-large"
+	XMLUnsupported = "xml.unsupported"
+	XMLPartial     = "xml.partial"
 
 	PDFUnreadable  = "pdf.unreadable"
 	PDFTooLarge    = "pdf.too-large"
@@ -91,7 +92,8 @@ func Definitions() []Definition {
 		{CMSUnreadable, Invalid, "the bytes are no CMS signature"},
 		{CMSTooLarge, Unknown, "the CMS is larger than is read here"},
 		{XMLUnreadable, Invalid, "the bytes are no XML document with signatures"},
-		{XMLTooLarge, Unknown, "the XML document is larger than is read here, or in another encoding"},
+		{XMLTooLarge, Unknown, "the XML document is larger than is read here, or takes more work than is done here"},
+		{XMLUnsupported, Unknown, "the XML document is in an encoding, of a version or with a document type that is not read here"},
 		{XMLPartial, Unknown, "not all of the XML document is covered by the signature"},
 		{PDFUnreadable, Invalid, "the bytes are no PDF document"},
 		{PDFTooLarge, Unknown, "the PDF document is larger than is read here"},

@@ -143,7 +143,7 @@ func (c *Checker) assess(ctx context.Context, form Form, data []byte, now time.T
 	switch {
 	case has(signature.SignersNone):
 		return nil, nil
-	case has(signature.XMLUnreadable, signature.PDFUnreadable):
+	case has(signature.XMLUnreadable, signature.XMLUnsupported, signature.PDFUnreadable):
 		if !bytes.Contains(data, []byte(sign)) {
 			return nil, nil
 		}

@@ -11,9 +11,27 @@ import (
 	"github.com/beevik/etree"
 )
 
-// maxWork bounds what one call of Digests may cost, in bytes that are written and
-// 64 for each step of copying.
-const maxWork = 1 << 30
+// What digesting may cost. Copying is counted in steps; what is canonicalized and
+// digested, which is the dearer of the two with a national digest, in bytes. A
+// signature has the whole document digested twice at most where others came after
+// it, and parts of it besides; a document has some signatures. Nobody's document
+// needs more than this, and what does not fit is not told.
+const (
+	maxStepsOfOne = 1 << 24
+	maxStepsOfAll = 1 << 26
+
+	bytesOfOne = 4 << 20  // and six times the document
+	bytesOfAll = 64 << 20 // and sixteen times the document
+)
+
+// budget is what is left of it.
+type budget struct{ steps, bytes int }
+
+func (d *Document) budgetOfOne() budget { return budget{maxStepsOfOne, bytesOfOne + 6*d.size} }
+func (d *Document) budgetOfAll() budget { return budget{maxStepsOfAll, bytesOfAll + 16*d.size} }
+
+func (b *budget) spend(steps, bytes int) { b.steps, b.bytes = b.steps-steps, b.bytes-bytes }
+func (b *budget) spent() bool            { return b.steps <= 0 || b.bytes <= 0 }
 
 // Outcome is what became of a reference.
 type Outcome int
@@ -54,7 +72,7 @@ const (
 type ReferenceResult struct {
 	Reference
 	Outcome Outcome
-	// Err says why the outcome is unknown. It wraps [ErrUnsupported],
+	// Err says why the outcome is unknown. It wraps [ErrUnsupported], [ErrTooLarge],
 	// [pki.ErrUnsupported] or [pki.ErrWeak]; it is nil for the others.
 	Err error
 	// Got is the digest as computed; with Differ and enveloped-signature it is the
@@ -67,18 +85,42 @@ type ReferenceResult struct {
 	// CommentsLeftOut says that there are comments in what is covered (or beside
 	// the root element) that the digest leaves out, as 4.4.3.3 has it.
 	CommentsLeftOut bool
+	// InstructionsLeftOut says that there are processing instructions around the
+	// root element and that the reference is to the root element by its Id, which
+	// they are not part of. (To the whole document, they are.)
+	InstructionsLeftOut bool
 }
 
 // Digests computes the digests of all references of a signature of this document,
 // in order. It returns an error only when ctx ends, or when the signature is of
 // another document; whatever cannot be told of a reference is said in its result.
 // What one call costs is bounded, at some seconds for the worst document; what all
-// the signatures of a document cost together is for the caller to bound, by ctx.
+// the signatures of a document cost together is bounded by [Document.AllDigests].
 func (d *Document) Digests(ctx context.Context, algorithms *pki.Algorithms, s Signature) ([]ReferenceResult, error) {
+	all := d.budgetOfAll()
+	return d.digests(ctx, algorithms, s, &all)
+}
+
+// AllDigests does what [Document.Digests] does for every signature, in order, and
+// bounds what they cost together. Where that is not enough, the rest cannot be told.
+func (d *Document) AllDigests(ctx context.Context, algorithms *pki.Algorithms) ([][]ReferenceResult, error) {
+	left := d.budgetOfAll()
+	var all [][]ReferenceResult
+	for _, s := range d.signatures {
+		results, err := d.digests(ctx, algorithms, s, &left)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, results)
+	}
+	return all, nil
+}
+
+func (d *Document) digests(ctx context.Context, algorithms *pki.Algorithms, s Signature, all *budget) ([]ReferenceResult, error) {
 	if s.document != d || s.element == nil {
 		return nil, errors.New("digest an XML document: the signature is of another document")
 	}
-	w := digester{document: d, signature: s, algorithms: algorithms, known: map[wanted]digested{}}
+	w := digester{document: d, signature: s, algorithms: algorithms, known: map[wanted]digested{}, own: d.budgetOfOne(), all: all}
 	results := make([]ReferenceResult, 0, len(s.References))
 	for _, reference := range s.References {
 		result := ReferenceResult{Reference: reference}
@@ -110,7 +152,8 @@ type digester struct {
 	signature  Signature
 	algorithms *pki.Algorithms
 	known      map[wanted]digested
-	work       int
+	own        budget
+	all        *budget
 }
 
 func (w *digester) judge(ctx context.Context, r *ReferenceResult) error {
@@ -177,6 +220,7 @@ func (w *digester) try(r *ReferenceResult, way Removal, later []*etree.Element, 
 		w.known[key] = result
 	}
 	r.Removed, r.CommentsLeftOut = way, result.comments
+	r.InstructionsLeftOut = r.Root && r.Covers == Element && len(w.document.before)+len(w.document.after) > 0
 	if result.err != nil {
 		r.Err = result.err
 		return
@@ -188,12 +232,13 @@ func (w *digester) try(r *ReferenceResult, way Removal, later []*etree.Element, 
 }
 
 func (w *digester) compute(key wanted, without []*etree.Element, digest pki.Digest) digested {
-	if w.work > maxWork {
-		return digested{err: fmt.Errorf("%w: more references, and to more, than are worked through", ErrUnsupported)}
+	if w.own.spent() || w.all.spent() {
+		return digested{err: fmt.Errorf("%w: its references are to more, one within another, than is worked through", ErrTooLarge)}
 	}
 	c := cutter{without: without, dropComments: true, perElement: w.document.namespaces}
 	copied := c.cut(key.target, 1)
-	w.work += 64 * c.steps
+	w.own.spend(c.steps, 0)
+	w.all.spend(c.steps, 0)
 	result := digested{comments: c.comments || key.whole && w.document.comments}
 	canonical, err := key.method.alone(copied, key.target)
 	if err != nil {
@@ -203,7 +248,8 @@ func (w *digester) compute(key wanted, without []*etree.Element, digest pki.Dige
 	if key.whole {
 		canonical = w.document.framed(canonical)
 	}
-	w.work += len(canonical)
+	w.own.spend(0, len(canonical))
+	w.all.spend(0, len(canonical))
 	h := digest.New()
 	h.Write(canonical)
 	result.sum = h.Sum(nil)

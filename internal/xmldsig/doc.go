@@ -27,7 +27,9 @@
 // comments (4.4.3.3; [ReferenceResult.CommentsLeftOut]), and the Signature
 // elements that were taken away ([ReferenceResult.Removed]). What stands inside of
 // those is covered by nobody but references to it: [Signature.ForeignContent]
-// says that there is more in one than a signature needs.
+// says that there is more in one than a signature needs. A reference to the root
+// element by its Id leaves out more: the processing instructions around it
+// ([ReferenceResult.InstructionsLeftOut]).
 //
 // # Several signers
 //
@@ -43,16 +45,21 @@
 //
 // A transform, a kind of URI or an algorithm that is not known here ends in
 // [Unknown] with an error that wraps [ErrUnsupported], [pki.ErrUnsupported] or
-// [pki.ErrWeak], never in yes or no. Known are enveloped-signature and, after
+// [pki.ErrWeak], never in yes or no; so does, with [ErrTooLarge], what costs more
+// than is spent on one document. Known are enveloped-signature and, after
 // it, one canonicalization: Canonical XML 1.0 and 1.1 and Exclusive XML
 // Canonicalization 1.0, each with and without comments.
 //
 // # Reading XML
 //
-// Everything read comes from outside. There is no document type and no entity
-// but the five of XML itself; only UTF-8 is read; bytes, nodes, depth,
-// attributes, namespaces, signatures and references are bounded, and so is the
-// work of one call of [Document.Digests].
+// Everything read comes from outside. No document type is read and no entity but
+// the five of XML itself, only XML 1.0, and only in UTF-8: whether a document with
+// others is a good one is not told. Bytes, nodes, depth, attributes, namespaces,
+// signatures and references are bounded, and so is the work of digesting.
+//
+// In a signed message of SOAP (WS-Security) the signer's certificate is a token of
+// its header or a key identifier; it is taken from there, and a reference by wsu:Id
+// is one by any other Id.
 //
 // The decoder of the standard library is more liberal than XML and leaves out
 // two of its duties that show in a digest: line ends within comments (XML 1.0,

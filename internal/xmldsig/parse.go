@@ -43,6 +43,7 @@ const (
 // from many goroutines at once.
 type Document struct {
 	root *etree.Element
+	size int // in bytes
 	// before and after are the processing instructions around the root.
 	before, after []*etree.ProcInst
 	comments      bool // around the root
@@ -57,9 +58,10 @@ type identified struct {
 	count   int
 }
 
-// Parse reads a document. The error wraps [ErrMalformed], [ErrTooLarge] or, when
-// it is in an encoding other than UTF-8, [ErrUnsupported]. A document without any
-// signature is none of these.
+// Parse reads a document. The error wraps [ErrMalformed], [ErrTooLarge] or
+// [ErrUnsupported]: the last when others may read it and only this reader stops, as
+// it does at a document type, at XML 1.1 and at encodings other than UTF-8. A
+// document without any signature is none of these.
 func Parse(data []byte) (*Document, error) {
 	if len(data) > MaxSize {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), MaxSize)
@@ -76,7 +78,7 @@ func Parse(data []byte) (*Document, error) {
 		}
 		return nil, malformed("%v", err)
 	}
-	d := &Document{ids: map[string]identified{}}
+	d := &Document{size: len(data), ids: map[string]identified{}}
 	if err := d.readTop(tree); err != nil {
 		return nil, err
 	}
@@ -108,8 +110,9 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
 }
 
-// declaration is XMLDecl (XML 1.0, production 23).
-var declaration = regexp.MustCompile(`^<\?xml[ \t\n]+version[ \t\n]*=[ \t\n]*(?:"1\.[0-9]+"|'1\.[0-9]+')` +
+// declaration is XMLDecl (XML 1.0, production 23), with the version and the
+// encoding taken out.
+var declaration = regexp.MustCompile(`^<\?xml[ \t\n]+version[ \t\n]*=[ \t\n]*(?:"(1\.[0-9]+)"|'(1\.[0-9]+)')` +
 	`(?:[ \t\n]+encoding[ \t\n]*=[ \t\n]*(?:"([A-Za-z][A-Za-z0-9._-]*)"|'([A-Za-z][A-Za-z0-9._-]*)'))?` +
 	`(?:[ \t\n]+standalone[ \t\n]*=[ \t\n]*(?:"(?:yes|no)"|'(?:yes|no)'))?[ \t\n]*\?>`)
 
@@ -118,15 +121,24 @@ var declaration = regexp.MustCompile(`^<\?xml[ \t\n]+version[ \t\n]*=[ \t\n]*(?:
 func prepare(data []byte) ([]byte, error) {
 	if bytes.HasPrefix(data, []byte{0xfe, 0xff}) || bytes.HasPrefix(data, []byte{0xff, 0xfe}) ||
 		bytes.HasPrefix(data, []byte{0, '<'}) || bytes.HasPrefix(data, []byte{'<', 0}) {
-		return nil, fmt.Errorf("%w: an encoding other than UTF-8", ErrUnsupported)
+		return nil, fmt.Errorf("%w: it is in UTF-16, and only UTF-8 is read", ErrUnsupported)
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	// Only the declaration can say that what looks broken is another encoding,
 	// so it is read first; it is ASCII in all that share its shape.
 	head := lineEnds(data[:min(len(data), 1024)])
+	declared := 0
 	if match := declaration.FindSubmatch(head); match != nil {
-		if encoding := string(match[1]) + string(match[2]); encoding != "" && !strings.EqualFold(encoding, "utf-8") {
-			return nil, fmt.Errorf("%w: encoding %s", ErrUnsupported, encoding)
+		if version := string(match[1]) + string(match[2]); version != "1.0" {
+			return nil, fmt.Errorf("%w: it is XML %s, and only 1.0 is read", ErrUnsupported, version)
+		}
+		encoding := string(match[3]) + string(match[4])
+		switch strings.ToLower(encoding) {
+		case "", "utf-8":
+		case "utf8": // no registered name, and in use
+			declared = len(match[0])
+		default:
+			return nil, fmt.Errorf("%w: it is in %.64s, and only UTF-8 is read", ErrUnsupported, encoding)
 		}
 	} else if rest, ok := bytes.CutPrefix(head, []byte("<?xml")); ok && (len(rest) == 0 || bytes.IndexByte([]byte(" \t\n?"), rest[0]) >= 0) {
 		return nil, malformed("the XML declaration cannot be read")
@@ -139,6 +151,11 @@ func prepare(data []byte) ([]byte, error) {
 		rest = rest[size:]
 	}
 	text := lineEnds(data)
+	if declared > 0 {
+		// The decoder knows the encoding by its right name alone. No declaration is in
+		// any canonical form.
+		text = append([]byte(`<?xml version="1.0"?>`), text[declared:]...)
+	}
 	return text, scan(text)
 }
 
@@ -166,7 +183,7 @@ func lineEnds(data []byte) []byte {
 // spaces (XML 1.0, 3.3.3), in place, and refuses declarations, references to
 // characters that there are not, and too many nodes.
 func scan(text []byte) error {
-	nodes, inText := 0, false
+	nodes, inText, began := 0, false, false
 	skip := func(i int, end string) (int, error) {
 		n := bytes.Index(text[i:], []byte(end))
 		if n < 0 {
@@ -204,12 +221,16 @@ func scan(text []byte) error {
 		case bytes.HasPrefix(rest, []byte("<![CDATA[")):
 			i, err = skip(i+9, "]]>")
 			nodes++
+		case bytes.HasPrefix(rest, []byte("<!DOCTYPE")) && !began:
+			// What it declares is not read, and might change all that follows.
+			return fmt.Errorf("%w: document types and their entities are not read", ErrUnsupported)
 		case bytes.HasPrefix(rest, []byte("<!")):
 			return malformed("document types and entities are not read")
 		case bytes.HasPrefix(rest, []byte("<?")):
 			i, err = skip(i+2, "?>")
 			nodes++
 		default:
+			began = true
 			var attributes int
 			i, attributes, err = scanTag(text, i)
 			nodes += 1 + attributes

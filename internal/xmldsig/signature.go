@@ -16,8 +16,9 @@ import (
 type Signature struct {
 	// ID is the Id of the element, "" if it has none.
 	ID string
-	// Certificates are those of KeyInfo in DER, in order, unverified and maybe
-	// unreadable; the signer's comes first by habit and not by the standard.
+	// Certificates are those of KeyInfo in DER, in order, and the tokens of
+	// WS-Security, unverified and maybe unreadable; the signer's comes first by habit
+	// and not by the standard.
 	Certificates [][]byte
 	// SignatureMethod is the URI as it stands. Algorithm and Digest are the OIDs
 	// that it is mapped to ([SignatureOf]), empty ones when it is not known.
@@ -33,9 +34,11 @@ type Signature struct {
 	Value []byte
 	// References say what is signed; there is at least one.
 	References []Reference
-	// ForeignContent says that there is more within the element than signatures
-	// and XAdES have names for: an Object with content, say. Only a reference to
-	// it covers it, never one to the whole document.
+	// ForeignContent says that there is more within the element than a signature
+	// and XAdES need: an Object with content of another kind, a text where none
+	// belongs, a processing instruction. Only a reference to it covers it, never one to
+	// the whole document. What KeyInfo says of the key by the names of the standard
+	// (KeyName, say) is not meant: it is shown to nobody.
 	ForeignContent bool
 
 	// SigningTime is what the signer claims, of XAdES. It and the next one are
@@ -187,6 +190,7 @@ func (d *Document) readSignature(e *etree.Element, index int) (Signature, error)
 			}
 		}
 	}
+	s.Certificates = d.securityTokens(s.Certificates, e, keyInfo)
 	for i := range s.References {
 		d.resolve(&s.References[i], e, keyInfo, objects)
 		if r := s.References[i]; r.URI != "" && d.ids[strings.TrimPrefix(r.URI, "#")].count > 1 {
@@ -434,27 +438,4 @@ func collect(list [][]byte, e *etree.Element) ([][]byte, error) {
 		return nil, err
 	}
 	return append(list, value), nil
-}
-
-// foreign says that there is something in e that is not of a signature.
-func foreign(e *etree.Element) bool {
-	switch spaceOf(e) {
-	case nsDSig, nsDSig11, nsExclusive, nsXAdES111, nsXAdES122, nsXAdES132, nsXAdES141:
-	default:
-		return true
-	}
-	object := is(e, nsDSig, "Object")
-	for _, token := range e.Child {
-		switch t := token.(type) {
-		case *etree.CharData:
-			if object && strings.Trim(t.Data, " \t\n\r") != "" {
-				return true
-			}
-		case *etree.Element:
-			if foreign(t) {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -23,6 +23,14 @@ const (
 	nsXAdES132  = "http://uri.etsi.org/01903/v1.3.2#"
 	nsXAdES141  = "http://uri.etsi.org/01903/v1.4.1#"
 	nsSecurity  = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
+	nsTokens    = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+
+	// These say of a token of WS-Security that it is a certificate, and in base64. The
+	// third is older than the standard.
+	uriX509v3 = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-x509-token-profile-1.0#X509v3"
+	uriX509v1 = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-x509-token-profile-1.0#X509v1"
+	uriX509   = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-x509-token-profile-1.0#X509"
+	uriBase64 = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-soap-message-security-1.0#Base64Binary"
 )
 
 // URIs of transforms and canonicalizations.

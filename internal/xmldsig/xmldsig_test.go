@@ -456,8 +456,7 @@ func TestR_C2_WhatIsNotXMLOrNotASignatureIsRefused(t *testing.T) {
 		"text after it":            "<a/>b",
 		"not closed":               "<a>",
 		"closed otherwise":         "<a></b>",
-		"a document type":          "<!DOCTYPE a><a/>",
-		"an entity":                `<!DOCTYPE a [<!ENTITY e "x">]><a>&e;</a>`,
+		"a document type inside":   "<a><!DOCTYPE a></a>",
 		"a declaration inside":     "<a><!ELEMENT a ANY></a>",
 		"an unknown entity":        "<a>&e;</a>",
 		"a surrogate":              "<a>&#xD800;</a>",
@@ -476,7 +475,6 @@ func TestR_C2_WhatIsNotXMLOrNotASignatureIsRefused(t *testing.T) {
 		"xmlns bound":              `<a xmlns:xmlns="u"/>`,
 		"another prefix for xml":   `<a xmlns:x="http://www.w3.org/XML/1998/namespace"/>`,
 		"two colons":               `<a xmlns:x="u"><x:y:z/></a>`,
-		"XML 1.1":                  `<?xml version="1.1"?><a/>`,
 		"a declaration too late":   ` <?xml version="1.0"?><a/>`,
 		"a declaration within":     `<a><?xml version="1.0"?></a>`,
 		"a broken declaration":     `<?xml encoding="UTF-8"?><a/>`,
@@ -496,6 +494,12 @@ func TestR_C2_WhatIsNotXMLOrNotASignatureIsRefused(t *testing.T) {
 		"windows-1251": `<?xml version="1.0" encoding="windows-1251"?><a>` + "\xe0</a>",
 		"UTF-16":       "\xff\xfe<\x00a\x00/\x00>\x00",
 		"no mark":      "<\x00a\x00/\x00>\x00",
+		// Others read these.
+		"XML 1.1":         `<?xml version="1.1"?><a/>`,
+		"XML 1.2":         `<?xml version='1.2' encoding='UTF-8'?><a/>`,
+		"a document type": "<!DOCTYPE a><a/>",
+		"one later":       "<?xml version='1.0'?>\n<!-- x --><?p?><!DOCTYPE a SYSTEM 'a.dtd'><a/>",
+		"an entity":       `<!DOCTYPE a [<!ENTITY e "x">]><a>&e;</a>`,
 	} {
 		_, err := xmldsig.Parse([]byte(data))
 		require.ErrorIs(t, err, xmldsig.ErrUnsupported, name)
@@ -513,6 +517,11 @@ func TestR_C2_WhatIsNotXMLOrNotASignatureIsRefused(t *testing.T) {
 	} {
 		_, err := xmldsig.Parse([]byte(data))
 		require.ErrorIs(t, err, xmldsig.ErrTooLarge, name)
+	}
+	for _, encoding := range []string{"UTF-8", "utf-8", "UTF8", "utf8", "Utf8"} {
+		parse(t, []byte(`<?xml version="1.0" encoding="`+encoding+`" standalone='no' ?><a>ә</a>`))
+		_, err := xmldsig.Parse([]byte(`<?xml version="1.0" encoding="` + encoding + `"?><?xml version="1.0"?><a/>`))
+		require.ErrorIs(t, err, xmldsig.ErrMalformed)
 	}
 	// What escaped text there is does not count as nodes.
 	parse(t, []byte("<a>"+strings.Repeat("&lt;", xmldsig.MaxNodes)+"</a>"))
@@ -539,9 +548,91 @@ func TestR_C2_TheWorkOfOneCallIsBounded(t *testing.T) {
 	for _, result := range digests(t, d, d.Signatures()[0]) {
 		require.NotEqual(t, xmldsig.Match, result.Outcome)
 		if result.Outcome == xmldsig.Unknown {
-			require.ErrorIs(t, result.Err, xmldsig.ErrUnsupported)
+			require.ErrorIs(t, result.Err, xmldsig.ErrTooLarge)
 			unknown++
 		}
 	}
 	require.Positive(t, unknown)
+}
+
+func TestR_C2_TheWorkOnADocumentIsBounded(t *testing.T) {
+	// Given signatures whose references are to one thing within another
+	var references []xmldsigtest.Reference
+	for i := range xmldsig.MaxReferences {
+		references = append(references, xmldsigtest.Reference{URI: fmt.Sprintf("#e%d", i), Transforms: []string{xmldsig.URIC14N10}})
+	}
+	nested := "<all>" + numbered(`<n Id="e%d">`, xmldsig.MaxReferences) + "text" + strings.Repeat("</n>", xmldsig.MaxReferences) + "</all>"
+	signed := sign(t, []byte(nested), xmldsigtest.Signature{Signer: signer(t, "P256"), References: references})
+	one := string(regexp.MustCompile(`(?s)<ds:Signature .*</ds:Signature>`).Find(signed))
+	signed = replace(t, signed, one, strings.Repeat(one, xmldsig.MaxSignatures))
+	d := parse(t, signed)
+
+	// When it is small, everything is told.
+	told := func(d *xmldsig.Document) (matches, unknown int) {
+		all, err := d.AllDigests(t.Context(), known())
+		require.NoError(t, err)
+		require.Len(t, all, xmldsig.MaxSignatures)
+		for _, results := range all {
+			for _, r := range results {
+				switch r.Outcome {
+				case xmldsig.Match:
+					matches++
+				case xmldsig.Unknown:
+					require.ErrorIs(t, r.Err, xmldsig.ErrTooLarge)
+					unknown++
+				}
+			}
+		}
+		return matches, unknown
+	}
+	matches, unknown := told(d)
+	require.Equal(t, xmldsig.MaxReferences*xmldsig.MaxSignatures, matches)
+	require.Zero(t, unknown)
+
+	// When it is large, most of it is not, and some is in each signature by itself.
+	const size = 1 << 20
+	d = parse(t, replace(t, signed, "text", strings.Repeat("x", size)))
+	_, unknown = told(d)
+	require.Greater(t, unknown, xmldsig.MaxReferences*xmldsig.MaxSignatures-200)
+	require.Less(t, unknown, xmldsig.MaxReferences*xmldsig.MaxSignatures)
+	last := digests(t, d, d.Signatures()[xmldsig.MaxSignatures-1])
+	require.Equal(t, xmldsig.Differ, last[0].Outcome)
+	require.ErrorIs(t, last[xmldsig.MaxReferences-1].Err, xmldsig.ErrTooLarge)
+
+	// And nobody waits for it who does not want to.
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := d.AllDigests(ctx, known())
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestR_C2_WhatIsInsideASignatureWithoutBelongingThereIsForeign(t *testing.T) {
+	whole := sign(t, []byte(contract), xmldsigtest.Signature{Signer: signer(t, "P256"), Properties: &xmldsigtest.Properties{SigningTime: time.Now()}})
+	require.False(t, parse(t, whole).Signatures()[0].ForeignContent)
+	for _, c := range []struct {
+		at, more string
+		foreign  bool
+	}{
+		{"<ds:KeyInfo>", " \n\t", false},
+		{"<ds:KeyInfo>", "<!-- comment -->", false},
+		{"<ds:KeyInfo>", "total: 900", true},
+		{"<ds:KeyInfo>", "<![CDATA[900]]>", true},
+		{"<ds:KeyInfo>", "<?show 900?>", true},
+		{"<ds:X509Data>", "900", true},
+		{"<ds:X509Data>", "<?show 900?>", true},
+		{"<ds:X509Data>", "<ds:KeyName>Key 7</ds:KeyName>", false},
+		{"<ds:X509Data>", "<ds:KeyName>Key <b>7</b></ds:KeyName>", true},
+		{"<ds:X509Data>", "<ds:KeyValue>900</ds:KeyValue>", true},
+		{"<ds:X509Data>", "<ds:RetrievalMethod URI='#x'/>", false},
+		{"<ds:X509Data>", "<key>900</key>", true},
+		{"<ds:Object>", "<ds:Object>\n</ds:Object>", false},
+		{"<ds:Object>", "<ds:Object>900</ds:Object>", true},
+		{"<ds:Object>", "<ds:Object><ds:KeyName>900</ds:KeyName></ds:Object>", true},
+		{"<ds:Object>", "<ds:Object><ds:Manifest/></ds:Object>", true},
+		{"<ds:Object>", "<ds:Object><?show 900?></ds:Object>", true},
+	} {
+		d := parse(t, replace(t, whole, c.at, c.more+c.at))
+		require.Equal(t, c.foreign, d.Signatures()[0].ForeignContent, "%s before %s", c.more, c.at)
+		require.Equal(t, xmldsig.Match, digests(t, d, d.Signatures()[0])[0].Outcome)
+	}
 }

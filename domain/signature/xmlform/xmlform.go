@@ -8,6 +8,14 @@
 // signature element has content of its own: else the verdict is "cannot tell"
 // (xml.partial). A signed XML document says nothing of any other file.
 //
+// All of it is the root element with the processing instructions around it, which
+// may tell a program how to show it; a reference to the root element by its Id is
+// enough where there are none. Comments are covered by neither kind of reference,
+// as the standard has it: they are not what was signed, and a program that shows
+// them as if they were is wrong. Content of its own is an Object with something
+// else than XAdES in it, a text between elements, or a processing instruction; what
+// KeyInfo says of the key is not, as it is shown to nobody.
+//
 // It is a package of its own so that who verifies a packet, which has CMS
 // alone, need not link an XML library.
 package xmlform
@@ -31,8 +39,10 @@ import (
 func Assess(ctx context.Context, policy *signature.Policy, data []byte, at time.Time, evidence []signature.Evidence) (signature.Assessment, error) {
 	document, err := xmldsig.Parse(data)
 	switch {
-	case errors.Is(err, xmldsig.ErrTooLarge), errors.Is(err, xmldsig.ErrUnsupported):
+	case errors.Is(err, xmldsig.ErrTooLarge):
 		return signature.Whole(at, signature.XMLTooLarge, err.Error()), nil
+	case errors.Is(err, xmldsig.ErrUnsupported):
+		return signature.Whole(at, signature.XMLUnsupported, err.Error()), nil
 	case err != nil:
 		return signature.Whole(at, signature.XMLUnreadable, err.Error()), nil
 	}
@@ -41,13 +51,13 @@ func Assess(ctx context.Context, policy *signature.Policy, data []byte, at time.
 	for _, sig := range signatures {
 		foreign = foreign || sig.ForeignContent
 	}
+	results, err := document.AllDigests(ctx, policy.Known())
+	if err != nil {
+		return signature.Assessment{}, fmt.Errorf("verify an XML signature: %w", err)
+	}
 	var signers []signature.Prepared
-	for _, sig := range signatures {
-		results, err := document.Digests(ctx, policy.Known(), sig)
-		if err != nil {
-			return signature.Assessment{}, fmt.Errorf("verify an XML signature: %w", err)
-		}
-		signers = append(signers, prepare(policy.Known(), sig, results, foreign))
+	for i, sig := range signatures {
+		signers = append(signers, prepare(policy.Known(), sig, results[i], foreign))
 	}
 	return policy.AssessPrepared(ctx, at, evidence, signers)
 }
@@ -111,20 +121,26 @@ func reasons(results []xmldsig.ReferenceResult, foreign bool) []signature.Reason
 	add := func(code, format string, args ...any) {
 		list = append(list, signature.Reason{Code: code, Detail: fmt.Sprintf(format, args...)})
 	}
-	covered := false
+	covered, instructions := false, false
 	for i, r := range results {
 		switch {
 		case r.Outcome == xmldsig.Differ:
 			add(signature.DigestMismatch, "reference %d: the digest of what it names is not the signed one", i+1)
+		case r.Outcome != xmldsig.Match && errors.Is(r.Err, xmldsig.ErrTooLarge):
+			add(signature.XMLTooLarge, "reference %d: %v", i+1, r.Err)
 		case r.Outcome != xmldsig.Match && errors.Is(r.Err, pki.ErrWeak):
 			add(signature.AlgorithmWeak, "reference %d: %v", i+1, r.Err)
 		case r.Outcome != xmldsig.Match:
 			add(signature.AlgorithmUnsupported, "reference %d: %v", i+1, r.Err)
+		case r.InstructionsLeftOut:
+			instructions = true
 		case r.Covers == xmldsig.WholeDocument, r.Covers == xmldsig.Element && r.Root:
 			covered = true
 		}
 	}
 	switch {
+	case !covered && instructions:
+		add(signature.XMLPartial, "there are processing instructions around the root element, which a reference to it does not cover")
 	case !covered:
 		add(signature.XMLPartial, "no reference that holds covers the whole document")
 	case foreign:

@@ -5,6 +5,9 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/base64"
+	"fmt"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,9 +124,18 @@ func TestR_C2_AnXMLDocumentWithTwoSignersIsVerified(t *testing.T) {
 		found := assessXML(t, p.policy(), []byte("<a><b></a>"))
 		require.Equal(t, signature.Invalid, found.Signing.Status)
 		require.Equal(t, []string{signature.XMLUnreadable}, codes(found.Signing))
-		found = assessXML(t, p.policy(), []byte(`<?xml version="1.0" encoding="windows-1251"?><a/>`))
-		require.Equal(t, signature.Unknown, found.Signing.Status)
-		require.Equal(t, []string{signature.XMLTooLarge}, codes(found.Signing))
+		for _, other := range []string{
+			`<?xml version="1.0" encoding="windows-1251"?><a/>`, `<?xml version="1.1"?><a/>`, `<!DOCTYPE a><a/>`,
+			`<!DOCTYPE a [<!ENTITY e "x">]><a>&e;</a>`, "\xff\xfe<\x00a\x00/\x00>\x00",
+		} {
+			found = assessXML(t, p.policy(), []byte(other))
+			require.Equal(t, signature.Unknown, found.Signing.Status, other)
+			require.Equal(t, []string{signature.XMLUnsupported}, codes(found.Signing), other)
+		}
+		for _, declared := range []string{"utf8", "UTF8", "utf-8"} {
+			found = assessXML(t, p.policy(), append([]byte(`<?xml version="1.0" encoding="`+declared+`"?>`), signed...))
+			require.Equal(t, signature.Valid, found.Signing.Status, declared)
+		}
 	})
 	t.Run("of which a part is signed", func(t *testing.T) {
 		signed := signXML(t, []byte(`<act><item Id="one">1</item><item>2</item></act>`), p.person, func(s *xmldsigtest.Signature) {
@@ -138,6 +150,125 @@ func TestR_C2_AnXMLDocumentWithTwoSignersIsVerified(t *testing.T) {
 		require.Equal(t, signature.Unknown, found.Signing.Status)
 		require.Contains(t, codes(found.Signing), signature.XMLPartial)
 	})
+}
+
+func TestR_C2_InstructionsAroundTheRootAreCoveredOrItIsSaid(t *testing.T) {
+	p := newParty(t, testca.P256)
+	byID := signXML(t, []byte(`<act Id="root"><total>100</total></act>`), p.person, func(s *xmldsigtest.Signature) {
+		s.References = []xmldsigtest.Reference{{URI: "#root"}}
+	})
+	whole := signXML(t, []byte(act), p.person, nil)
+	const show, comment = `<?xml-stylesheet type="text/xsl" href="other.xsl"?>`, `<!-- 900 -->`
+	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+	for name, c := range map[string]struct {
+		document []byte
+		status   signature.Status
+		code     string
+	}{
+		"by Id":                         {byID, signature.Valid, ""},
+		"by Id, an instruction before":  {join([]byte(show), byID), signature.Unknown, signature.XMLPartial},
+		"by Id, an instruction after":   {join(byID, []byte(show)), signature.Unknown, signature.XMLPartial},
+		"by Id, a comment before":       {join([]byte(comment), byID), signature.Valid, ""},
+		"whole":                         {whole, signature.Valid, ""},
+		"whole, an instruction before":  {join([]byte(show), whole), signature.Invalid, signature.DigestMismatch},
+		"whole, a comment after":        {join(whole, []byte(comment)), signature.Valid, ""},
+		"whole, text in the signature":  {bytes.Replace(whole, []byte("<ds:KeyInfo>"), []byte("900<ds:KeyInfo>"), 1), signature.Unknown, signature.XMLPartial},
+		"whole, an instruction in it":   {bytes.Replace(whole, []byte("<ds:KeyInfo>"), []byte("<?show 900?><ds:KeyInfo>"), 1), signature.Unknown, signature.XMLPartial},
+		"whole, a name of the key":      {bytes.Replace(whole, []byte("<ds:X509Data>"), []byte("<ds:KeyName>7</ds:KeyName><ds:X509Data>"), 1), signature.Valid, ""},
+		"signed with an instruction":    {signXML(t, join([]byte(show), []byte(act)), p.person, nil), signature.Valid, ""},
+		"by Id and whole, with another": {signXML(t, join([]byte(show), []byte(`<act Id="root"></act>`)), p.person, func(s *xmldsigtest.Signature) { s.References = []xmldsigtest.Reference{{URI: "#root"}, {}} }), signature.Valid, ""},
+	} {
+		found := assessXML(t, p.policy(), c.document)
+		require.Equal(t, c.status, found.Signing.Status, "%s: %v", name, codes(found.Signing))
+		if c.code != "" {
+			require.Contains(t, codes(found.Signing), c.code, name)
+		}
+	}
+}
+
+// A signed message of SOAP has the signer's certificate in a token.
+func TestR_C2_TheCertificateOfASignedSOAPMessageIsFound(t *testing.T) {
+	p := newParty(t, testca.P256)
+	const (
+		profile = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-x509-token-profile-1.0"
+		kinds   = `EncodingType="http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-soap-message-security-1.0#Base64Binary" ValueType="` + profile + `#X509v3"`
+		spaces  = `xmlns:wsse="http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd" xmlns:wsu="http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"`
+	)
+	der := base64.StdEncoding.EncodeToString(p.person.Certificate.Raw)
+	token := `<wsse:BinarySecurityToken ` + spaces + ` wsu:Id="token" ` + kinds + `>` + der + `</wsse:BinarySecurityToken>`
+	// The signature stands in the header and covers the body alone.
+	message := func(beside, keyInfo string) []byte {
+		signed := signXML(t, []byte(`<soap:Envelope xmlns:soap="http://schemas.xmlsoap.org/soap/envelope/"><soap:Header><wsse:Security `+spaces+`>`+beside+
+			`</wsse:Security></soap:Header><soap:Body `+spaces+` wsu:Id="body"><act>100</act></soap:Body></soap:Envelope>`), p.person, func(s *xmldsigtest.Signature) {
+			s.Canonicalization, s.Properties = xmldsig.URIExclusive, nil
+			s.References = []xmldsigtest.Reference{{URI: "#body", Transforms: []string{xmldsig.URIExclusive}}}
+		})
+		element := regexp.MustCompile(`(?s)<ds:Signature .*</ds:Signature>`).Find(signed)
+		moved := regexp.MustCompile(`(?s)<ds:KeyInfo>.*</ds:KeyInfo>`).ReplaceAllLiteral(element, []byte(keyInfo))
+		require.NotEqual(t, element, moved)
+		signed = bytes.Replace(signed, element, nil, 1)
+		return bytes.Replace(signed, []byte("</wsse:Security>"), append(moved, "</wsse:Security>"...), 1)
+	}
+	reference := func(inside string) string {
+		return `<ds:KeyInfo><wsse:SecurityTokenReference ` + spaces + `>` + inside + `</wsse:SecurityTokenReference></ds:KeyInfo>`
+	}
+	identifier := `<wsse:KeyIdentifier ` + kinds + `>` + der + `</wsse:KeyIdentifier>`
+	for name, signed := range map[string][]byte{
+		"a key identifier":      message("", reference(identifier)),
+		"a reference":           message(token, reference(`<wsse:Reference URI="#token" ValueType="`+profile+`#X509v3"/>`)),
+		"the token itself":      message("", reference(`<wsse:Embedded>`+token+`</wsse:Embedded>`)),
+		"a token beside it":     message(token, ""),
+		"a name of it":          message(token, `<ds:KeyInfo><ds:KeyName>7</ds:KeyName></ds:KeyInfo>`),
+		"an older kind":         message(strings.Replace(token, "#X509v3", "#X509", 1), reference(`<wsse:Reference URI="#token"/>`)),
+		"after tokens of noise": message(strings.ReplaceAll(`<wsse:BinarySecurityToken `+kinds+`>!</wsse:BinarySecurityToken><wsse:BinarySecurityToken>AAAA</wsse:BinarySecurityToken>`, "\n", "")+token, ""),
+	} {
+		found := assessXML(t, p.policy(), signed)
+		require.Equal(t, signature.Unknown, found.Signing.Status, "%s: %v", name, codes(found.Signing))
+		require.Equal(t, signature.Evidence{DER: p.person.Certificate.Raw}.Name(), found.Signing.Signers[0].Certificate, name)
+		require.Contains(t, codes(found.Signing), signature.XMLPartial, name)
+		require.NotContains(t, codes(found.Signing), signature.SignatureMismatch, name)
+
+		changed := assessXML(t, p.policy(), bytes.Replace(signed, []byte(">100<"), []byte(">900<"), 1))
+		require.Equal(t, signature.Invalid, changed.Signing.Status, name)
+		require.Contains(t, codes(changed.Signing), signature.DigestMismatch, name)
+
+		at := bytes.Index(signed, []byte("<ds:SignatureValue>")) + len("<ds:SignatureValue>") + 10
+		other := bytes.Clone(signed)
+		if other[at]++; other[at] < 'b' || other[at] > 'z' {
+			other[at] = 'a' // after a letter comes another of base64
+		}
+		changed = assessXML(t, p.policy(), other)
+		require.Equal(t, signature.Invalid, changed.Signing.Status, name)
+		require.Contains(t, codes(changed.Signing), signature.SignatureMismatch, name)
+	}
+	// Of no kind that is a certificate, there is none.
+	found := assessXML(t, p.policy(), message(strings.Replace(token, "#X509v3", "#PKCS7", 1), ""))
+	require.Equal(t, []string{signature.XMLPartial, signature.CertificateMissing}, codes(found.Signing))
+
+	// The same key identifier in a document that is signed as a whole.
+	whole := signXML(t, []byte(act), p.person, func(s *xmldsigtest.Signature) { s.Properties = nil })
+	whole = regexp.MustCompile(`(?s)<ds:KeyInfo>.*</ds:KeyInfo>`).ReplaceAllLiteral(whole, []byte(reference(identifier)))
+	policy := p.policy()
+	policy.Intermediates = []*x509.Certificate{p.issuing.Certificate}
+	require.Equal(t, signature.Valid, assessXML(t, policy, whole).Signing.Status)
+}
+
+func TestR_C4_ReferencesToMoreThanIsWorkedThroughAreNotTold(t *testing.T) {
+	p := newParty(t, testca.P256)
+	var open strings.Builder
+	var references []xmldsigtest.Reference
+	for i := range xmldsig.MaxReferences {
+		fmt.Fprintf(&open, `<n Id="e%d">`, i)
+		references = append(references, xmldsigtest.Reference{URI: fmt.Sprintf("#e%d", i), Transforms: []string{xmldsig.URIC14N10}})
+	}
+	document := "<all>" + open.String() + strings.Repeat("x", 1<<20) + strings.Repeat("</n>", xmldsig.MaxReferences) + "</all>"
+	signed := signXML(t, []byte("<all>"+open.String()+strings.Repeat("</n>", xmldsig.MaxReferences)+"</all>"), p.person, func(s *xmldsigtest.Signature) {
+		s.References, s.Properties = references, nil
+	})
+	element := regexp.MustCompile(`(?s)<ds:Signature .*</ds:Signature>`).Find(signed)
+	found := assessXML(t, p.policy(), bytes.Replace([]byte(document), []byte("</all>"), append(element, "</all>"...), 1))
+	require.Contains(t, codes(found.Signing), signature.XMLTooLarge)
+	require.NotEqual(t, signature.Valid, found.Signing.Status)
 }
 
 func TestR_C3_EvidenceInsideXMLCounts(t *testing.T) {

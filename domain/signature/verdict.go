@@ -128,7 +128,8 @@ type Content func() (io.ReadCloser, error)
 // Request is what is to be verified.
 type Request struct {
 	// CMS is a ContentInfo with SignedData in DER, or BER as some signers
-	// write it.
+	// write it. Zeros and white space may follow it; whoever keeps or names the
+	// signature does so with them, as it came.
 	CMS []byte
 	// Content is what a detached CMS signs. For an attached one it may be
 	// given too, and must then be the very same bytes.

@@ -117,6 +117,7 @@ func TestR_M3_EachFormOfSignatureInsideAFileHasItsVerdict(t *testing.T) {
 	// Nothing to judge is no verdict.
 	for name, data := range map[string][]byte{
 		"a PDF without signatures": plain, "an XML document without": []byte(`<act><total>1</total></act>`), "HTML": []byte("<!doctype html><p>one<br>two"),
+		"XHTML": []byte("<!DOCTYPE html><html></html>"), "XML in another encoding": []byte(`<?xml version="1.0" encoding="windows-1251"?><a/>`),
 		"text": []byte("MINUTES OF THE MEETING\nand so on"), "one byte": []byte("0"), "PEM of something else": []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
 		"DER of something else": {0x30, 0x80, 0x02, 0x01, 0x01, 0, 0}, "no PDF": []byte("%PDF-1.7 and no more"),
 	} {
@@ -125,6 +126,7 @@ func TestR_M3_EachFormOfSignatureInsideAFileHasItsVerdict(t *testing.T) {
 	// What may be signed and cannot be read is "cannot tell", not "invalid".
 	for _, data := range [][]byte{
 		[]byte("%PDF-1.7 /ByteRange [0 1 2 3] and no more"), []byte(`<a xmlns="http://www.w3.org/2000/09/xmldsig#"><b></a>`),
+		[]byte(`<!DOCTYPE a><a xmlns="http://www.w3.org/2000/09/xmldsig#"></a>`),
 	} {
 		require.Equal(t, signature.Unknown, inside(data).Status)
 	}

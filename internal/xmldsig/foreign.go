@@ -41,7 +41,7 @@ func foreign(e *etree.Element) bool {
 }
 
 // hasText says that an element without others in it may have a text. In the
-// namespaces of signatures these have one; XAdES and WS-Security have many more.
+// namespaces of signatures these have one; XAdES has many more.
 func hasText(e *etree.Element) bool {
 	switch spaceOf(e) {
 	case nsDSig:
@@ -62,6 +62,8 @@ func hasText(e *etree.Element) bool {
 		return false
 	case nsExclusive:
 		return false
+	case nsTokens:
+		return e.Tag == "KeyIdentifier" || e.Tag == "BinarySecurityToken"
 	}
-	return true
+	return !strings.HasSuffix(e.Tag, "Properties")
 }

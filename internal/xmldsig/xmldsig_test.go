@@ -627,6 +627,8 @@ func TestR_C2_WhatIsInsideASignatureWithoutBelongingThereIsForeign(t *testing.T)
 		{"<ds:X509Data>", "<key>900</key>", true},
 		{"<ds:Object>", "<ds:Object>\n</ds:Object>", false},
 		{"<ds:Object>", "<ds:Object>900</ds:Object>", true},
+		{"<ds:Object>", "<ds:Object><QualifyingProperties xmlns='http://uri.etsi.org/01903/v1.3.2#'>900</QualifyingProperties></ds:Object>", true},
+		{"<ds:X509Data>", "<SecurityTokenReference xmlns='http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd'>900</SecurityTokenReference>", true},
 		{"<ds:Object>", "<ds:Object><ds:KeyName>900</ds:KeyName></ds:Object>", true},
 		{"<ds:Object>", "<ds:Object><ds:Manifest/></ds:Object>", true},
 		{"<ds:Object>", "<ds:Object><?show 900?></ds:Object>", true},

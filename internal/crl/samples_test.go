@@ -107,10 +107,10 @@ func TestR_C4_WhateverASampleIsItsListIsOfTheTable(t *testing.T) {
 		told := false
 		for _, issuer := range issuers {
 			q := crl.Question{Subject: crl.Subject{Serial: big.NewInt(1)}, At: list.ThisUpdate}
-			answer := crl.Judge(file.DER, nil, issuer, known(), q)
+			answer := crltest.Judge(file.DER, nil, issuer, known(), q)
 			require.Contains(t, codes, answer.Code, file.Path)
 			require.Equal(t, crl.StatusOf(answer.Code), answer.Status, file.Path)
-			require.Equal(t, answer, crl.Judge(file.DER, nil, issuer, known(), q), file.Path)
+			require.Equal(t, answer, crltest.Judge(file.DER, nil, issuer, known(), q), file.Path)
 			verified, err := crl.Verify(list, issuer, known())
 			if err != nil {
 				require.Equal(t, crl.Unreliable, answer.Status, file.Path)
@@ -119,7 +119,7 @@ func TestR_C4_WhateverASampleIsItsListIsOfTheTable(t *testing.T) {
 			told = true
 			changed := bytes.Clone(file.DER)
 			changed[len(changed)/2] ^= 1
-			require.Equal(t, crl.Unreliable, crl.Judge(changed, nil, issuer, known(), q).Status, file.Path)
+			require.Equal(t, crl.Unreliable, crltest.Judge(changed, nil, issuer, known(), q).Status, file.Path)
 			theirs, err := x509.ParseRevocationList(list.Raw())
 			if err != nil {
 				t.Logf("%s: the standard library does not read it: %v", file.Path, err)

@@ -37,11 +37,12 @@ type nuc struct {
 	cmsAsFound map[string][]byte // before PEM or base64 was taken off
 	xml        map[string][]byte
 	contents   [][]byte
+	sums       map[string]map[string][]byte // the contents, by digest algorithm and digest
 }
 
 func readSamples(t *testing.T, files []nucsamples.File) nuc {
 	t.Helper()
-	n := nuc{policy: &signature.Policy{}, cms: map[string][]byte{}, cmsAsFound: map[string][]byte{}, xml: map[string][]byte{}}
+	n := nuc{policy: &signature.Policy{}, cms: map[string][]byte{}, cmsAsFound: map[string][]byte{}, xml: map[string][]byte{}, sums: map[string]map[string][]byte{}}
 	var authorities []*x509.Certificate
 	seen := map[string]bool{}
 	for _, file := range files {
@@ -138,12 +139,19 @@ func (n nuc) open(message *cms.SignedData) []byte {
 		if !ok || len(stated.Values) == 0 || err != nil {
 			continue
 		}
-		for _, content := range n.contents {
-			h := digest.New()
-			h.Write(content)
-			if bytes.HasSuffix(stated.Values[0], h.Sum(nil)) {
-				return content
+		sums := n.sums[digest.OID]
+		if sums == nil { // of everything once: there may be a lot
+			sums = map[string][]byte{}
+			for _, content := range n.contents {
+				h := digest.New()
+				h.Write(content)
+				sums[string(h.Sum(nil))] = content
 			}
+			n.sums[digest.OID] = sums
+		}
+		value := stated.Values[0]
+		if content, ok := sums[string(value[max(0, len(value)-digest.New().Size()):])]; ok {
+			return content
 		}
 	}
 	return nil
@@ -255,7 +263,8 @@ func xmlSigners(data []byte) []*x509.Certificate {
 func TestR_C2_NoSampleWithAChangedByteIsValid(t *testing.T) {
 	n := readSamples(t, nucsamples.All(t))
 	tried := 0
-	const largest = 1 << 20 // of which so many copies are judged
+	// Of which so many copies are judged, and each at the moment of every signer.
+	const largest, crowd = 1 << 20, 8
 	valid := func(t *testing.T, path string, status signature.Status) {
 		t.Helper()
 		if nucsamples.IsKnown(path) {
@@ -271,7 +280,7 @@ func TestR_C2_NoSampleWithAChangedByteIsValid(t *testing.T) {
 			require.NoError(t, err)
 			signers := certificates(message)
 			content := n.open(message)
-			if signers == nil || content == nil || len(der)+len(content) > largest {
+			if signers == nil || content == nil || len(der)+len(content) > largest || len(signers) > crowd {
 				t.Skip("it is too large, or does not carry its signers' certificates, or its content is not at hand")
 			}
 			policy := &signature.Policy{Roots: signers, Algorithms: signature.StandardAlgorithms()}
@@ -299,6 +308,10 @@ func TestR_C2_NoSampleWithAChangedByteIsValid(t *testing.T) {
 				"base64 in lines": []byte(strings.Join(lines(base64.StdEncoding.EncodeToString(der)), "\r\n")),
 			} {
 				decoded, err := cms.Decode(text)
+				if form == "as it was found" && err != nil && !nucsamples.IsKnown(path) {
+					t.Logf("%s: %v", form, err) // PEM with another label, say
+					continue
+				}
 				require.NoError(t, err, form)
 				require.Equal(t, der, decoded, form)
 			}
@@ -331,7 +344,7 @@ func TestR_C2_NoSampleWithAChangedByteIsValid(t *testing.T) {
 	for path, data := range n.xml {
 		t.Run(path, func(t *testing.T) {
 			signers := xmlSigners(data)
-			if signers == nil || len(data) > largest {
+			if signers == nil || len(data) > largest || len(signers) > crowd {
 				t.Skip("it is too large, or does not carry its signers' certificates")
 			}
 			policy := &signature.Policy{Roots: signers, Algorithms: signature.StandardAlgorithms()}

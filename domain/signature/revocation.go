@@ -48,7 +48,7 @@ type revocations struct {
 // revoked later was not revoked then. So each piece is asked at the moment, or
 // at the time it was made if that is later.
 func (v *verification) evidenceOn(certificate, issuer *x509.Certificate, at time.Time) revocations {
-	key := asked{string(certificate.Raw), string(issuer.Raw), at.UnixNano()}
+	key := asked{certificate, issuer, at.UnixNano()}
 	r, known := v.standingOf[key]
 	if !known {
 		r = v.askEvidence(certificate, issuer, at)
@@ -60,10 +60,10 @@ func (v *verification) evidenceOn(certificate, issuer *x509.Certificate, at time
 	return r
 }
 
-// asked is a question about a certificate.
+// asked is a question about a certificate, as one that was read.
 type asked struct {
-	certificate, issuer string // in DER
-	at                  int64  // in nanoseconds
+	certificate, issuer *x509.Certificate
+	at                  int64 // in nanoseconds
 }
 
 func (v *verification) askEvidence(certificate, issuer *x509.Certificate, at time.Time) revocations {

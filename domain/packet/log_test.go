@@ -309,6 +309,9 @@ func TestR_M4_EventsInAnotherOrderThanInTheLogDoNotHold(t *testing.T) {
 		report := verify(t, out.Bytes(), l.Trust())
 		require.Equal(t, packet.Bad, report.Status)
 		require.Equal(t, packet.No, holds(t, report, packet.ClaimInclusion), "%+v", report.Claims)
+		if testing.Short() && swaps == 3 {
+			break
+		}
 	}
 	require.GreaterOrEqual(t, swaps, 3)
 

@@ -293,7 +293,7 @@ func printChecked(stdout io.Writer, summary fsck.Summary, problems []fsck.Proble
 	for _, p := range problems {
 		fmt.Fprintf(stdout, "NOT AS COMMITTED  %s: %s [%s]\n", p.Where, p.What, p.Code)
 	}
-	fmt.Fprintf(stdout, "%d events in %d streams, %d contents of %d bytes; %d files of the transparency log, %d checkpoints, %d cosignatures, %d time stamps (%d by an authority that is trusted here): ",
+	fmt.Fprintf(stdout, "%d events in %d streams, %d contents of %d bytes; %d full files of the transparency log, %d checkpoints, %d cosignatures, %d time stamps (%d by an authority that is trusted here): ",
 		summary.Events, summary.Streams, summary.Contents, summary.Bytes, summary.Files, summary.Checkpoints, summary.Cosignatures, summary.Stamps, summary.Judged)
 	switch {
 	case len(problems) > 0:

@@ -10,10 +10,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"dalel/blobs/keys"
 	"dalel/blobs/keys/internal/wrap"
+	"dalel/internal/durable"
 	"dalel/internal/fault"
 )
 
@@ -78,35 +78,12 @@ func MakeFile(path string) (keys.Master, error) {
 	return FromFile(path)
 }
 
-// makeFile writes beside the path and links: the file is there whole or not at
-// all, and never takes another's place.
 func makeFile(path string) error {
 	var key [wrap.KeySize]byte
 	if _, err := rand.Read(key[:]); err != nil {
 		return err
 	}
-	folder := filepath.Dir(path)
-	file, err := os.CreateTemp(folder, ".master-key-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	_, err = file.WriteString(prefix + base64.RawURLEncoding.EncodeToString(key[:]) + "\n")
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(file.Name(), path); err != nil {
-		return err
-	}
-	open, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	defer open.Close()
-	return open.Sync()
+	return durable.Create(path, []byte(prefix+base64.RawURLEncoding.EncodeToString(key[:])+"\n"), 0o600)
 }
 
 // fileMaster is a master key in memory.

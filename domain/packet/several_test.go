@@ -237,7 +237,7 @@ func TestR_C8_TheReportSaysThatASignatureFell(t *testing.T) {
 	l := newLedger(t)
 	compromise(l, packettest.Recipient, l.Now().Add(-time.Hour), true)
 	html := contents(unzip(t, export(t, l)))["report.html"]
-	require.Equal(t, 2*2, strings.Count(html, "Подпись отпала"), "as a mark and in words, for each of the two files")
+	require.Equal(t, 2*2, strings.Count(html, "Подпись утратила силу"), "as a mark and in words, for each of the two files")
 	require.Contains(t, html, "уведомление n1")
 }
 

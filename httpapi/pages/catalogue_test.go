@@ -17,6 +17,7 @@ import (
 	"dalel/domain/signature"
 	"dalel/domain/trust"
 	"dalel/internal/fault"
+	"dalel/internal/wordstest"
 	"dalel/projections"
 	"dalel/projections/transparency"
 
@@ -151,7 +152,8 @@ func TestNoMessageStandsInTheCatalogueInVain(t *testing.T) {
 func TestRussianAndKazakhAreWrittenInCyrillicAndEnglishInLatin(t *testing.T) {
 	c, err := readCatalogue(messages)
 	require.NoError(t, err)
-	letters := regexp.MustCompile(`\{[a-z]+\}|SHA-256|CMS|XML|OCSP|ZIP|PDF|CSV|\.p7s|UTC\+5`)
+	// «ЭЦП» stands in English too: the law has no other word for it.
+	letters := regexp.MustCompile(`\{[a-z]+\}|SHA-256|CMS|XML|OCSP|ZIP|PDF|CSV|\.p7s|UTC\+5|ЭЦП|ЭСФ`)
 	cyrillic, latin := regexp.MustCompile(`\p{Cyrillic}`), regexp.MustCompile(`\p{Latin}`)
 	for key, row := range c {
 		for i, language := range Languages() {
@@ -162,6 +164,28 @@ func TestRussianAndKazakhAreWrittenInCyrillicAndEnglishInLatin(t *testing.T) {
 				} else {
 					require.False(t, latin.MatchString(text), "%s in %s: %s", key, language, form)
 				}
+			}
+		}
+	}
+}
+
+func TestTheWordsOfThePagesKeepTheRulesOfLanguageAndLaw(t *testing.T) {
+	c, err := readCatalogue(messages)
+	require.NoError(t, err)
+	rows := map[string]wordstest.Row{}
+	for key, row := range c {
+		rows[key] = wordstest.Row(row)
+	}
+	wordstest.Check(t, rows, nil)
+}
+
+func TestARefusalNeverStandsWithoutItsReason(t *testing.T) {
+	c, err := readCatalogue(messages)
+	require.NoError(t, err)
+	for key, row := range c {
+		for _, forms := range row {
+			for _, form := range forms {
+				require.NotContains(t, []string{"Не выполнено", "Орындалмады", "Not done"}, strings.Trim(form, ".!: "), key)
 			}
 		}
 	}

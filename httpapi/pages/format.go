@@ -72,9 +72,8 @@ func (l Language) ownDate(text string) string {
 	return l.date(day)
 }
 
-var currencySigns = map[string]string{"KZT": "₸", "RUB": "₽", "USD": "$", "EUR": "€"}
-
-// money writes a sum: 1 250 000,00 ₸, in English 1,250,000.00 ₸.
+// money writes a sum: 1 250 000,00 ₸, in English 1,250,000.00 ₸. Currencies
+// other than the tenge go by their codes.
 func (l Language) money(sum *document.Sum) string {
 	if sum == nil {
 		return ""
@@ -88,9 +87,9 @@ func (l Language) money(sum *document.Sum) string {
 		digits = strings.Repeat("0", 3-len(digits)) + digits
 	}
 	whole, cents := digits[:len(digits)-2], digits[len(digits)-2:]
-	sign := currencySigns[sum.Currency]
-	if sign == "" {
-		sign = sum.Currency
+	sign := sum.Currency
+	if sign == "KZT" {
+		sign = "₸"
 	}
 	return group(whole, thousands) + point + cents + nbsp + sign
 }
@@ -120,23 +119,24 @@ func parts(number string) []string {
 	return list
 }
 
-// size writes a number of bytes.
+// size writes a number of bytes, in units of 1024 as file managers count them:
+// 1 КБ is 1024 bytes. It is the one place that writes sizes for people.
 func (w words) size(bytes int64) string {
 	if bytes < 1<<10 {
 		return w.T("size.bytes", "n", bytes)
 	}
-	key, unit := "size.kib", float64(1<<10)
+	key, unit := "size.kilobytes", float64(1<<10)
 	switch {
 	case bytes >= 1<<30:
-		key, unit = "size.gib", 1<<30
+		key, unit = "size.gigabytes", 1<<30
 	case bytes >= 1<<20:
-		key, unit = "size.mib", 1<<20
+		key, unit = "size.megabytes", 1<<20
 	}
-	text := strconv.FormatFloat(float64(bytes)/unit, 'f', 1, 64)
+	text := strings.TrimSuffix(strconv.FormatFloat(float64(bytes)/unit, 'f', 1, 64), ".0")
 	if w.Lang != English {
 		text = strings.Replace(text, ".", ",", 1)
 	}
-	return w.T(key, "n", text)
+	return strings.ReplaceAll(w.T(key, "n", text), " ", nbsp)
 }
 
 // words are the catalogue in one language.

@@ -93,7 +93,7 @@ func (w words) term(s document.State, found retention.Retention, ended bool, now
 		return termView{Term: w.T("keeping.unknown")}
 	}
 	return termView{
-		Term: capital(w.T("keeping.until", "period", w.period(found.Rule), "from", w.T(found.From.ReasonKey()), "when", w.Lang.until(found.Until))),
+		Term: capital(w.T("keeping.until", "period", w.period(found.Rule), "from", w.T(found.From.ReasonKey()), "when", w.Lang.date(found.Until.In(zone)))),
 		Rule: w.T("keeping.rule", "record", w.T(found.Record.TitleKey())), TermEnd: w.Lang.momentOf(&found.Until),
 		Over: !now.Before(found.Until),
 	}
@@ -126,17 +126,6 @@ func (w words) period(rule string) string {
 func capital(text string) string {
 	first, size := utf8.DecodeRuneInString(text)
 	return string(unicode.ToUpper(first)) + text[size:]
-}
-
-// until is a day as it stands after "until": in Kazakh in the dative, by the
-// harmony of its vowels.
-func (l Language) until(t time.Time) string {
-	local := t.In(zone)
-	text := l.date(local)
-	if l == Kazakh {
-		text += [12]string{"ға", "ға", "ға", "ге", "ға", "ға", "ге", "ға", "ке", "ға", "ға", "ға"}[local.Month()-1]
-	}
-	return text
 }
 
 // rule is a retention rule in words, by its id; the id itself if that is none.

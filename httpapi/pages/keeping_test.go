@@ -29,7 +29,7 @@ func TestR_G3_ADocumentSaysUntilWhenItIsKeptAndByWhichRule(t *testing.T) {
 	for language, want := range map[string]string{
 		"en": "10 years from the end of the route, until 20 November 2036",
 		"ru": "10 лет с окончания маршрута, до 20 ноября 2036 г.",
-		"kk": "Бағдар аяқталғаннан бастап 10 жыл, 2036 жылғы 20 қарашаға дейін",
+		"kk": "Бағдар аяқталғаннан бастап 10 жыл, мерзімі: 2036 жылғы 20 қараша",
 	} {
 		require.Contains(t, seen(t, s, "participant", "/documents/"+deed, language), want)
 	}
@@ -358,8 +358,8 @@ func TestR_M3_AnybodyChecksANumber(t *testing.T) {
 	fallen.Fallen, fallen.Signatures = 1, 2
 	s.numbers[deedNumber] = fallen
 	text := seen(t, s, "", "/check/"+deedNumber, "en")
-	require.Contains(t, text, "not all of its signatures stand")
-	require.Contains(t, text, "fallen with a compromised key: 1")
+	require.Contains(t, text, "Not all of its signatures have kept their force")
+	require.Contains(t, text, "of these, lost their force: 1")
 	fallen.Fallen, fallen.Status = 0, "revoked"
 	s.numbers[deedNumber] = fallen
 	require.Contains(t, seen(t, s, "", "/check/"+deedNumber, "en"), "completed and revoked afterwards")

@@ -35,7 +35,7 @@ func TestR_M4_TheOperatorsPageSaysHowTheLogIs(t *testing.T) {
 		want   []string
 		not    []string
 	}{
-		"working":            {&live, "en", []string{"working", "1234", "1200", "ab0000", "good.example", "answers", "does not answer, tries: 7", "nca <tsa>", "has not answered yet", "authority.timed-out", "Whether a time-stamping authority is revoked", "Time stamps to be renewed by", "2028", "dalel.example/log+00000000+AAAA"}, []string{"has stopped"}},
+		"working":            {&live, "en", []string{"working", "1234", "1200", "ab0000", "good.example", "answers", "does not answer, tries: 7", "nca <tsa>", "no answer yet", "authority.timed-out", "Whether a time-stamping authority is revoked", "Time stamps to be renewed by", "2028", "dalel.example/log+00000000+AAAA"}, []string{"has stopped"}},
 		"stopped":            {&stopped, "en", []string{"signs nothing any more", "log.diverged"}, []string{"waits and tries"}},
 		"stopped in Russian": {&stopped, "ru", []string{"больше ничего не подписывает"}, nil},
 		"stopped in Kazakh":  {&stopped, "kk", []string{"енді ештеңеге қол қоймайды"}, nil},

@@ -172,8 +172,8 @@ func TestEveryEventAndEveryVerdictHasItsPlaceOnTheDocumentsPage(t *testing.T) {
 
 func TestR_C8_ASignatureByACompromisedKeyIsSeenToHaveFallen(t *testing.T) {
 	text := check(t, get(t, newStory("x", "y").serve(t), "auditor", "/documents/"+contract, "en").Body.String())
-	require.Contains(t, text, "A signing key was compromised")
-	require.Contains(t, text, "The signature fell: its key was compromised")
+	require.Contains(t, text, "A signature lost its force")
+	require.Contains(t, text, "The signature lost its force: its key was compromised")
 	require.Contains(t, text, "The signature stands")
 	require.Contains(t, text, "the issuer names no place where it publishes revocations", "the reasons are in words")
 }
@@ -316,7 +316,7 @@ func TestTheSessionCookieIsClosedToScriptsAndToOtherSites(t *testing.T) {
 	w := get(t, h, "", "/signin?token=wrong", "en")
 	require.Equal(t, 401, w.Code)
 	require.Empty(t, w.Result().Cookies())
-	require.Contains(t, check(t, w.Body.String()), "The token is not known")
+	require.Contains(t, check(t, w.Body.String()), "The access code is not known")
 	out := post(t, h, "participant", "/signout", nil)
 	require.Equal(t, "", out.Result().Cookies()[0].Value)
 	require.Negative(t, out.Result().Cookies()[0].Expires.Compare(noon))
@@ -421,7 +421,7 @@ func TestTheRoutesSayWhoMayUseThem(t *testing.T) {
 
 func TestR_C3_BothVerdictsAreShownWithReasonsCodesAndWhatTheyRestOn(t *testing.T) {
 	for language, words := range map[string][]string{
-		"ru": {"На момент подписания:", "На момент поступления:", "Ответ OCSP", "Метка времени", "срок действия сертификата"},
+		"ru": {"На момент подписания:", "На момент поступления:", "Ответ OCSP", "Метка времени", "срок действия регистрационного свидетельства"},
 		"kk": {"Қол қойылған сәтке:", "Түскен сәтке:", "OCSP жауабы", "Уақыт белгісі"},
 		"en": {"At the moment of signing:", "At the moment of receipt:", "At the moment of signing and of receipt:", "OCSP answer", "Time stamp", "Signature, CMS file"},
 	} {

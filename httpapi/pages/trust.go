@@ -113,7 +113,7 @@ type certificateRow struct {
 
 func (p *Pages) certificates(c echo.Context, caller route.Caller) error {
 	v := certificatesView{frame: p.frame(c, caller, "certificates")}
-	v.Title = v.T("nav.certificates")
+	v.Title = v.T("certificates.title")
 	now, keep := p.clock(), url.Values{}
 	filter := projections.CertificateFilter{Participant: caller.By.Participant}
 	staff := caller.Role != access.RoleParticipant

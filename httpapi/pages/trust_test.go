@@ -14,7 +14,7 @@ func TestR_C2_AnchorsAreShownWithTheirFingerprintsAndTheirHistory(t *testing.T) 
 		require.Contains(t, strings.ReplaceAll(text, "\n", ""), "AF77725F8328BB24F89D81DA3ACDF7CEE4324248538B7BA2CD2A860517FB9DCA")
 		require.Contains(t, text, "Known: the national authority, 2022")
 		require.Contains(t, text, "Unknown here: compare the fingerprint")
-		require.Contains(t, text, "2 anchors in force")
+		require.Contains(t, text, "2 trusted authorities")
 		history := text[strings.Index(text, "History of trust"):]
 		require.Less(t, strings.Index(history, "Removed"), strings.Index(history, "Added"), "the latest first")
 		require.Contains(t, history, "found when a node started, with no command")

@@ -116,9 +116,9 @@ func verified() asked.Packet {
 
 func TestR_M3_ThePageTellsOfAFileInEveryLanguage(t *testing.T) {
 	for language, want := range map[string][]string{
-		"ru": {"Такой файл есть в 5 завершённых документах", "Документ есть, его подписи действуют", "Отозван", "уничтожается или уничтожен", "охватывает событий: 1284", "ещё не вошло", "Подписи в самом файле (PDF)", "Установить нельзя", "certificate.missing"},
+		"ru": {"Такой файл есть в 5 завершённых документах", "Документ есть, его подписи действуют", "Отозван", "уничтожается или уничтожен", "охватывает записей: 1284", "ещё не вошло", "Подписи в самом файле (PDF)", "Установить нельзя", "certificate.missing"},
 		"kk": {"Мұндай файл аяқталған 5 құжатта бар", "Құжат бар, оның қолтаңбалары күшінде", "жойылуда немесе жойылған", "Файлдың өзіндегі қолтаңбалар (PDF)"},
-		"en": {"5 completed documents have this file", "signatures stand", "fallen with a compromised key: 1", "annulled later, which leaves them standing: 1", "being destroyed or was", "events under its checkpoint: 1284", "not under a checkpoint yet", "The first 5 are shown", "Signatures in the file itself (PDF)", "Cannot tell", "now:", "Invalid", "RSA-2048-SHA256", keyHash, fileHash},
+		"en": {"5 completed documents have this file", "signatures stand", "of these, lost their force: 1", "annulled later, which leaves them standing: 1", "being destroyed or was", "events under its checkpoint: 1284", "not under a checkpoint yet", "The first 5 are shown", "Signatures in the file itself (PDF)", "Cannot tell", "now:", "Invalid", "RSA-2048-SHA256", keyHash, fileHash},
 	} {
 		s := newStory("Тайный договор", "ТОО «Астана Логистик»")
 		s.uploads.file = found()
@@ -145,9 +145,9 @@ func TestR_M3_ThePageTellsOfAFileInEveryLanguage(t *testing.T) {
 
 func TestR_M3_ThePageTellsOfAPacketClaimByClaim(t *testing.T) {
 	for language, want := range map[string][]string{
-		"ru": {"Пакет неверен", "dalel verify", "На каждом файле стоит печать оператора", "нет опоры", "не установить", "Подпись 01 сделана"},
-		"kk": {"Пакет дұрыс емес", "тірегі жоқ", "анықталмайды"},
-		"en": {"The packet does not hold", "not anchored", "cannot tell", "a foreign <certificate>", "document/<b>a&b</b>.pdf", "its SHA-256 is not the one", "Signatures that fell with their keys: 1", "A claim of a newer version", "Not all problems are shown"},
+		"ru": {"Пакет неверен", "dalel verify", "На каждом файле стоит печать оператора", "не от доверенного центра", "не установить", "Подпись 01 сделана"},
+		"kk": {"Пакет дұрыс емес", "сенімді орталықтан емес", "анықталмайды"},
+		"en": {"The packet does not hold", "not from a trusted authority", "cannot tell", "a foreign <certificate>", "document/<b>a&b</b>.pdf", "its SHA-256 is not the one", "Signatures that lost their force: 1", "A claim of a newer version", "Not all problems are shown"},
 	} {
 		s := newStory("Тайный договор", "ТОО «Астана Логистик»")
 		s.uploads.packet = verified()

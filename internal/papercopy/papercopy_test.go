@@ -333,7 +333,7 @@ func TestMake_namesThatAreLongAndListsThatAreLongGoOn(t *testing.T) {
 		require.Contains(t, all, f.SHA256[56:], "file %d", i+1)
 	}
 	require.GreaterOrEqual(t, strings.Count(all, "Файл и его SHA-256"), 5, "the head of the table is repeated")
-	for _, want := range []string{"Подпись верна", "Подпись неверна", "Установить нельзя", "Подпись отпала", "ключ скомпрометирован с 01.03.2026"} {
+	for _, want := range []string{"Подпись верна", "Подпись неверна", "Установить нельзя", "Подпись утратила силу", "ключ скомпрометирован с 01.03.2026"} {
 		require.Contains(t, all, want)
 	}
 }

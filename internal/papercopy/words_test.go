@@ -8,6 +8,8 @@ import (
 
 	"github.com/go-fonts/dejavu/dejavusanscondensed"
 	"github.com/stretchr/testify/require"
+
+	"dalel/internal/wordstest"
 )
 
 func TestWords_areThereInEveryLanguage(t *testing.T) {
@@ -38,6 +40,17 @@ func TestWords_areThereInEveryLanguage(t *testing.T) {
 			require.NotEmpty(t, w.say("verdict."+string(status)), language)
 		}
 	}
+	rows := map[string]wordstest.Row{}
+	for i, language := range languages() {
+		w, err := wordsOf(language)
+		require.NoError(t, err)
+		for key, text := range w {
+			row := rows[key]
+			row[i] = []string{text}
+			rows[key] = row
+		}
+	}
+	wordstest.Check(t, rows, nil)
 	used := map[string]bool{}
 	for _, name := range []string{"sheet.go", "details.go", "papercopy.go"} {
 		source, err := os.ReadFile(name)

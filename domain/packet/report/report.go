@@ -367,7 +367,7 @@ func (w words) documentName(kind, title string) string {
 	return title
 }
 
-// money writes a sum with its currency's code.
+// money writes a sum: the tenge by its sign, other currencies by their codes.
 func (w words) money(minor, currency string) string {
 	if minor == "" {
 		return ""
@@ -375,6 +375,9 @@ func (w words) money(minor, currency string) string {
 	sign := ""
 	if rest, negative := strings.CutPrefix(minor, "-"); negative {
 		sign, minor = "-", rest
+	}
+	if currency == "KZT" {
+		currency = "₸"
 	}
 	for len(minor) < 3 {
 		minor = "0" + minor

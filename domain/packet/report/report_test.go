@@ -18,6 +18,7 @@ import (
 	"dalel/domain/document"
 	"dalel/domain/participant"
 	"dalel/domain/signature"
+	"dalel/internal/wordstest"
 )
 
 func TestR_M1_EveryMessageIsThereInThreeLanguagesWithTheSamePlaces(t *testing.T) {
@@ -31,6 +32,11 @@ func TestR_M1_EveryMessageIsThereInThreeLanguagesWithTheSamePlaces(t *testing.T)
 			require.ElementsMatch(t, places.FindAllString(russian, -1), places.FindAllString(text, -1), "%s in %s", key, w.language)
 		}
 	}
+	rows := map[string]wordstest.Row{}
+	for key := range all[0].texts {
+		rows[key] = wordstest.Row{{all[0].texts[key]}, {all[1].texts[key]}, {all[2].texts[key]}}
+	}
+	wordstest.Check(t, rows, nil)
 	_, err = readMessages("a | b | c\n")
 	require.Error(t, err)
 	_, err = readMessages("a | b | c | d\na | b | c | d\n")
@@ -109,7 +115,7 @@ func TestTheBytesOfAReportBelongToTheFormat(t *testing.T) {
 		sum := sha256.Sum256(content)
 		got[name] = hex.EncodeToString(sum[:8])
 	}
-	require.Equal(t, map[string]string{"html": "9f6b081085233523", "pdf": "e15ee14030004c00", "extract": "be9eb4dfcf7a576a"}, got)
+	require.Equal(t, map[string]string{"html": "a5adedd6e5ca3f83", "pdf": "801e9525adf535c3", "extract": "7b09e80fb87c44c8"}, got)
 }
 
 func TestAHostileTextIsEscapedAndCannotTurnTheOrderOfReading(t *testing.T) {
@@ -161,7 +167,7 @@ func TestTheFontsHaveTheKazakhLettersAndTheReportReadsAsText(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, pdf, 0o600))
 	text, err := exec.CommandContext(t.Context(), "pdftotext", "-layout", path, "-").CombinedOutput()
 	require.NoError(t, err)
-	for _, said := range []string{"Подпись верна", "Қолтаңба дұрыс", "At receipt", "ТОО «Алма»", "1234 5678 9012", "сертификат на этот момент не отозван [revocation.good]", "02.03.2026 14:00:00"} {
+	for _, said := range []string{"Подпись верна", "Қолтаңба дұрыс", "At receipt", "ТОО «Алма»", "1234 5678 9012", "регистрационное свидетельство на этот момент не отозвано [revocation.good]", "02.03.2026 14:00:00"} {
 		require.Contains(t, string(text), said)
 	}
 }
@@ -172,6 +178,6 @@ func TestMomentsAreThoseOfAlmatyAlsoBeforeTheChangeOfItsTime(t *testing.T) {
 	w := all[2]
 	require.Equal(t, "29.02.2024 23:59:59 Almaty (UTC+6)", w.almaty(time.Date(2024, 2, 29, 17, 59, 59, 0, time.UTC)))
 	require.Equal(t, "29.02.2024 23:00:00 Almaty (UTC+5)", w.almaty(time.Date(2024, 2, 29, 18, 0, 0, 0, time.UTC)))
-	require.Equal(t, "1,234,567.05\u00a0KZT", w.money("123456705", "KZT"))
-	require.Equal(t, "-0.05\u00a0KZT", w.money("-5", "KZT"))
+	require.Equal(t, "1,234,567.05\u00a0₸", w.money("123456705", "KZT"))
+	require.Equal(t, "-0.05\u00a0₸", w.money("-5", "KZT"))
 }

@@ -14,6 +14,7 @@ import (
 
 	"dalel/domain/document"
 	"dalel/domain/event"
+	"dalel/domain/fileformat"
 	"dalel/domain/ledger"
 	"dalel/domain/signature"
 	"dalel/httpapi/route"
@@ -141,6 +142,8 @@ type fileView struct {
 	MediaType string `json:"mediaType"`
 	Size      int64  `json:"size"`
 	SHA256    string `json:"sha256"`
+	// Cautions say what can make the file look different later.
+	Cautions []fileformat.Caution `json:"cautions,omitempty"`
 }
 
 type copyView struct {
@@ -193,7 +196,7 @@ func (s *Server) document(c echo.Context, caller route.Caller) error {
 	}
 	view.Retention, view.Holds, view.Destruction = s.keepingOf(state, caller.Role)
 	for _, f := range state.Files {
-		view.Files = append(view.Files, fileView{Name: f.Name, MediaType: f.MediaType, Size: f.Size, SHA256: f.SHA256})
+		view.Files = append(view.Files, fileView{Name: f.Name, MediaType: f.MediaType, Size: f.Size, SHA256: f.SHA256, Cautions: f.Cautions})
 	}
 	for _, issued := range state.Copies {
 		view.Copies = append(view.Copies, copyView{Number: issued.Number, Size: issued.Size, SHA256: issued.SHA256, IssuedAt: issued.IssuedAt, Party: issued.Party})

@@ -134,6 +134,9 @@ func (s State) decideAttach(c AttachFile) ([]event.Event, error) {
 	if c.File.Size > MaxFileBytes {
 		return nil, fault.New(fault.FileTooLarge, "a file of %d bytes; the limit is %d", c.File.Size, int64(MaxFileBytes))
 	}
+	if !fileformat.Ordered(c.File.Cautions) {
+		return nil, fault.New(fault.Internal, "the cautions are not those of a check")
+	}
 	replaced, replaces := s.File(c.File.Name)
 	for _, f := range s.Files {
 		// Two names that a file system may take for one would fall on each

@@ -3,7 +3,7 @@ package document_test
 import (
 	"bytes"
 	"flag"
-	"slices"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -478,7 +478,7 @@ func TestRandomRoutesKeepTheirPromises(t *testing.T) {
 			}
 			if before.Status != document.None && before.Status != document.Draft {
 				require.Equal(t, hashes(before.Files), hashes(state.Files), "R-D1: files of a sent document")
-				require.True(t, state.Gone() || slices.Equal(before.Files, state.Files), "R-D1: and their names, until it is destroyed")
+				require.True(t, state.Gone() || reflect.DeepEqual(before.Files, state.Files), "R-D1: and their names, until it is destroyed")
 			}
 			if before.Held() {
 				require.Equal(t, before.Gone(), state.Gone(), "R-G4: nothing on hold is destroyed")

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"dalel/domain/event"
+	"dalel/domain/fileformat"
 	"dalel/domain/signature"
 	"dalel/eventstore"
 	"dalel/internal/fault"
@@ -97,6 +98,9 @@ type File struct {
 	// encrypted under the document's key. It is "" for content that an older
 	// version kept in clear under SHA256.
 	Stored string `json:"stored,omitempty"`
+	// Cautions say what can make the file look different later, or lies in it
+	// unseen, as found on its arrival (R-D2): sorted, each once.
+	Cautions []fileformat.Caution `json:"cautions,omitempty"`
 }
 
 // Recipient is one party of the route besides the sender.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"dalel/internal/fault"
 )
@@ -28,7 +30,10 @@ const ScanBytes = 10 << 20
 //     no password;
 //   - XML and text: what Format.Reader asks is all.
 //
-// It returns nil; file.not-as-claimed with a sentence that holds nothing of
+// What it returns without an error are the file's cautions, sorted, each once:
+// what can make it look different later ([Caution]).
+//
+// Its errors are file.not-as-claimed with a sentence that holds nothing of
 // the file's text; file.too-large where a limit of the format is passed;
 // ctx's error; or the error of content itself, wrapped, which says nothing
 // about the file. Everything runs in the caller's goroutine and looks at ctx
@@ -38,25 +43,28 @@ const ScanBytes = 10 << 20
 // Memory is bounded whatever the file holds: less than 64 MiB, for an image
 // [MaxImageBytes] more. Work is bounded too: a few passes over the file, and
 // for what unpacks a limit of its own.
-func (f Format) Check(ctx context.Context, content io.ReaderAt, size int64) (err error) {
+func (f Format) Check(ctx context.Context, content io.ReaderAt, size int64) (cautions []Caution, err error) {
 	if f.check == nil && !f.xml {
-		return fault.New(fault.FileInvalid, "no format was declared")
+		return nil, fault.New(fault.FileInvalid, "no format was declared")
 	}
 	if f.MaxBytes > 0 && size > f.MaxBytes {
-		return fault.New(fault.FileTooLarge, "a %s has at most %d bytes", f.Title, f.MaxBytes)
+		return nil, fault.New(fault.FileTooLarge, "a %s has at most %d bytes", f.Title, f.MaxBytes)
 	}
 	if size <= 0 {
-		return f.refuse(errEmpty)
+		return nil, f.refuse(errEmpty)
 	}
 	file := &source{ctx: ctx, content: content, size: size}
 	defer func() {
 		// The libraries that decode are not expected to panic. If one does,
 		// the file is not taken, and it is told apart from a bad file.
 		if cause := recover(); cause != nil {
-			err = fault.Wrap(fault.Internal, fmt.Errorf("panic: %v", cause), "check a %s", f.Title)
+			cautions, err = nil, fault.Wrap(fault.Internal, fmt.Errorf("panic: %v", cause), "check a %s", f.Title)
 		}
 	}()
-	return f.verdict(file, f.checkAll(file))
+	if err := f.verdict(file, f.checkAll(file)); err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(file.cautions)), nil
 }
 
 // checkAll returns nil, a flaw, a fault, or whatever came of a failed read.
@@ -107,6 +115,16 @@ type source struct {
 	content io.ReaderAt
 	size    int64
 	failed  error
+	// cautions are those found so far.
+	cautions map[Caution]bool
+}
+
+// note adds a caution.
+func (s *source) note(c Caution) {
+	if s.cautions == nil {
+		s.cautions = map[Caution]bool{}
+	}
+	s.cautions[c] = true
 }
 
 // sourceChunk is the most that is read without a look at the context.

@@ -31,7 +31,19 @@ func deepCheck(t testing.TB, mediaType string, content []byte) error {
 	t.Helper()
 	format, err := fileformat.Lookup(mediaType)
 	require.NoError(t, err)
-	return format.Check(t.Context(), bytes.NewReader(content), int64(len(content)))
+	_, err = format.Check(t.Context(), bytes.NewReader(content), int64(len(content)))
+	return err
+}
+
+// cautionsOf are the cautions of a good file.
+func cautionsOf(t testing.TB, mediaType string, content []byte) []fileformat.Caution {
+	t.Helper()
+	format, err := fileformat.Lookup(mediaType)
+	require.NoError(t, err)
+	cautions, err := format.Check(t.Context(), bytes.NewReader(content), int64(len(content)))
+	require.NoError(t, err)
+	require.True(t, fileformat.Ordered(cautions), "%v", cautions)
+	return cautions
 }
 
 func requireCheckRefuses(t testing.TB, mediaType string, content []byte, code fault.Code, words, what string) {
@@ -349,7 +361,7 @@ func TestR_D2_scansHaveALimitOfTheirOwn(t *testing.T) {
 		require.Equal(t, isImage, format.MaxBytes == fileformat.ScanBytes, format.MediaType)
 		if isImage {
 			content := append(bytes.Clone(good(t)[format.MediaType]), make([]byte, fileformat.ScanBytes)...)
-			err := format.Check(t.Context(), bytes.NewReader(content), int64(len(content)))
+			_, err := format.Check(t.Context(), bytes.NewReader(content), int64(len(content)))
 			require.Truef(t, fault.Is(err, fault.FileTooLarge), "got %v", err)
 		}
 	}
@@ -524,7 +536,8 @@ func TestR_D2_checkAsksAllThatTheReaderAsks(t *testing.T) {
 	require.True(t, fault.Is(err, fault.FileNotAsClaimed))
 	require.NotContains(t, err.Error(), "Sadykov", "a refusal must not quote the file")
 	var zero fileformat.Format
-	require.True(t, fault.Is(zero.Check(t.Context(), strings.NewReader("x"), 1), fault.FileInvalid))
+	_, err = zero.Check(t.Context(), strings.NewReader("x"), 1)
+	require.True(t, fault.Is(err, fault.FileInvalid))
 }
 
 // broken fails at an offset.
@@ -556,19 +569,20 @@ func TestR_D2_aFailureToReadSaysNothingAboutTheFile(t *testing.T) {
 		format, err := fileformat.Lookup(mediaType)
 		require.NoError(t, err)
 		size := int64(len(content))
-		require.NoError(t, format.Check(t.Context(), bytes.NewReader(content), size), mediaType)
+		_, err = format.Check(t.Context(), bytes.NewReader(content), size)
+		require.NoError(t, err, mediaType)
 		for at := range size {
 			if at%11 != 0 {
 				continue
 			}
-			err := format.Check(t.Context(), broken{bytes.NewReader(content), at, dead}, size)
+			_, err := format.Check(t.Context(), broken{bytes.NewReader(content), at, dead}, size)
 			require.ErrorIs(t, err, dead, mediaType)
 			require.Equal(t, fault.Internal, fault.CodeOf(err), mediaType)
 		}
-		err = format.Check(t.Context(), bytes.NewReader(content[:size/2]), size)
+		_, err = format.Check(t.Context(), bytes.NewReader(content[:size/2]), size)
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF, "%s: shorter than was said", mediaType)
 		ctx, cancel := context.WithCancel(t.Context())
-		err = format.Check(ctx, cancelling{bytes.NewReader(content), cancel}, size)
+		_, err = format.Check(ctx, cancelling{bytes.NewReader(content), cancel}, size)
 		require.Equal(t, context.Canceled, err, mediaType)
 	}
 }
@@ -634,14 +648,20 @@ func TestR_D2_theMemoryOfACheckIsBounded(t *testing.T) {
 	require.NoError(t, err)
 	for _, size := range []int64{10 << 20, 300 << 20, 3 << 30} {
 		file := newSparsePDF(size)
-		used := allocated(func() { require.NoError(t, pdf.Check(t.Context(), file, file.Size())) })
+		used := allocated(func() {
+			_, err := pdf.Check(t.Context(), file, file.Size())
+			require.NoError(t, err)
+		})
 		t.Logf("a PDF of %d MiB: %d KiB allocated in all", file.Size()>>20, used>>10)
 		require.Less(t, used, uint64(1<<20))
 	}
 	word, err := fileformat.Lookup(docxType)
 	require.NoError(t, err)
 	large := aWholeZIP(t, wordEntries(entry{name: "word/media/a.bin", content: strings.Repeat("\x00", 20<<20)})...)
-	used := allocated(func() { require.NoError(t, word.Check(t.Context(), bytes.NewReader(large), int64(len(large)))) })
+	used := allocated(func() {
+		_, err := word.Check(t.Context(), bytes.NewReader(large), int64(len(large)))
+		require.NoError(t, err)
+	})
 	t.Logf("a Word document that unpacks to 20 MiB: %d KiB allocated in all", used>>10)
 	require.Less(t, used, uint64(4<<20))
 }
@@ -686,7 +706,7 @@ func BenchmarkR_D2_check(b *testing.B) {
 		b.Run(fmt.Sprintf("%s/%dKiB", file.mediaType, len(file.content)>>10), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := format.Check(b.Context(), bytes.NewReader(file.content), int64(len(file.content))); err != nil {
+				if _, err := format.Check(b.Context(), bytes.NewReader(file.content), int64(len(file.content))); err != nil {
 					b.Fatal(err)
 				}
 			}

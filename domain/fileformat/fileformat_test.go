@@ -11,6 +11,7 @@ import (
 	"image/png"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -233,7 +234,7 @@ func TestR_D2_aRefusedFileIsNotStored(t *testing.T) {
 	require.NoError(t, err)
 	defer store.Close()
 	for mediaType, content := range good(t) {
-		bad := append(bytes.Clone(content), "MZ\x00"...)
+		bad := append(bytes.Clone(content), aZIP(t, entry{name: "a.exe", content: "MZ"})...)
 		reader, err := fileformat.Reader(mediaType, bytes.NewReader(bad))
 		require.NoError(t, err)
 		_, err = store.Put(t.Context(), reader, 1<<20)
@@ -292,11 +293,68 @@ func TestJPEG(t *testing.T) {
 	_, err := jpeg.Decode(bytes.NewReader(content))
 	require.NoError(t, err)
 	require.NoError(t, check(t, jpegType, append(bytes.Clone(content), make([]byte, 40)...)), "zeros behind are padding")
-	require.NoError(t, check(t, jpegType, append(bytes.Clone(content), content...)), "a second image, as cameras write it")
+	for what, behind := range trailers(content) {
+		require.NoError(t, check(t, jpegType, append(bytes.Clone(content), behind...)), what)
+	}
+	for what, behind := range secondDocuments(t) {
+		requireRefused(t, jpegType, append(bytes.Clone(content), behind...), what)
+	}
 	requireRefused(t, jpegType, []byte("\xff\xd8\xff\xd9"), "no image")
 	requireRefused(t, jpegType, []byte("\xff\xd8\xff\xe0\x00\x01\xff\xd9"), "a segment shorter than its length")
-	requireRefused(t, jpegType, append(bytes.Clone(content), 0xff, 0x00, 0xd9), "an end with a gap in it")
-	requireRefused(t, jpegType, append(bytes.Clone(content), 0xff), "a stray byte behind")
+}
+
+// trailers are what phones and cameras write behind a picture.
+func trailers(picture []byte) map[string][]byte {
+	seft := "\x00\x00\x01\n\x0e\x00\x00\x00Image_UTC_Data1700000000000SEFHj\x00\x00\x00\x01\x00\x00\x00" +
+		"\x00\x00\x01\n*\x00\x00\x00*\x00\x00\x00$\x00\x00\x00SEFT"
+	film := "\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + "\x00\x00\x10\x08mdat" + strings.Repeat("film", 1024)
+	return map[string][]byte{
+		"a second picture, as cameras write it":   picture,
+		"two pictures with a gap between":         slices.Concat(picture, make([]byte, 9), picture),
+		"Samsung's records":                       []byte(seft),
+		"a motion photo's film":                   []byte(film),
+		"a film and Samsung's records":            []byte(film + "MotionPhoto_Data" + seft),
+		"Apple's property list":                   []byte("bplist00\xd1\x01\x02_\x10\x0fAdjustmentLevel"),
+		"a picture that was cut off":              picture[:len(picture)/2],
+		"a stray byte":                            {0xff},
+		"an end with a gap in it":                 {0xff, 0x00, 0xd9},
+		"the mark of a package, yet no directory": []byte("PK\x05\x06"),
+	}
+}
+
+// secondDocuments are what makes a picture another document, too.
+func secondDocuments(t testing.TB) map[string][]byte {
+	files := checkable(t)
+	docx := files[docxType]
+	return map[string][]byte{
+		"a PDF":                           files[pdfType],
+		"a PDF whose head is elsewhere":   files[pdfType][8:],
+		"a package":                       docx,
+		"a package with padding":          append(bytes.Clone(docx), make([]byte, 60_000)...),
+		"a package behind Samsung's name": append([]byte("SEFHSEFT"), docx...),
+	}
+}
+
+func TestR_D2_aPhonesPhotoIsTakenAsItComesAndItsTrailerIsSaid(t *testing.T) {
+	content := aJPEG(t)
+	require.Empty(t, cautionsOf(t, jpegType, content))
+	require.Empty(t, cautionsOf(t, jpegType, append(bytes.Clone(content), make([]byte, 40)...)), "padding")
+	for what, behind := range trailers(content) {
+		require.Equal(t, []fileformat.Caution{fileformat.CautionTrailer}, cautionsOf(t, jpegType, append(bytes.Clone(content), behind...)), what)
+	}
+	for what, behind := range secondDocuments(t) {
+		requireCheckRefuses(t, jpegType, append(bytes.Clone(content), behind...), fault.FileNotAsClaimed, "second document", what)
+	}
+}
+
+func TestR_D2_aSecondDocumentIsFoundHoweverTheBytesCome(t *testing.T) {
+	content := append(aJPEG(t), checkable(t)[pdfType]...)
+	format, err := fileformat.Lookup(jpegType)
+	require.NoError(t, err)
+	for size := 1; size < 12; size++ {
+		_, err := io.Copy(io.Discard, format.Reader(&pieces{content: content, size: size}))
+		require.True(t, fault.Is(err, fault.FileNotAsClaimed), "in pieces of %d: %v", size, err)
+	}
 }
 
 func TestText(t *testing.T) {

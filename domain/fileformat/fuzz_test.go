@@ -71,7 +71,7 @@ func fuzzCheck(f *testing.F, mediaType string, seeds ...[]byte) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		err := format.Check(t.Context(), bytes.NewReader(content), int64(len(content)))
+		_, err := format.Check(t.Context(), bytes.NewReader(content), int64(len(content)))
 		if err != nil {
 			require.True(t, fault.Is(err, fault.FileNotAsClaimed) || fault.Is(err, fault.FileTooLarge), "got %v", err)
 			return

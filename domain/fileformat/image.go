@@ -47,6 +47,9 @@ func checkJPEG(f Format, file *source) error {
 	if _, err := io.Copy(io.Discard, &reader{content: file.section(0, file.size), format: f, inspector: inspector}); err != nil {
 		return err
 	}
+	if inspector.behind.some {
+		file.note(CautionTrailer)
+	}
 	h := inspector.header
 	if len(h) < 6 || len(h) < 6+3*int(h[5]) && h[5] <= 4 {
 		return errImageDamaged

@@ -193,8 +193,16 @@ func (f *png) end() error {
 }
 
 // jpeg follows the marker segments up to the end of the first image (ISO/IEC
-// 10918-1, B.1.1). Cameras put further images behind it, so what comes there
-// is not followed, but the file must end as an image does.
+// 10918-1, B.1.1).
+//
+// Phones and cameras write more behind that end: a maker's records (Samsung's
+// end in SEFT), the film of a motion photo, depth maps and further pictures
+// (CIPA DC-007). Every program shows the first image and stops at its end, so
+// nothing there changes what is seen, and a user cannot take it off without
+// changing the photo. It is taken as it comes, bounded by the file's own limit,
+// and named ([CautionTrailer]). The makers' forms change each year, so there is
+// no list of good ones; refused is what makes the file a second document of a
+// type that is read from its end: a PDF or a package.
 type jpeg struct {
 	state   int
 	marker  byte
@@ -205,8 +213,7 @@ type jpeg struct {
 	// header is the beginning of the frame header, scans the number of scans.
 	header []byte
 	scans  int
-	last   [2]byte
-	pad    bool
+	behind trailer
 }
 
 const (
@@ -288,19 +295,59 @@ func (f *jpeg) write(p []byte) error {
 				}
 			}
 		case jpegEnded:
-			// Padding is looked through; the two bytes before it must be EOI.
-			if c != 0 {
-				if f.pad {
-					f.last[0] = 0
-				} else {
-					f.last[0] = f.last[1]
-				}
-				f.last[1] = c
-			}
-			f.pad = c == 0
+			return f.behind.write(p[i:])
 		}
 	}
 	return nil
+}
+
+// trailer is what comes behind a picture.
+type trailer struct {
+	// some says that it is more than padding with zeros.
+	some bool
+	// seam holds the last bytes, in which a word may begin.
+	seam []byte
+	end  tail
+}
+
+const errSecondDocument flaw = "a second document is hung on behind its image"
+
+// packageTail is the most bytes from the end record of a package's directory
+// to the end of the file (APPNOTE.TXT 4.3.16), packageRecord the least.
+const (
+	packageRecord = 22
+	packageTail   = packageRecord + 1<<16 - 1
+)
+
+func (t *trailer) write(p []byte) error {
+	t.end.size = packageTail
+	t.end.write(p)
+	t.some = t.some || len(bytes.Trim(p, "\x00")) > 0
+	for _, word := range []string{"%PDF-", "startxref"} {
+		across := append(bytes.Clone(t.seam), p[:min(len(p), len(word)-1)]...)
+		if bytes.Contains(across, []byte(word)) || bytes.Contains(p, []byte(word)) {
+			return errSecondDocument
+		}
+	}
+	t.seam = append(t.seam, p[max(0, len(p)-8):]...)
+	t.seam = t.seam[max(0, len(t.seam)-8):]
+	return nil
+}
+
+// check refuses a trailer that ends in the directory of a package.
+func (t *trailer) check() error {
+	last := t.end.bytes()
+	for {
+		at := bytes.Index(last, []byte("PK\x05\x06"))
+		if at < 0 || len(last)-at < packageRecord {
+			return nil
+		}
+		last = last[at:]
+		if int(binary.LittleEndian.Uint16(last[packageRecord-2:])) <= len(last)-packageRecord {
+			return errSecondDocument
+		}
+		last = last[4:]
+	}
 }
 
 // enter begins the segment of a marker code.
@@ -313,7 +360,7 @@ func (f *jpeg) enter(code byte) error {
 		if !f.frame || !f.scan || f.scanned == 0 {
 			return flaw("there is no image in it")
 		}
-		f.state, f.last = jpegEnded, [2]byte{0xff, 0xd9}
+		f.state = jpegEnded
 	case code < 0xc0 || code >= 0xd0 && code <= 0xd8:
 		return noJPEG
 	default:
@@ -346,10 +393,7 @@ func (f *jpeg) end() error {
 	if f.state != jpegEnded {
 		return flaw("it ends before its image does")
 	}
-	if f.last != [2]byte{0xff, 0xd9} {
-		return flaw("something that is no image comes after its end")
-	}
-	return nil
+	return f.behind.check()
 }
 
 // text is UTF-8 (RFC 3629), with a byte order mark or without, and holds

@@ -70,7 +70,7 @@ func (l *Ledger) AttachFile(ctx context.Context, act Act, id, name, mediaType st
 	if _, err := document.Decide(before.State, document.AttachFile{By: act.By, File: file}); err != nil && !fault.Is(err, fault.DocumentState) {
 		return Outcome{}, document.File{}, err
 	}
-	staged, err := l.receive(ctx, id, format, from)
+	staged, cautions, err := l.receive(ctx, id, format, from)
 	if refusal := asFault(err); refusal != nil && refused(refusal.Code) {
 		outcome, err := l.asParty(ctx, act, participant.RightDraft, "attach-file", id, []string{name, file.MediaType, string(refusal.Code)}, func([]event.Reference) document.Command {
 			return document.RefuseFile{By: act.By, Name: name, MediaType: file.MediaType, Refusal: refusal, Now: l.now()}
@@ -84,6 +84,7 @@ func (l *Ledger) AttachFile(ctx context.Context, act Act, id, name, mediaType st
 	file.Size, file.SHA256 = staged.Size, staged.SHA256.String()
 	// The request is what the caller sent: the address is another each time.
 	request := file
+	file.Cautions = cautions
 	outcome, err := l.asPartyTo(ctx, act, participant.RightDraft, "attach-file", id, request, func(ctx context.Context, _ document.State) (document.Command, error) {
 		if file.Stored == "" {
 			kept, err := staged.Keep(ctx, time.Time{})
@@ -105,34 +106,36 @@ func refused(code fault.Code) bool {
 
 // receive takes a file in as far as the checks on arrival (R-D2): type by
 // content, structure, size, malware where a scanner is set up.
-func (l *Ledger) receive(ctx context.Context, id string, format fileformat.Format, from io.Reader) (*content.Staged, error) {
+func (l *Ledger) receive(ctx context.Context, id string, format fileformat.Format, from io.Reader) (*content.Staged, []fileformat.Caution, error) {
 	staged, err := l.content.Stage(ctx, documentKey(id), format.Reader(from), document.MaxFileBytes)
 	if fault.Is(err, fault.RequestTooLarge) {
-		return nil, fault.New(fault.FileTooLarge, "a file has at most %d bytes", int64(document.MaxFileBytes))
+		return nil, nil, fault.New(fault.FileTooLarge, "a file has at most %d bytes", int64(document.MaxFileBytes))
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := l.examine(ctx, format, staged); err != nil {
+	cautions, err := l.examine(ctx, format, staged)
+	if err != nil {
 		staged.Discard()
-		return nil, err
+		return nil, nil, err
 	}
-	return staged, nil
+	return staged, cautions, nil
 }
 
 // examine looks into staged content: its structure, and malware where a
-// scanner is set up.
-func (l *Ledger) examine(ctx context.Context, format fileformat.Format, staged *content.Staged) error {
+// scanner is set up. It returns the cautions of a good file.
+func (l *Ledger) examine(ctx context.Context, format fileformat.Format, staged *content.Staged) ([]fileformat.Caution, error) {
 	select {
 	case l.checks <- struct{}{}:
 		defer func() { <-l.checks }()
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
-	if err := format.Check(ctx, staged, staged.Size); err != nil || l.scanner == nil {
-		return err
+	cautions, err := format.Check(ctx, staged, staged.Size)
+	if err != nil || l.scanner == nil {
+		return cautions, err
 	}
-	return l.scanner.Scan(ctx, staged.Reader())
+	return cautions, l.scanner.Scan(ctx, staged.Reader())
 }
 
 // RemoveFile takes a file out of a draft.

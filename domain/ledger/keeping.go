@@ -274,7 +274,7 @@ func (l *Ledger) letter(ctx context.Context, mediaType string, from io.Reader) (
 	if staged.Size == 0 {
 		err = fault.New(fault.FileInvalid, "attach the official request")
 	} else {
-		err = l.examine(ctx, format, staged)
+		_, err = l.examine(ctx, format, staged)
 	}
 	if err != nil {
 		staged.Discard()

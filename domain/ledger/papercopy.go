@@ -128,8 +128,14 @@ func (l *Ledger) paperCopy(ctx context.Context, s document.State, to, language s
 		if err != nil {
 			return papercopy.Copy{}, err
 		}
-		c.Files = append(c.Files, papercopy.File{Name: f.Name, MediaType: f.MediaType, Size: f.Size, SHA256: f.SHA256,
-			Open: func() (io.ReadCloser, error) { return l.content.Open(ctx, ref) }})
+		var cautions []string
+		for _, caution := range f.Cautions {
+			cautions = append(cautions, word("caution."+string(caution)))
+		}
+		c.Files = append(c.Files, papercopy.File{
+			Name: f.Name, MediaType: f.MediaType, Size: f.Size, SHA256: f.SHA256, Cautions: cautions,
+			Open: func() (io.ReadCloser, error) { return l.content.Open(ctx, ref) },
+		})
 	}
 	return c, nil
 }

@@ -59,6 +59,9 @@ func (c *composition) reading() report.Document {
 		if i < len(c.files) {
 			file.Entry = c.files[i].entry
 		}
+		for _, caution := range f.Cautions {
+			file.Cautions = append(file.Cautions, string(caution))
+		}
 		d.Files = append(d.Files, file)
 	}
 	for _, p := range c.parties() {

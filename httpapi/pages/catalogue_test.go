@@ -11,6 +11,7 @@ import (
 	"dalel/domain/access"
 	"dalel/domain/certificate"
 	"dalel/domain/document"
+	"dalel/domain/fileformat"
 	"dalel/domain/packet"
 	"dalel/domain/participant"
 	"dalel/domain/retention"
@@ -45,6 +46,7 @@ func fromCode() map[string]bool {
 		add("reason.", d.Code)
 	}
 	add("kind.", texts(document.Kinds())...)
+	add("caution.", texts(fileformat.Cautions())...)
 	add("status.", string(projections.StatusDraft))
 	add("status.", texts(statuses())...)
 	add("state.", texts([]projections.State{

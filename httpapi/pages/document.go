@@ -75,6 +75,8 @@ type stepView struct {
 
 type fileView struct {
 	Name, Type, Size, Hash, Href string
+	// Cautions say what can make the file look different later.
+	Cautions []string
 }
 
 type signatureView struct {
@@ -218,6 +220,9 @@ func (p *Pages) document(c echo.Context, caller route.Caller) error {
 		}
 		if s.Gone() {
 			view.Name, view.Href = v.T("gone.file", "n", i+1), ""
+		}
+		for _, caution := range f.Cautions {
+			view.Cautions = append(view.Cautions, v.T("caution."+string(caution)))
 		}
 		v.Files = append(v.Files, view)
 	}

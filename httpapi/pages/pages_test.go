@@ -15,6 +15,7 @@ import (
 	"dalel/domain/access"
 	"dalel/domain/document"
 	"dalel/domain/event"
+	"dalel/domain/fileformat"
 	"dalel/domain/ledger"
 	"dalel/domain/signature"
 	"dalel/httpapi/pages"
@@ -432,6 +433,20 @@ func TestR_C3_BothVerdictsAreShownWithReasonsCodesAndWhatTheyRestOn(t *testing.T
 		}
 		require.Contains(t, body, `href="/api/v1/documents/`+contract+`/evidence/`+evidenceHash+`"`)
 		require.Contains(t, body, `href="/api/v1/documents/`+contract+`/signatures/2/cms"`)
+	}
+}
+
+func TestR_D2_AFilesCautionsStandOnItsDocumentInEachLanguage(t *testing.T) {
+	s := newStory("x", "y")
+	const drawn = "eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee"
+	by := event.By{Participant: astana}
+	s.tell(drawn, by, document.Created{Document: drawn, Sender: astana, By: by, Details: document.Details{Kind: document.Contract, Title: "x"}})
+	s.tell(drawn, by, document.FileAttached{Document: drawn, Sender: astana, By: by, File: document.File{
+		Name: "a.jpg", MediaType: "image/jpeg", Size: 1, SHA256: fileHash, Cautions: fileformat.Cautions()}})
+	for language, word := range map[string]string{"ru": "телефоны", "kk": "телефондар", "en": "as phones write them"} {
+		text := check(t, get(t, s.serve(t), "auditor", "/documents/"+drawn, language).Body.String())
+		require.Contains(t, text, word)
+		require.NotContains(t, text, "caution.")
 	}
 }
 

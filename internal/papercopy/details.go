@@ -428,9 +428,13 @@ func (s *sheet) files() {
 	var rows [][]entry
 	for i, f := range s.Files {
 		digits := strings.ToLower(f.SHA256)
+		named := entry{{f.Name, strong}, {f.MediaType, pale}, {grouped(digits[:32], 8, " "), hash}, {grouped(digits[32:], 8, " "), hash}}
+		for _, caution := range f.Cautions {
+			named = append(named, paragraph{caution, plain})
+		}
 		rows = append(rows, []entry{
 			{{strconv.Itoa(i + 1), plain}},
-			{{f.Name, strong}, {f.MediaType, pale}, {grouped(digits[:32], 8, " "), hash}, {grouped(digits[32:], 8, " "), hash}},
+			named,
 			{{threes(f.Size), plain}},
 			s.printed(i),
 		})

@@ -125,6 +125,8 @@ type File struct {
 	Size      int64
 	// SHA256 is in hex.
 	SHA256 string
+	// Cautions say what can make the file look different than printed here.
+	Cautions []string
 	// Open gives the content from its start. It is called once at most, and
 	// not for a file that cannot be printed. Nil stands for content that
 	// cannot be had any more: the sheet of details says so.

@@ -68,6 +68,8 @@ type Source struct {
 type File struct {
 	Name, MediaType, SHA256, Entry string
 	Size                           int64
+	// Cautions are the codes of what can make the file look different later.
+	Cautions []string
 }
 
 // Who is a participant, the system or the operator. Name is "" where nobody
@@ -478,12 +480,24 @@ func (d Document) what(w words) []block {
 			{label: w.say("file.size"), value: threes(strconv.FormatInt(f.Size, 10), "\u00a0")},
 			{label: w.say("file.hash"), value: f.SHA256, mono: true},
 		}
+		if len(f.Cautions) > 0 {
+			facts = append(facts, fact{label: w.say("file.cautions"), value: w.cautions(f.Cautions)})
+		}
 		if f.Entry == "" {
 			facts[0] = fact{label: w.say("file.in"), value: w.say("file.destroyed")}
 		}
 		blocks = append(blocks, block{card: &card{number: strconv.Itoa(i + 1), title: w.say("fact.file") + ": " + name, facts: facts}})
 	}
 	return blocks
+}
+
+// cautions are the words of a file's cautions, each with its code.
+func (w words) cautions(codes []string) string {
+	var said []string
+	for _, code := range codes {
+		said = append(said, w.code("caution", code)+" ("+code+")")
+	}
+	return strings.Join(said, "; ")
 }
 
 func (s Source) source(w words) []fact {

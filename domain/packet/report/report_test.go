@@ -16,6 +16,7 @@ import (
 
 	"dalel/domain/certificate"
 	"dalel/domain/document"
+	"dalel/domain/fileformat"
 	"dalel/domain/participant"
 	"dalel/domain/signature"
 	"dalel/internal/wordstest"
@@ -67,6 +68,9 @@ func TestR_M1_WhateverAPacketHoldsHasItsWords(t *testing.T) {
 		keys = append(keys, "participant-kind."+string(k), "identifier."+string(k))
 	}
 	keys = append(keys, "role.sign", "role.approve", "role.read", "method.certificate", "state.signed", "state.approved", "state.rejected", "basis.request", "basis.retention-ended")
+	for _, c := range fileformat.Cautions() {
+		keys = append(keys, "caution."+string(c))
+	}
 	for _, key := range keys {
 		require.NotEmpty(t, all[0].texts[key], key)
 	}
@@ -78,6 +82,19 @@ func TestR_M1_NoReportHasAWordThatDoesNotExist(t *testing.T) {
 	html, err := d.HTML()
 	require.NoError(t, err)
 	require.NotContains(t, string(html), "⟦")
+}
+
+func TestR_D2_AFilesCautionsStandInTheReportWithTheirCodes(t *testing.T) {
+	d := twenty()
+	before, err := d.HTML()
+	require.NoError(t, err)
+	d.Files[0].Cautions = []string{"file.trailer", "file.of-a-later-version"}
+	after, err := d.HTML()
+	require.NoError(t, err)
+	for _, word := range []string{"как их записывают телефоны", "(file.trailer)", "file.of-a-later-version"} {
+		require.NotContains(t, string(before), word)
+		require.Contains(t, string(after), word)
+	}
 }
 
 func TestTheSameDataGiveTheSameBytes(t *testing.T) {

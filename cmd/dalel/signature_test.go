@@ -80,7 +80,7 @@ func TestR_C4_SignatureVerifyAnswersByItsExitStatus(t *testing.T) {
 		{"valid PEM after words", []string{"--roots", f.path("roots"), f.path("s-text.pem"), "--content", f.path("contract.txt")}, 0, "VALID"},
 		{"valid DER and a zero", []string{"--roots", f.path("roots"), f.path("s-zero.p7s"), "--content", f.path("contract.txt")}, 0, "VALID"},
 		{"another content", []string{"--roots", f.path("roots"), "--content", f.path("other.txt"), f.path("s.p7s")}, 1, signature.DigestMismatch},
-		{"certificate ended", []string{"--at", "2090-01-01T00:00:00Z", "--roots", f.path("roots"), "--content", f.path("contract.txt"), f.path("s.p7s")}, 1, signature.CertificateExpired},
+		{"certificate ended", []string{"--at", "2090-01-01T00:00:00Z", "--roots", f.path("roots"), "--content", f.path("contract.txt"), f.path("s.p7s")}, 3, signature.CertificateExpired},
 		{"no roots", []string{"--content", f.path("contract.txt"), f.path("s.p7s")}, 3, signature.ChainUntrusted},
 		{"no content", []string{"--roots", f.path("roots"), f.path("s.p7s")}, 3, signature.ContentMissing},
 		{"junk", []string{f.path("junk")}, 2, "neither DER nor PEM nor base64"},
@@ -183,7 +183,7 @@ func TestR_C2_SignatureVerifyTakesAPDF(t *testing.T) {
 		{"not signed", []string{"--roots", f.path("roots"), f.path("plain.pdf")}, 1, signature.SignersNone},
 		{"cut off", []string{"--roots", f.path("roots"), f.path("cut.pdf")}, 2, signature.PDFUnreadable},
 		{"with a content", []string{"--content", f.path("contract.txt"), f.path("one.pdf")}, 2, "carries what it signs"},
-		{"long after", []string{"--at", "2090-01-01T00:00:00Z", "--roots", f.path("roots"), f.path("one.pdf")}, 1, signature.CertificateExpired},
+		{"long after", []string{"--at", "2090-01-01T00:00:00Z", "--roots", f.path("roots"), f.path("one.pdf")}, 3, signature.CertificateExpired},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer

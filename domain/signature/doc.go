@@ -39,7 +39,7 @@
 //	algorithm.mismatch              invalid          digest and signature algorithm contradict each other
 //	certificate.missing             unknown          the signer's certificate is not at hand
 //	certificate.unreadable          unknown          the signer's certificate is not at hand, and one that the CMS carries cannot be read
-//	certificate.expired             invalid          the signer's certificate had ended at the moment
+//	certificate.expired             unknown          the signer's certificate had ended at the moment, and nothing proves that the signature was made before
 //	certificate.not-yet-valid       invalid          the signer's certificate had not begun at the moment
 //	certificate.extension-unknown   unknown          a certificate has a critical extension that is not understood
 //	purpose.wrong                   invalid          the certificate is not for signing documents
@@ -48,7 +48,7 @@
 //	chain.untrusted                 unknown          the chain does not lead to a configured root
 //	chain.search-limit              unknown          too many certificates to try them all
 //	chain.signature-mismatch        invalid          a certificate was not signed by the issuer that it names
-//	chain.expired                   invalid          an issuer's certificate had ended at the moment
+//	chain.expired                   unknown          an issuer's certificate had ended at the moment, and nothing proves that the signature was made before
 //	chain.not-yet-valid             invalid          an issuer's certificate had not begun at the moment
 //	chain.not-a-ca                  invalid          an issuer is no certification authority
 //	chain.path-too-long             invalid          an issuer may not have that many authorities below it
@@ -68,7 +68,17 @@
 //	revocation.unconfirmed          unknown          the evidence that says that the certificate was good was made before the moment, and nobody could be asked about it since
 //	time.trusted                    valid            a time token proves when the signature was there
 //	time.unproven                   valid            a time token is there and proves nothing
+//	time.no-evidence                unknown          the answer depends on a time token, and there is no usable evidence whether its authority was revoked
+//	time.undecided                  unknown          the answer depends on a time token whose authority cannot be checked here
 //
 // What a "chain" code says of a certificate is only said when the chain leads
 // to a configured root; of one that leads nowhere nothing is known.
+//
+// A certificate that had ended makes nothing invalid: when something was signed
+// is shown by a trusted time alone, and a later moment excludes no earlier one.
+// In the same way a token that could be good, but whose authority cannot be
+// checked with what is at hand, keeps what it would have changed open: see the
+// last two codes. Evidence that is at hand and cannot be used is never passed
+// over: where nothing else answers, it makes "cannot tell", even of a certificate
+// that names no place for revocations.
 package signature

@@ -45,8 +45,9 @@ func (e Evidence) Name() string {
 // same says that two pieces have the same bytes: they are named alike.
 func (e Evidence) same(other Evidence) bool { return bytes.Equal(e.DER, other.DER) }
 
-// Bounds of the evidence for one signature. What goes beyond is not looked at:
-// evidence that is missing makes "cannot tell", never more.
+// Bounds of the evidence for one signature. What goes beyond is not looked at,
+// which is said as [tooMuch] where it may have mattered: it makes "cannot tell",
+// never more.
 const (
 	maxPieces = 256
 	maxTokens = 8
@@ -65,19 +66,26 @@ const (
 type pool struct {
 	pieces map[EvidenceKind][]Evidence
 	seen   map[[32]byte]bool
+	// over says that answers or lists beyond the bound were not looked at.
+	over bool
 }
 
 func (p *pool) add(kind EvidenceKind, der []byte) {
-	if len(p.seen) >= maxPieces || len(der) == 0 {
+	if len(der) == 0 {
 		return
 	}
-	if sum := sha256.Sum256(der); !p.seen[sum] {
-		if p.pieces == nil {
-			p.pieces, p.seen = map[EvidenceKind][]Evidence{}, map[[32]byte]bool{}
-		}
-		p.pieces[kind] = append(p.pieces[kind], Evidence{Kind: kind, DER: der})
-		p.seen[sum] = true
+	sum := sha256.Sum256(der)
+	switch {
+	case p.seen[sum]:
+		return
+	case len(p.seen) >= maxPieces:
+		p.over = p.over || kind == EvidenceOCSP || kind == EvidenceCRL
+		return
+	case p.pieces == nil:
+		p.pieces, p.seen = map[EvidenceKind][]Evidence{}, map[[32]byte]bool{}
 	}
+	p.pieces[kind] = append(p.pieces[kind], Evidence{Kind: kind, DER: der})
+	p.seen[sum] = true
 }
 
 func (p *pool) addMessage(message *cms.SignedData) {

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"dalel/internal/cms"
@@ -85,7 +86,8 @@ func (v *verification) path(certificate *x509.Certificate, at time.Time) pki.Pat
 // algorithm not known here) anybody could have written the addresses.
 func (v *verification) revocation(path pki.Path, depth int, at time.Time) standing {
 	certificate, issuer := path.Certificates[depth], path.Certificates[depth+1]
-	found := v.evidenceOn(certificate, issuer, at).settle(at)
+	evidence := v.evidenceOn(certificate, issuer, at)
+	found := evidence.settle(at)
 	switch {
 	case depth > 0 && found.code == RevocationCompromisedLater:
 		// Who had an authority's key could make certificates of any date.
@@ -106,6 +108,13 @@ func (v *verification) revocation(path pki.Path, depth int, at time.Time) standi
 		return standing{code: RevocationNotPublished, detail: "it names no OCSP responder and no CRL"}
 	case depth > 0 && contains(v.policy.Intermediates, certificate) && found.code != RevocationUnknown:
 		return standing{code: RevocationConfigured, detail: "it is among the configured anchors, and no usable evidence says otherwise"}
+	case found.code == RevocationUnusable && !publishes(certificate):
+		// Without them the answer would be another.
+		for _, u := range evidence.unusable {
+			if len(u.DER) > 0 {
+				found.rests = append(found.rests, u.Evidence)
+			}
+		}
 	case found.code == RevocationNoEvidence:
 		found.detail = "it names where revocations are published, and no answer from there is at hand"
 	}
@@ -124,16 +133,59 @@ func place(depth int) string {
 	return fmt.Sprintf("issuer %d", depth)
 }
 
-// trustedTime finds the earliest moment that a token over the signature
-// proves (RFC 3161), and says of each token that proves nothing why. A token
-// is nobody's word before it is verified: a bad one takes nothing from the
-// signature.
-func (s *signerCheck) trustedTime(ctx context.Context) (trusted time.Time, rests []Evidence, reasons []Reason) {
-	type candidate struct {
-		token    []byte
-		attached bool
-		imprint  *tsp.Imprint // of what it is over, if not the signature
+// doubt is a token of which it cannot be told whether it proves its moment.
+type doubt struct {
+	at     time.Time // what it would prove
+	reason Reason
+	token  Evidence
+}
+
+// open returns the judgement that says "cannot tell" where the answer depends on
+// a token that can be neither relied on nor dismissed: the signer is not good for
+// the moment that was found, and might be for the one that the token would prove.
+// It returns nil where no token could change the answer.
+func (s *signerCheck) open(found *judgement, doubts []doubt) *judgement {
+	against := blocking(found.reasons)
+	if len(against) == 0 {
+		return nil // a token that proves nothing takes nothing
 	}
+	slices.SortStableFunc(doubts, func(a, b doubt) int { return a.at.Compare(b.at) })
+	for _, d := range doubts {
+		if !d.at.Before(found.at) {
+			continue
+		}
+		then := s.moment(d.at)
+		still := blocking(then.reasons)
+		better := slices.ContainsFunc(against, func(code string) bool { return !slices.Contains(still, code) })
+		if worst(then.reasons) == Invalid || !better {
+			continue
+		}
+		then.add(d.reason.Code, "%s; without it, for %s: %s", d.reason.Detail, found.at.UTC().Format(time.RFC3339), strings.Join(against, ", "))
+		then.rest(d.token) // without it the answer would be another
+		return then
+	}
+	return nil
+}
+
+// blocking are the codes, each once, of reasons that do not leave a verdict valid.
+func blocking(reasons []Reason) (codes []string) {
+	for _, r := range reasons {
+		if StatusOf(r.Code) != Valid && !slices.Contains(codes, r.Code) {
+			codes = append(codes, r.Code)
+		}
+	}
+	return codes
+}
+
+// candidate is a token that may be over a signature.
+type candidate struct {
+	token    []byte
+	attached bool
+	imprint  *tsp.Imprint // of what it is over, if not the signature
+}
+
+// tokens are all that may be over the signature: those attached to it first.
+func (s *signerCheck) tokens() []candidate {
 	var candidates []candidate
 	for _, attribute := range s.signer.UnsignedAttributes {
 		if attribute.OID == cms.OIDSignatureTimeToken {
@@ -148,9 +200,17 @@ func (s *signerCheck) trustedTime(ctx context.Context) (trusted time.Time, rests
 	for _, piece := range s.pool.pieces[EvidenceTimeToken] {
 		candidates = append(candidates, candidate{token: piece.DER})
 	}
-	tokens := 0 // that were looked at
-	for _, c := range candidates {
-		if ctx.Err() != nil || tokens == maxTokens {
+	return candidates
+}
+
+// trustedTime finds the earliest moment that a token over the signature
+// proves (RFC 3161), and says of each token that proves nothing why. A token
+// is nobody's word before it is verified: a bad one takes nothing from the
+// signature. doubts are the tokens that more evidence could make good.
+func (s *signerCheck) trustedTime(ctx context.Context) (trusted time.Time, rests []Evidence, reasons []Reason, doubts []doubt) {
+	looked := 0 // tokens that were looked at
+	for _, c := range s.tokens() {
+		if ctx.Err() != nil || looked == maxTokens {
 			break
 		}
 		token, err := tsp.Parse(c.token)
@@ -171,34 +231,35 @@ func (s *signerCheck) trustedTime(ctx context.Context) (trusted time.Time, rests
 		if answer.Code == tsp.ImprintMismatch && !c.attached {
 			continue // over the signature of another signer: it is none of this one's tokens
 		}
-		tokens++
+		looked++
+		nothing := func(format string, args ...any) {
+			why := fmt.Sprintf("a token of %s proves nothing: ", token.Time.UTC().Format(time.RFC3339)) + fmt.Sprintf(format, args...)
+			reasons = append(reasons, Reason{TimeUnproven, why})
+		}
+		doubtful := func(code string, at time.Time) {
+			why := reasons[len(reasons)-1].Detail
+			doubts = append(doubts, doubt{at, Reason{code, why}, Evidence{EvidenceTimeToken, c.token}})
+		}
 		if answer.Status != tsp.Good {
-			reasons = append(reasons, Reason{TimeUnproven, fmt.Sprintf("a token of %s proves nothing: %s", token.Time.UTC().Format(time.RFC3339), answer.Code)})
+			nothing("%s", answer.Code)
+			if answer.Undecided {
+				doubtful(TimeUndecided, token.Time.Add(token.Accuracy))
+			}
 			continue
 		}
 		if latest := answer.Latest(); latest.After(s.at.Add(Tolerance)) {
-			reasons = append(reasons, Reason{TimeUnproven, fmt.Sprintf("a token of %s proves nothing: by its accuracy it may be of %s", token.Time.UTC().Format(time.RFC3339), latest.UTC().Format(time.RFC3339))})
+			nothing("by its accuracy it may be of %s", latest.UTC().Format(time.RFC3339))
 			continue
 		}
-		used := []Evidence{{EvidenceTimeToken, c.token}}
-		refused := ""
-		for depth := range len(answer.Path) - 1 {
-			found := s.revocation(pki.Path{Certificates: answer.Path, Anchored: true}, depth, answer.Time)
-			// RFC 3161, 4: a time-stamping authority that was revoked without a
-			// reason is taken for compromised.
-			if found.compromised || found.unexplained || StatusOf(found.code) != Valid {
-				refused = fmt.Sprintf("a token of %s proves nothing: %s of the time-stamping authority: %s", answer.Time.UTC().Format(time.RFC3339), placeOfAuthority(depth), found.code)
-				break
-			}
-			used = append(used, found.rests...)
-		}
+		used, refused, depth := s.authority(answer)
 		if refused != "" {
-			reasons = append(reasons, Reason{TimeUnproven, refused})
+			nothing("%s of the time-stamping authority: %s", placeOfAuthority(depth), refused)
+			if Passing(refused) {
+				doubtful(TimeNoEvidence, answer.Latest())
+			}
 			continue
 		}
-		for _, certificate := range answer.Path {
-			used = append(used, Evidence{EvidenceCertificate, certificate.Raw})
-		}
+		used = append([]Evidence{{EvidenceTimeToken, c.token}}, used...)
 		if at := answer.Latest().UTC(); trusted.IsZero() || at.Before(trusted) {
 			trusted, rests = at, used
 		}
@@ -206,7 +267,25 @@ func (s *signerCheck) trustedTime(ctx context.Context) (trusted time.Time, rests
 	if !trusted.IsZero() {
 		reasons = append(reasons, Reason{TimeTrusted, "a time token proves that the signature was there at " + trusted.Format(time.RFC3339)})
 	}
-	return trusted, rests, reasons
+	return trusted, rests, reasons, doubts
+}
+
+// authority says what a good token's authority rests on, or by which code of
+// revocation, and at which depth of the path, it is refused.
+func (s *signerCheck) authority(answer tsp.Answer) (used []Evidence, refused string, depth int) {
+	for depth := range len(answer.Path) - 1 {
+		found := s.revocation(pki.Path{Certificates: answer.Path, Anchored: true}, depth, answer.Time)
+		// RFC 3161, 4: a time-stamping authority that was revoked without a
+		// reason is taken for compromised.
+		if found.compromised || found.unexplained || StatusOf(found.code) != Valid {
+			return nil, found.code, depth
+		}
+		used = append(used, found.rests...)
+	}
+	for _, certificate := range answer.Path {
+		used = append(used, Evidence{EvidenceCertificate, certificate.Raw})
+	}
+	return used, "", 0
 }
 
 func placeOfAuthority(depth int) string {

@@ -169,7 +169,7 @@ type verification struct {
 	unreadable bool                // the CMS carries a certificate that cannot be read
 	content    content
 	pool       pool
-	listsOf    map[string][]list // by the issuer's fingerprint
+	listsOf    map[string]lists // by the issuer's fingerprint
 	// standingOf remembers what the evidence says of a certificate at a moment:
 	// signers share certificates, and evidence costs time.
 	standingOf map[asked]revocations
@@ -403,11 +403,17 @@ func (s *signerCheck) assess(ctx context.Context) assessed {
 		s.verdict.Certificate = fingerprint(s.certificate)
 	}
 	sound := worst(s.reasons) == Valid
-	trusted, tokenRests, timeReasons := s.trustedTime(ctx)
+	trusted, tokenRests, timeReasons, doubts := s.trustedTime(ctx)
 	receipt := s.moment(s.at)
 	signing := receipt
 	if !trusted.IsZero() && !trusted.Equal(s.at) {
 		signing = s.moment(trusted)
+	}
+	if open := s.open(signing, doubts); open != nil {
+		if signing == receipt {
+			receipt = open
+		}
+		signing = open
 	}
 	result := assessed{wantsTime: trusted.IsZero() && sound}
 	finish := func(j *judgement) SignerVerdict {

@@ -51,7 +51,7 @@ func TestR_C2_EveryKindOfKeyIsJudged(t *testing.T) {
 func TestOneBadSignerMakesTheVerdictAndTheOtherStandsAlone(t *testing.T) {
 	p := newParty(t, testca.P256)
 	text := []byte("the contract")
-	ended, err := p.issuing.Issue(testca.Leaf{NotBefore: p.at.AddDate(0, -2, 0), NotAfter: p.at.AddDate(0, -1, 0)})
+	early, err := p.issuing.Issue(testca.Leaf{NotBefore: p.at.AddDate(0, 1, 0), NotAfter: p.at.AddDate(0, 2, 0)})
 	require.NoError(t, err)
 	untold, err := p.issuing.Issue(testca.Leaf{CRL: "http://crl.example/ca.crl"})
 	require.NoError(t, err)
@@ -66,7 +66,7 @@ func TestOneBadSignerMakesTheVerdictAndTheOtherStandsAlone(t *testing.T) {
 	verdict := p.verify(t, signBy(t, text, p.person, untold), text)
 	require.Equal(t, signature.Unknown, verdict.Status)
 	require.Equal(t, 1, count(verdict, signature.Valid))
-	verdict = p.verify(t, signBy(t, text, p.person, untold, ended), text)
+	verdict = p.verify(t, signBy(t, text, p.person, untold, early), text)
 	require.Equal(t, signature.Invalid, verdict.Status)
 	require.Equal(t, 1, count(verdict, signature.Valid))
 	require.Equal(t, 1, count(verdict, signature.Unknown))
@@ -83,7 +83,7 @@ func TestTheVerdictIsForTheMomentAskedFor(t *testing.T) {
 		{p.person.Certificate.NotBefore.Add(-time.Second), signature.Invalid},
 		{p.person.Certificate.NotBefore, signature.Valid},
 		{p.person.Certificate.NotAfter, signature.Valid},
-		{p.person.Certificate.NotAfter.Add(time.Second), signature.Invalid},
+		{p.person.Certificate.NotAfter.Add(time.Second), signature.Unknown},
 	} {
 		verdict, err := p.policy().Verify(t.Context(), signature.Request{CMS: der, Content: contentOf(text), At: c.at})
 		require.NoError(t, err)

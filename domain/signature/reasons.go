@@ -71,8 +71,10 @@ const (
 	RevocationConfigured        = "revocation.configured"
 	RevocationUnconfirmed       = "revocation.unconfirmed"
 
-	TimeTrusted  = "time.trusted"
-	TimeUnproven = "time.unproven"
+	TimeTrusted    = "time.trusted"
+	TimeUnproven   = "time.unproven"
+	TimeNoEvidence = "time.no-evidence"
+	TimeUndecided  = "time.undecided"
 )
 
 // Definition is a row of the table of reasons.
@@ -117,7 +119,7 @@ func Definitions() []Definition {
 		{AlgorithmMismatch, Invalid, "digest and signature algorithm contradict each other"},
 		{CertificateMissing, Unknown, "the signer's certificate is not at hand"},
 		{CertificateUnreadable, Unknown, "the signer's certificate is not at hand, and one that the CMS carries cannot be read"},
-		{CertificateExpired, Invalid, "the signer's certificate had ended at the moment"},
+		{CertificateExpired, Unknown, "the signer's certificate had ended at the moment, and nothing proves that the signature was made before"},
 		{CertificateNotYetValid, Invalid, "the signer's certificate had not begun at the moment"},
 		{ExtensionUnknown, Unknown, "a certificate has a critical extension that is not understood"},
 		{PurposeWrong, Invalid, "the certificate is not for signing documents"},
@@ -126,7 +128,7 @@ func Definitions() []Definition {
 		{ChainUntrusted, Unknown, "the chain does not lead to a configured root"},
 		{ChainSearchLimit, Unknown, "too many certificates to try them all"},
 		{ChainSignatureMismatch, Invalid, "a certificate was not signed by the issuer that it names"},
-		{ChainExpired, Invalid, "an issuer's certificate had ended at the moment"},
+		{ChainExpired, Unknown, "an issuer's certificate had ended at the moment, and nothing proves that the signature was made before"},
 		{ChainNotYetValid, Invalid, "an issuer's certificate had not begun at the moment"},
 		{ChainNotCA, Invalid, "an issuer is no certification authority"},
 		{ChainPathTooLong, Invalid, "an issuer may not have that many authorities below it"},
@@ -146,6 +148,8 @@ func Definitions() []Definition {
 		{RevocationUnconfirmed, Unknown, "the evidence that says that the certificate was good was made before the moment, and nobody could be asked about it since"},
 		{TimeTrusted, Valid, "a time token proves when the signature was there"},
 		{TimeUnproven, Valid, "a time token is there and proves nothing"},
+		{TimeNoEvidence, Unknown, "the answer depends on a time token, and there is no usable evidence whether its authority was revoked"},
+		{TimeUndecided, Unknown, "the answer depends on a time token whose authority cannot be checked here"},
 	}
 }
 
@@ -165,7 +169,7 @@ func StatusOf(code string) Status {
 // (R-C4).
 func Passing(code string) bool {
 	switch code {
-	case RevocationNoEvidence, RevocationUnusable, RevocationUnknown:
+	case RevocationNoEvidence, RevocationUnusable, RevocationUnknown, TimeNoEvidence:
 		return true
 	}
 	return false

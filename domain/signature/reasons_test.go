@@ -310,11 +310,32 @@ func scenarios() []scenario {
 			require.NoError(t, err)
 			return ask(der)
 		}},
+		{name: "a token from before the end, of an authority that nobody speaks of", code: signature.TimeNoEvidence,
+			build: stampedBeforeTheEnd(func(t *testing.T, p party) *testca.Identity {
+				return authorityOf(t, p.root, testca.Leaf{CRL: "http://crl.example/"})
+			})},
+		{name: "a token from before the end, of an authority of another root", code: signature.TimeUndecided,
+			build: stampedBeforeTheEnd(func(t *testing.T, p party) *testca.Identity {
+				return authorityOf(t, newParty(t, testca.P256).root, testca.Leaf{})
+			})},
 		{name: "a trusted time token", code: signature.TimeTrusted, build: func(t *testing.T, p party, policy *signature.Policy) signature.Request {
 			request := good(t, p, policy)
 			request.Evidence = []signature.Evidence{{Kind: signature.EvidenceTimeToken, DER: stamp(t, p, request.CMS, ago(time.Minute))}}
 			return request
 		}},
+	}
+}
+
+// stampedBeforeTheEnd is a signature by a certificate that has ended, with a token
+// of before its end.
+func stampedBeforeTheEnd(authority func(*testing.T, party) *testca.Identity) func(*testing.T, party, *signature.Policy) signature.Request {
+	return func(t *testing.T, p party, _ *signature.Policy) signature.Request {
+		text := []byte("the contract")
+		ended, err := p.issuing.Issue(testca.Leaf{NotBefore: ago(72 * time.Hour), NotAfter: ago(time.Hour)})
+		require.NoError(t, err)
+		signed := signBy(t, text, ended)
+		return signature.Request{CMS: signed, Content: contentOf(text), Evidence: []signature.Evidence{
+			tokenBy(t, authority(t, p), signed, ago(2*time.Hour))}}
 	}
 }
 

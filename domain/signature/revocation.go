@@ -3,8 +3,10 @@ package signature
 import (
 	"bytes"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"dalel/internal/crl"
@@ -37,9 +39,16 @@ type finding struct {
 // revocations collects what the evidence says of a certificate at a moment.
 type revocations struct {
 	found     []finding
-	unknown   string   // the responder's word that it does not know
-	unusable  []string // codes of what cannot be relied on
+	unknown   string     // the responder's word that it does not know
+	unusable  []unusable // what cannot be relied on
 	responder []Evidence
+}
+
+// unusable is a piece of evidence that cannot be relied on, and the code that
+// says why.
+type unusable struct {
+	code string
+	Evidence
 }
 
 // evidenceOn asks all evidence about a certificate.
@@ -69,9 +78,19 @@ type asked struct {
 func (v *verification) askEvidence(certificate, issuer *x509.Certificate, at time.Time) revocations {
 	var r revocations
 	lists := v.lists(issuer)
+	if v.pool.over {
+		r.unusable = append(r.unusable, unusable{code: tooMuch})
+	}
 	for _, piece := range v.pool.pieces[EvidenceOCSP] {
 		response, err := ocsp.Parse(piece.DER)
-		if err != nil || response.Basic == nil {
+		switch {
+		case err != nil:
+			r.unusable = append(r.unusable, unusable{unreadableAnswer(err), piece}) // about whom, nobody can tell
+			continue
+		case response.Status != ocsp.Successful:
+			continue // the responder has not answered: there is no evidence
+		case response.Basic == nil:
+			r.unusable = append(r.unusable, unusable{ocsp.TypeUnknown, piece})
 			continue
 		}
 		question := ocsp.About(certificate, issuer)
@@ -91,7 +110,7 @@ func (v *verification) askEvidence(certificate, issuer *x509.Certificate, at tim
 			// The responder's own certificate can be vouched for by a list alone:
 			// its own answer would be its own word.
 			by := revocations{}
-			by.ask(lists, responder, question.At)
+			by.ask(lists.verified, responder, question.At)
 			return len(by.found) > 0 && !by.found[0].revoked && len(by.found) == by.good()
 		}
 		answer := response.Check(v.algorithms, question)
@@ -113,12 +132,24 @@ func (v *verification) askEvidence(certificate, issuer *x509.Certificate, at tim
 			r.responder = append(r.responder, piece)
 		default:
 			if answer.Code != ocsp.OtherCertificate { // of another issuer with the same serial number
-				r.unusable = append(r.unusable, answer.Code)
+				r.unusable = append(r.unusable, unusable{answer.Code, piece})
 			}
 		}
 	}
-	r.ask(lists, certificate, at)
+	r.unusable = append(r.unusable, lists.unusable...)
+	r.ask(lists.verified, certificate, at)
 	return r
+}
+
+// tooMuch says that there is more evidence than is looked at.
+const tooMuch = "evidence.too-much"
+
+// unreadableAnswer is the code of an OCSP response that could not be parsed.
+func unreadableAnswer(err error) string {
+	if errors.Is(err, ocsp.ErrTooLarge) {
+		return ocsp.TooLarge
+	}
+	return ocsp.Unreadable
 }
 
 func (r *revocations) good() int {
@@ -137,25 +168,37 @@ type list struct {
 	rests    []Evidence
 }
 
-// lists are the revocation lists of an issuer that verify: full ones, those with
-// a delta besides, and deltas by themselves, which still say what was revoked
-// for good.
-func (v *verification) lists(issuer *x509.Certificate) []list {
+// lists are the revocation lists of an issuer.
+type lists struct {
+	// verified are full lists, those with a delta besides, and deltas by
+	// themselves, which still say what was revoked for good.
+	verified []list
+	// unusable are lists that are, or may be, the issuer's.
+	unusable []unusable
+}
+
+func (v *verification) lists(issuer *x509.Certificate) lists {
 	key := fingerprint(issuer)
 	if known, ok := v.listsOf[key]; ok {
 		return known
 	}
 	if v.listsOf == nil {
-		v.listsOf = map[string][]list{}
+		v.listsOf = map[string]lists{}
 	}
-	var full, deltas, all []list
+	var full, deltas []list
+	var all lists
 	for _, piece := range v.pool.pieces[EvidenceCRL] {
 		parsed, err := crl.Parse(piece.DER)
-		if err != nil || !bytes.Equal(parsed.Issuer, issuer.RawSubject) {
+		if err != nil {
+			all.unusable = append(all.unusable, unusable{unreadableList(err), piece}) // whose it is, nobody can tell
+			continue
+		}
+		if !bytes.Equal(parsed.Issuer, issuer.RawSubject) {
 			continue
 		}
 		verified, err := crl.Verify(parsed, issuer, v.algorithms)
 		if err != nil {
+			all.unusable = append(all.unusable, unusable{unreadableList(err), piece})
 			continue
 		}
 		one := list{verified, []Evidence{piece}}
@@ -165,17 +208,29 @@ func (v *verification) lists(issuer *x509.Certificate) []list {
 			full = append(full, one)
 		}
 	}
-	all = append(all, full...)
+	all.verified = append(all.verified, full...)
 	for _, f := range full {
 		for _, d := range deltas {
 			if both, err := f.verified.WithDelta(d.verified); err == nil {
-				all = append(all, list{both, []Evidence{f.rests[0], d.rests[0]}})
+				all.verified = append(all.verified, list{both, []Evidence{f.rests[0], d.rests[0]}})
 			}
 		}
 	}
-	all = append(all, deltas...)
+	all.verified = append(all.verified, deltas...)
 	v.listsOf[key] = all
 	return all
+}
+
+// unreadableList is the code of a list that could not be parsed or verified.
+func unreadableList(err error) string {
+	var problem *crl.Problem
+	switch {
+	case errors.As(err, &problem):
+		return problem.Code
+	case errors.Is(err, crl.ErrTooLarge):
+		return crl.TooLarge
+	}
+	return crl.Unreadable
 }
 
 func (r *revocations) ask(lists []list, certificate *x509.Certificate, at time.Time) {
@@ -197,8 +252,10 @@ func (r *revocations) ask(lists []list, certificate *x509.Certificate, at time.T
 					revoked: true, at: entry.At, reason: entry.Reason, invalidity: entry.Invalidity,
 					from: made, rests: l.rests, name: "CRL of " + made.UTC().Format(time.RFC3339),
 				})
-			} else if answer.Code != crl.BaseMissing {
-				r.unusable = append(r.unusable, answer.Code)
+			} else {
+				for _, piece := range l.rests {
+					r.unusable = append(r.unusable, unusable{answer.Code, piece})
+				}
 			}
 		}
 	}
@@ -270,7 +327,7 @@ func (r revocations) settle(at time.Time) standing {
 	case r.unknown != "":
 		return standing{code: RevocationUnknown, detail: r.unknown + ": the responder does not know it", rests: r.responder}
 	case len(r.unusable) > 0:
-		return standing{code: RevocationUnusable, detail: fmt.Sprintf("what is at hand cannot be relied on: %s", joinCodes(r.unusable))}
+		return standing{code: RevocationUnusable, detail: fmt.Sprintf("what is at hand cannot be relied on: %s", r.unusableCodes())}
 	}
 	return standing{code: RevocationNoEvidence}
 }
@@ -283,20 +340,15 @@ func (r revocations) goodBetween(after, until time.Time) bool {
 	})
 }
 
-func joinCodes(codes []string) string {
-	var b bytes.Buffer
-	seen := map[string]bool{}
-	for _, code := range codes {
-		if seen[code] {
-			continue
+// unusableCodes names, each once, why evidence cannot be relied on.
+func (r revocations) unusableCodes() string {
+	var codes []string
+	for _, u := range r.unusable {
+		if !slices.Contains(codes, u.code) {
+			codes = append(codes, u.code)
 		}
-		seen[code] = true
-		if b.Len() > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(code)
 	}
-	return b.String()
+	return strings.Join(codes, ", ")
 }
 
 // publishes says whether a certificate names where its issuer would publish

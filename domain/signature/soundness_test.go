@@ -97,7 +97,7 @@ func TestR_C3_EvidenceOfRevocationIsWeighed(t *testing.T) {
 		"a delta names it, and the list that it adds to is not at hand": {[]signature.Evidence{good(ago(time.Minute)), fresh,
 			list(t, issuing, crltest.List{ThisUpdate: ago(hour), Number: big.NewInt(9), Base: big.NewInt(8), Entries: named(who, ago(2*hour), crl.KeyCompromise)})}, signature.RevocationRevoked},
 		"a delta alone that does not name it": {[]signature.Evidence{fresh,
-			list(t, issuing, crltest.List{ThisUpdate: ago(hour), Number: big.NewInt(9), Base: big.NewInt(8)})}, signature.RevocationNoEvidence},
+			list(t, issuing, crltest.List{ThisUpdate: ago(hour), Number: big.NewInt(9), Base: big.NewInt(8)})}, signature.RevocationUnusable},
 		"on hold": {[]signature.Evidence{fresh,
 			list(t, issuing, crltest.List{ThisUpdate: ago(hour), Entries: named(who, ago(2*hour), crl.CertificateHold)})}, signature.RevocationRevoked},
 		"a hold was lifted before": {[]signature.Evidence{good(ago(time.Minute)), fresh,
@@ -114,7 +114,7 @@ func TestR_C3_EvidenceOfRevocationIsWeighed(t *testing.T) {
 			list(t, issuing, crltest.List{ThisUpdate: ago(hour), Entries: named(who, ago(2*hour), crl.CertificateHold)})}, signature.RevocationUnusable},
 		"a hold after the moment": {[]signature.Evidence{fresh, good(ago(-4 * hour)),
 			list(t, issuing, crltest.List{ThisUpdate: ago(-2 * hour), Entries: named(who, ago(-hour), crl.CertificateHold)})}, signature.RevocationGood},
-		"a list of another authority of that name":                 {[]signature.Evidence{fresh, list(t, impostor, crltest.List{ThisUpdate: ago(hour)})}, signature.RevocationNoEvidence},
+		"a list of another authority of that name":                 {[]signature.Evidence{fresh, list(t, impostor, crltest.List{ThisUpdate: ago(hour)})}, signature.RevocationUnusable},
 		"an answer of another authority of that name":              {[]signature.Evidence{fresh, answerOf(t, &testca.Identity{Certificate: issuing.Certificate, Key: impostor.Key}, who, ocsptest.Single{Status: ocsp.Good})}, signature.RevocationUnusable},
 		"a responder of a sister authority":                        {[]signature.Evidence{fresh, responder(sister, testca.Leaf{Extra: ocsptest.Responder(true)})}, signature.RevocationUnusable},
 		"a responder of the root":                                  {[]signature.Evidence{fresh, responder(p.root, testca.Leaf{Extra: ocsptest.Responder(true)})}, signature.RevocationUnusable},
@@ -160,7 +160,7 @@ func TestR_C3_EvidenceOfRevocationIsWeighed(t *testing.T) {
 func TestR_C3_ATimeTokenProvesNothingThatItIsNot(t *testing.T) {
 	p := newParty(t, testca.P256)
 	text := []byte("the contract")
-	// The certificate has ended by now: without a token the signature is invalid.
+	// The certificate has ended by now: without a token nobody can tell.
 	who, err := p.issuing.Issue(testca.Leaf{NotBefore: ago(72 * time.Hour), NotAfter: ago(time.Hour)})
 	require.NoError(t, err)
 	signed, another := signBy(t, text, who), signBy(t, []byte("another"), who)
@@ -197,23 +197,25 @@ func TestR_C3_ATimeTokenProvesNothingThatItIsNot(t *testing.T) {
 	for name, c := range map[string]struct {
 		evidence []signature.Evidence
 		trusted  bool
+		code     string
 	}{
-		"a token":                             {[]signature.Evidence{token(authority, signed, nil), revoked(late, -1)}, true},
-		"nobody says that it was not revoked": {[]signature.Evidence{token(authority, signed, nil)}, false},
-		"over another signature":              {[]signature.Evidence{token(authority, another, nil), revoked(late, -1)}, false},
-		"by an authority of another root":     {[]signature.Evidence{token(stranger, signed, nil)}, false},
-		"by a person":                         {[]signature.Evidence{token(person, signed, nil)}, false},
-		"of tomorrow":                         {[]signature.Evidence{token(authority, signed, func(m *tsptest.Token) { m.Time = ago(-24 * time.Hour) }), revoked(late, -1)}, false},
-		"exact to a month":                    {[]signature.Evidence{token(authority, signed, func(m *tsptest.Token) { m.Seconds = 30 * 86400 }), revoked(late, -1)}, false},
-		"revoked before":                      {[]signature.Evidence{token(authority, signed, nil), revoked(ago(3*time.Hour), crl.Superseded)}, false},
-		"replaced later":                      {[]signature.Evidence{token(authority, signed, nil), revoked(late, crl.Superseded)}, true},
-		"compromised later":                   {[]signature.Evidence{token(authority, signed, nil), revoked(late, crl.KeyCompromise)}, false},
-		"revoked later for no stated reason":  {[]signature.Evidence{token(authority, signed, nil), revoked(late, crl.Unspecified)}, false},
+		"a token":                             {[]signature.Evidence{token(authority, signed, nil), revoked(late, -1)}, true, signature.TimeTrusted},
+		"nobody says that it was not revoked": {[]signature.Evidence{token(authority, signed, nil)}, false, signature.TimeNoEvidence},
+		"over another signature":              {[]signature.Evidence{token(authority, another, nil), revoked(late, -1)}, false, signature.CertificateExpired},
+		"by an authority of another root":     {[]signature.Evidence{token(stranger, signed, nil)}, false, signature.TimeUndecided},
+		"by a person":                         {[]signature.Evidence{token(person, signed, nil)}, false, signature.CertificateExpired},
+		"of tomorrow":                         {[]signature.Evidence{token(authority, signed, func(m *tsptest.Token) { m.Time = ago(-24 * time.Hour) }), revoked(late, -1)}, false, signature.CertificateExpired},
+		"exact to a month":                    {[]signature.Evidence{token(authority, signed, func(m *tsptest.Token) { m.Seconds = 30 * 86400 }), revoked(late, -1)}, false, signature.CertificateExpired},
+		"revoked before":                      {[]signature.Evidence{token(authority, signed, nil), revoked(ago(3*time.Hour), crl.Superseded)}, false, signature.CertificateExpired},
+		"replaced later":                      {[]signature.Evidence{token(authority, signed, nil), revoked(late, crl.Superseded)}, true, signature.TimeTrusted},
+		"compromised later":                   {[]signature.Evidence{token(authority, signed, nil), revoked(late, crl.KeyCompromise)}, false, signature.CertificateExpired},
+		"revoked later for no stated reason":  {[]signature.Evidence{token(authority, signed, nil), revoked(late, crl.Unspecified)}, false, signature.CertificateExpired},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found, err := p.policy().Assess(t.Context(), signature.Request{CMS: signed, Content: contentOf(text), At: moment, Evidence: c.evidence})
 			require.NoError(t, err)
-			require.Equal(t, signature.Invalid, found.Receipt.Status)
+			require.Equal(t, signature.Unknown, found.Receipt.Status)
+			require.Contains(t, codes(found.Signing), c.code, "%+v", found.Signing)
 			require.Equal(t, c.trusted, found.Trusted, "%+v", found.Signing)
 			require.Equal(t, c.trusted, found.Signing.Status == signature.Valid, "%+v", found.Signing)
 			if c.trusted {
@@ -349,7 +351,7 @@ func TestAnIssuerThatEndedLaterWasGoodThen(t *testing.T) {
 	require.NoError(t, err)
 	text := []byte("the contract")
 	policy := &signature.Policy{Roots: []*x509.Certificate{root.Certificate}}
-	for at, want := range map[time.Time]signature.Status{ago(2 * time.Hour): signature.Valid, moment: signature.Invalid} {
+	for at, want := range map[time.Time]signature.Status{ago(2 * time.Hour): signature.Valid, moment: signature.Unknown} {
 		verdict, err := policy.Verify(t.Context(), signature.Request{CMS: signBy(t, text, who), Content: contentOf(text), At: at})
 		require.NoError(t, err)
 		require.Equal(t, want, verdict.Status, "%+v", verdict)

@@ -28,7 +28,11 @@ func (p *Policy) CheckCertificate(der []byte, at time.Time) (Status, []Reason) {
 	for _, problem := range check.path(certificate, at).Problems {
 		check.add(string(problem.Code), "%s: %s", place(problem.Depth), problem.Detail)
 	}
-	return worst(check.reasons), check.reasons
+	status := worst(check.reasons)
+	if at.After(certificate.NotAfter) {
+		status = Invalid // what it signed may be older than its end; the certificate is not
+	}
+	return status, check.reasons
 }
 
 // Certificates returns the DER of every certificate that a verdict on a CMS

@@ -49,10 +49,12 @@ type Problem struct {
 	Detail string
 }
 
-// undecided says that the problem leaves open whether the path is good.
-func (p Problem) undecided() bool {
+// Undecided says that the problem leaves open whether the path was good when its
+// leaf was used. An issuer's end is such a problem: the moment that is asked about
+// is mostly one at which something was already there, and it may be older.
+func (p Problem) Undecided() bool {
 	switch p.Code {
-	case AlgorithmUnsupported, AlgorithmWeak, ExtensionUnknown, ChainIncomplete, ChainUntrusted, ChainSearchLimit:
+	case AlgorithmUnsupported, AlgorithmWeak, ExtensionUnknown, ChainIncomplete, ChainUntrusted, ChainSearchLimit, ChainExpired:
 		return true
 	}
 	return false
@@ -251,7 +253,7 @@ func (s *search) finish(path []*x509.Certificate, problems []Problem, anchored b
 	switch {
 	case !anchored:
 		rank = rankLoose
-		problems = keepUndecided(problems)
+		problems = slices.DeleteFunc(keepUndecided(problems), func(p Problem) bool { return p.Code == ChainExpired })
 	case len(keepUndecided(problems)) < len(problems):
 		rank = rankWrong
 	case len(problems) > 0:
@@ -267,7 +269,7 @@ func (s *search) finish(path []*x509.Certificate, problems []Problem, anchored b
 func keepUndecided(problems []Problem) []Problem {
 	var kept []Problem
 	for _, p := range problems {
-		if p.undecided() {
+		if p.Undecided() {
 			kept = append(kept, p)
 		}
 	}

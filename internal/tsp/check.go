@@ -46,6 +46,9 @@ type Answer struct {
 	Status Status
 	// Code is stable, Detail is for people and has no personal data.
 	Code, Detail string
+	// Undecided says of a token that is not [Good] that nothing was found wrong
+	// with it: with more certificates, roots or algorithms at hand it could be.
+	Undecided bool
 	// Time is when what was stamped existed, Accuracy how far it may be off. They
 	// are there only when Status is [Good], as all that follows.
 	Time        time.Time
@@ -64,14 +67,40 @@ type Answer struct {
 func (a Answer) Latest() time.Time { return a.Time.Add(a.Accuracy) }
 
 // finding ends a check.
-type finding struct{ code, detail string }
+type finding struct {
+	code, detail string
+	undecided    bool
+}
 
 func found(code, format string, args ...any) *finding {
-	return &finding{code, fmt.Sprintf(format, args...)}
+	f := &finding{code: code, detail: fmt.Sprintf(format, args...)}
+	switch code {
+	case AlgorithmUnsupported, AlgorithmWeak, ImprintWeak, ExtensionUnknown, CertificateMissing:
+		f.undecided = true
+	}
+	return f
 }
 
 func (f *finding) answer() Answer {
-	return Answer{Status: StatusOf(f.code), Code: f.code, Detail: f.detail}
+	return Answer{Status: StatusOf(f.code), Code: f.code, Detail: f.detail, Undecided: f.undecided}
+}
+
+// chain says what is wrong with the path of the authority's certificate, nil if
+// nothing is.
+func chain(path pki.Path) *finding {
+	if path.Anchored && len(path.Problems) == 0 {
+		return nil
+	}
+	f := found(Chain, "it does not lead to a configured root")
+	if len(path.Problems) > 0 {
+		f = found(Chain, "%s: %s", path.Problems[0].Code, path.Problems[0].Detail)
+	}
+	// The token's time is the authority's own word: an issuer that had ended by
+	// then is no open question.
+	f.undecided = !slices.ContainsFunc(path.Problems, func(p pki.Problem) bool {
+		return !p.Undecided() || p.Code == pki.ChainExpired
+	})
+	return f
 }
 
 func failed(err error) *finding {
@@ -124,11 +153,8 @@ func (t *Token) Check(algorithms *pki.Algorithms, question Question) Answer {
 		Roots: question.Roots, Intermediates: question.Intermediates, Offered: t.certificates(),
 		Algorithms: algorithms, At: t.Time,
 	}.Build(certificate)
-	for _, p := range path.Problems {
-		return found(Chain, "%s: %s", p.Code, p.Detail).answer()
-	}
-	if !path.Anchored {
-		return found(Chain, "it does not lead to a configured root").answer()
+	if f := chain(path); f != nil {
+		return f.answer()
 	}
 	return Answer{
 		Status: Good, Code: CodeGood, Detail: "stamped " + t.Time.Format(time.RFC3339Nano),

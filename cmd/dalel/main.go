@@ -128,7 +128,7 @@ func arguments(flags *flag.FlagSet, args []string, stderr io.Writer) bool {
 	flags.SetOutput(stderr)
 	rest, err := parseMixed(flags, args)
 	if err == nil && len(rest) > 0 {
-		fmt.Fprintf(stderr, "dalel %s: what is %q?\n", flags.Name(), rest[0])
+		fmt.Fprintf(stderr, "dalel %s: unexpected argument %q\n", flags.Name(), rest[0])
 	}
 	return err == nil && len(rest) == 0
 }

@@ -249,7 +249,7 @@ func listTrust(ctx context.Context, args []string, stdout, stderr io.Writer) (st
 	}
 	failed := func(err error) int { return fail(stderr, "trust list", err) }
 	if len(others) > 0 {
-		return failed(fmt.Errorf("what is %q?", others[0]))
+		return failed(fmt.Errorf("unexpected argument %q", others[0]))
 	}
 	at = at.filled()
 	if _, err := os.Stat(filepath.Join(at.settings, settingsFile)); err != nil {

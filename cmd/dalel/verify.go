@@ -178,13 +178,13 @@ func readable(report packet.Report, trust packet.Trust) string {
 		fmt.Fprintf(&b, "  %s (%s): %s\n", where, p.Claim, printable(p.Detail))
 	}
 	for _, fallen := range report.Fallen {
-		fmt.Fprintf(&b, "\n[FELL] signature-%s   It counts for nothing: the key was compromised before it was made\n                     of %s, by notice %s\n",
+		fmt.Fprintf(&b, "\n[LOST] signature-%s   No longer valid: the key was compromised before it was made\n                     of %s, by notice %s\n",
 			printable(fallen.Signature), printable(fallen.Party), printable(fallen.Notice))
 	}
 	b.WriteByte('\n')
 	switch {
 	case report.Status == packet.Good && len(report.Fallen) > 0:
-		fmt.Fprintf(&b, "All holds, and rests on your anchors; but %d of the signatures above fell, as the document itself records.\n", len(report.Fallen))
+		fmt.Fprintf(&b, "All holds, and rests on your anchors; but %d of the signatures above lost their force, as the document itself records.\n", len(report.Fallen))
 	case report.Status == packet.Good:
 		b.WriteString("All holds, and rests on your anchors.\n")
 	case report.Status == packet.Bad:

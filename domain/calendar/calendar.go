@@ -258,3 +258,39 @@ func EndOfDay(moment time.Time) time.Time {
 	year, month, day := moment.In(Zone()).Date()
 	return time.Date(year, month, day+1, 0, 0, 0, 0, Zone())
 }
+
+// LastDay returns the last day on which acting is in time before a deadline,
+// and whether all of that day is: a deadline at midnight in [Zone] is the end of
+// the day before. It is the inverse of [EndOfDay].
+func LastDay(deadline time.Time) (day time.Time, whole bool) {
+	local := deadline.In(Zone())
+	year, month, date := local.Date()
+	if start := time.Date(year, month, date, 0, 0, 0, 0, Zone()); start.Equal(local) {
+		return start.AddDate(0, 0, -1), true
+	}
+	return local, false
+}
+
+// WorkingDaysBetween counts the working days after the day of from up to and
+// with the day of until, both in [Zone]: the day of from is not counted, as in
+// [AddWorkingDays]. It is 0 where until is not after from's day.
+//
+// Errors: calendar.year-unknown for a year that is not known, request.invalid
+// for days more than two years apart.
+func WorkingDaysBetween(from, until time.Time) (int, error) {
+	day, last := EndOfDay(from), until.In(Zone())
+	if last.Sub(day) > 2*366*24*time.Hour {
+		return 0, fault.New(fault.RequestInvalid, "the days are more than two years apart")
+	}
+	n := 0
+	for ; !day.After(last); day = day.AddDate(0, 0, 1) {
+		works, err := IsWorkingDay(day)
+		if err != nil {
+			return 0, err
+		}
+		if works {
+			n++
+		}
+	}
+	return n, nil
+}

@@ -158,3 +158,34 @@ func TestCountingIsConsistent(t *testing.T) {
 		require.True(t, calendar.EndOfDay(second).After(second))
 	})
 }
+
+func TestTheLastDayOfADeadlineIsTheOneThatEndsWithIt(t *testing.T) {
+	last, whole := calendar.LastDay(calendar.EndOfDay(day(t, "2026-12-08")))
+	require.True(t, whole)
+	require.Equal(t, "2026-12-08", last.Format(time.DateOnly))
+	last, whole = calendar.LastDay(day(t, "2026-12-08"))
+	require.False(t, whole)
+	require.Equal(t, "2026-12-08", last.Format(time.DateOnly))
+	last, whole = calendar.LastDay(time.Date(2026, 12, 8, 19, 0, 0, 0, time.UTC))
+	require.True(t, whole, "midnight is that of Kazakhstan")
+	require.Equal(t, "2026-12-08", last.Format(time.DateOnly))
+}
+
+func TestWorkingDaysLeftAreCountedFromTomorrow(t *testing.T) {
+	for until, want := range map[string]int{"2026-12-01": 0, "2026-12-02": 1, "2026-12-08": 5, "2026-11-20": 0, "2026-12-17": 11} {
+		n, err := calendar.WorkingDaysBetween(day(t, "2026-12-01"), day(t, until))
+		require.NoError(t, err)
+		require.Equal(t, want, n, until)
+	}
+	_, err := calendar.WorkingDaysBetween(day(t, "2027-12-30"), day(t, "2028-01-10"))
+	require.True(t, fault.Is(err, fault.CalendarUnknown))
+	rapid.Check(t, func(t *rapid.T) {
+		from := day(t, "2026-01-01").AddDate(0, 0, rapid.IntRange(0, 300).Draw(t, "day"))
+		n := rapid.IntRange(0, 100).Draw(t, "n")
+		until, err := calendar.AddWorkingDays(from, n)
+		require.NoError(t, err)
+		counted, err := calendar.WorkingDaysBetween(from, until)
+		require.NoError(t, err)
+		require.Equal(t, n, counted, "as AddWorkingDays counts")
+	})
+}

@@ -364,7 +364,7 @@ func factsOf(happened event.Event, known people) []report.Fact {
 		f.at("at", e.DeclinedAt)
 		f.text("reason", e.Reason)
 	case document.Expired:
-		f.at("deadline", e.Deadline)
+		f.add("deadline", report.Value{Due: e.Deadline})
 		f.who("late", e.Parties...)
 	case document.KeyCompromised:
 		f.text("notice", e.Notice)

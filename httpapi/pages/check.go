@@ -159,7 +159,7 @@ func (p *Pages) answerCheck(c echo.Context, caller route.Caller, typed string) e
 func (w words) found(view ledger.PublicView) *foundView {
 	f := &foundView{
 		words: w, Class: "good", Answer: w.T("check.good"), Number: parts(view.Number), Status: w.status(projections.Status(view.Status), view.Fallen > 0),
-		Sent: w.Lang.moment(view.SentAt), Completed: w.Lang.moment(view.CompletedAt), Destroyed: w.Lang.momentOf(view.DestroyedAt),
+		Sent: w.moment(view.SentAt), Completed: w.moment(view.CompletedAt), Destroyed: w.momentOf(view.DestroyedAt),
 		Signed: w.T("check.signed", "n", view.Signatures),
 	}
 	switch {

@@ -63,9 +63,10 @@ type proposalView struct{ Reason, Consents string }
 type partyView struct {
 	Name, Role, Order, State, Attempts string
 	You, Turn                          bool
-	Deadline                           *moment
-	Overdue                            bool
-	Steps                              []stepView
+	// Due is a deadline that still matters, Deadline one that does not.
+	Due      *dueView
+	Deadline string
+	Steps    []stepView
 }
 
 type stepView struct {
@@ -207,7 +208,7 @@ func (p *Pages) document(c echo.Context, caller route.Caller) error {
 	if err != nil {
 		return err
 	}
-	v.describe(s, n, caller, p.clock())
+	v.describe(s, n, caller)
 	v.Packet, v.PacketHint = api+"/packet", v.T("document.packet.hint")
 	v.Keeping, v.Gone = p.keep(ctx, n, s, caller), n.gone(s)
 	if s.Gone() {
@@ -264,15 +265,15 @@ func (v *documentView) outcomeLinks() {
 }
 
 // describe fills in what the document says of itself and its route.
-func (v *documentView) describe(s document.State, n names, caller route.Caller, now time.Time) {
+func (v *documentView) describe(s document.State, n names, caller route.Caller) {
 	v.Kind = v.T("kind." + string(s.Details.Kind))
 	v.Status = v.status(projections.Status(s.Status), s.Compromised())
 	v.Number, v.NumberToCome = parts(s.Number), s.Status == document.Draft || s.Status == document.Awaiting
 	v.SenderNumber, v.Sum = s.Details.Number, v.Lang.money(s.Details.Sum)
 	if s.Details.Date != "" {
-		v.OwnDate = v.Lang.ownDate(s.Details.Date)
+		v.OwnDate = v.ownDate(s.Details.Date)
 	}
-	v.Sent, v.Completed, v.EndReason = v.Lang.momentOf(s.SentAt), v.Lang.momentOf(s.CompletedAt), s.EndReason
+	v.Sent, v.Completed, v.EndReason = v.momentOf(s.SentAt), v.momentOf(s.CompletedAt), s.EndReason
 	if s.Proposal != nil {
 		v.Proposal = &proposalView{Reason: s.Proposal.Reason, Consents: n.all(s.Proposal.Consents)}
 	}
@@ -284,11 +285,11 @@ func (v *documentView) describe(s document.State, n names, caller route.Caller, 
 	}
 	v.Fallen = n.all(fallen)
 	for _, party := range s.Parties {
-		v.Parties = append(v.Parties, v.party(s, party, n, caller, now))
+		v.Parties = append(v.Parties, v.party(s, party, n, caller))
 	}
 }
 
-func (v *documentView) party(s document.State, party document.Party, n names, caller route.Caller, now time.Time) partyView {
+func (v *documentView) party(s document.State, party document.Party, n names, caller route.Caller) partyView {
 	sender := party.Participant == s.Sender
 	view := partyView{
 		Name: n.of(party.Participant), You: caller.Role == access.RoleParticipant && party.Participant == caller.By.Participant,
@@ -305,13 +306,16 @@ func (v *documentView) party(s document.State, party document.Party, n names, ca
 	if party.Attempts > 0 {
 		view.Attempts = v.T("party.attempts", "n", party.Attempts)
 	}
-	if party.Deadline != nil {
-		view.Deadline = v.Lang.momentOf(party.Deadline)
-		view.Overdue = s.Status == document.Awaiting && party.Outcome == "" && party.Role != document.RoleRead && !now.Before(*party.Deadline)
+	switch {
+	case party.Deadline == nil:
+	case s.Status == document.Awaiting && party.Outcome == "" && party.Role != document.RoleRead:
+		view.Due = v.dueOf(party.Deadline)
+	default:
+		view.Deadline = v.deadline(*party.Deadline)
 	}
 	step := func(key string, at *time.Time) {
 		if at != nil {
-			view.Steps = append(view.Steps, stepView{Text: v.T(key), At: v.Lang.moment(*at)})
+			view.Steps = append(view.Steps, stepView{Text: v.T(key), At: v.moment(*at)})
 		}
 	}
 	step("party.delivered", party.DeliveredAt)
@@ -357,7 +361,7 @@ func (p *Pages) signatures(ctx context.Context, w words, n names, s document.Sta
 	for _, sig := range s.Signatures {
 		view := signatureView{
 			Who: n.of(sig.Party), Method: w.T("method." + string(sig.Method)), Certificate: sig.Certificate, Seal: sig.Seal,
-			Moment: w.Lang.moment(sig.SignedAt), Basis: w.T("signature.received"),
+			Moment: w.moment(sig.SignedAt), Basis: w.T("signature.received"),
 			Standing: badge{"signed", w.T("signature.standing")},
 		}
 		if sig.TrustedTime {
@@ -368,7 +372,7 @@ func (p *Pages) signatures(ctx context.Context, w words, n names, s document.Sta
 			return nil, err
 		}
 		view.Owner = held.State.Name
-		view.Compromised = w.Lang.momentOf(held.State.CompromisedFrom)
+		view.Compromised = w.momentOf(held.State.CompromisedFrom)
 		// A compromise counts from when it is known, and not only from when
 		// the document has been marked.
 		switch from := held.State.CompromisedFrom; {
@@ -393,7 +397,7 @@ func (p *Pages) signatures(ctx context.Context, w words, n names, s document.Sta
 			}
 			for _, signer := range verdict.Signers {
 				if signer.Certificate == sig.Certificate {
-					view.Algorithm, view.Claimed = signer.Algorithm, w.Lang.momentOf(signer.ClaimedAt)
+					view.Algorithm, view.Claimed = signer.Algorithm, w.momentOf(signer.ClaimedAt)
 				}
 			}
 			if verdict.Status == signature.Invalid || overall == signature.Valid {
@@ -410,7 +414,7 @@ func (p *Pages) signatures(ctx context.Context, w words, n names, s document.Sta
 	for _, u := range s.Undecided {
 		view := signatureView{
 			Who: n.of(u.Party), Verdict: w.verdict(signature.Unknown), Standing: badge{"unknown", w.T("signature.undecided")},
-			Undecided: w.T("signature.undecided.how", "n", u.Attempt), Moment: w.Lang.moment(u.AttemptedAt), Basis: w.T("signature.received"),
+			Undecided: w.T("signature.undecided.how", "n", u.Attempt), Moment: w.moment(u.AttemptedAt), Basis: w.T("signature.received"),
 		}
 		for _, fs := range u.Signatures {
 			view.Files = append(view.Files, w.signedFile(s, fs, api))
@@ -425,7 +429,7 @@ func (p *Pages) signatures(ctx context.Context, w words, n names, s document.Sta
 func (w words) signedFile(s document.State, fs document.FileSignature, api string) signedFileView {
 	file := signedFileView{Name: w.fileName(s, fs.File), Verdict: w.verdict(fs.AtSigning().Status)}
 	tell := func(label string, v signature.Verdict) {
-		view := verdictView{Label: w.T(label), Moment: w.Lang.moment(v.At), Verdict: w.verdict(v.Status)}
+		view := verdictView{Label: w.T(label), Moment: w.moment(v.At), Verdict: w.verdict(v.Status)}
 		add := func(reasons []signature.Reason) {
 			for _, r := range reasons {
 				one := reasonView{w.reason(r.Code, r.Detail), r.Code}
@@ -488,7 +492,7 @@ func class(eventType string) string {
 // event tells of one event.
 func (n names) event(row projections.TimelineRow, f projections.Facts) eventView {
 	view := eventView{
-		Class: class(row.Type), Title: n.or("event."+row.Type, row.Type), At: n.Lang.moment(row.RecordedAt),
+		Class: class(row.Type), Title: n.or("event."+row.Type, row.Type), At: n.moment(row.RecordedAt),
 		Position: strconv.FormatUint(uint64(row.Position), 10), Revision: strconv.FormatUint(uint64(row.Revision), 10),
 		Who: n.T("event.by", "who", n.of(row.Actor)),
 	}
@@ -507,7 +511,7 @@ func (n names) event(row projections.TimelineRow, f projections.Facts) eventView
 	}
 	when := func(key string, at *time.Time) {
 		if at != nil {
-			fact(key, n.Lang.moment(*at).Text)
+			fact(key, n.moment(*at).Text)
 		}
 	}
 	if row.Party != "" && row.Party != row.Actor && row.Party != row.OnBehalfOf {
@@ -543,7 +547,7 @@ func (n names) event(row projections.TimelineRow, f projections.Facts) eventView
 		fact("signature.reasons", n.reason(code, code)+" ("+code+")")
 	}
 	if f.Attempt > 0 && f.Attempted != nil {
-		fact("fact.attempt", n.T("fact.attempt.which", "n", f.Attempt, "at", n.Lang.moment(*f.Attempted).Text))
+		fact("fact.attempt", n.T("fact.attempt.which", "n", f.Attempt, "at", n.moment(*f.Attempted).Text))
 	}
 	if f.Again {
 		view.Facts = append(view.Facts, factView{Label: n.T("fact.again"), Text: n.T("fact.again.how")})
@@ -592,7 +596,9 @@ func (n names) event(row projections.TimelineRow, f projections.Facts) eventView
 	if len(f.Standing) > 0 {
 		fact("fact.standing", n.all(f.Standing))
 	}
-	when("fact.deadline", f.Deadline)
+	if f.Deadline != nil {
+		fact("fact.deadline", n.deadline(*f.Deadline))
+	}
 	when("fact.from", f.CompromisedFrom)
 	mono("fact.notice", f.Notice)
 	// The event's own moment is told where it is another than that of its

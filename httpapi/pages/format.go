@@ -1,75 +1,108 @@
 package pages
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"dalel/domain/calendar"
 	"dalel/domain/document"
+	"dalel/internal/dates"
 )
 
 // zone is Kazakhstan's time: UTC+5 everywhere, without summer time. Every
 // page says so, since moments before March 2024 were UTC+6 on some clocks.
-var zone = time.FixedZone("UTC+5", 5*60*60)
+var zone = calendar.Zone()
 
 const nbsp = "\u00a0"
-
-// months in the form that stands in a date, which is a part of the language's
-// grammar and no message: Russian has the genitive.
-var months = map[Language][12]string{
-	Russian: {"января", "февраля", "марта", "апреля", "мая", "июня", "июля", "августа", "сентября", "октября", "ноября", "декабря"},
-	Kazakh:  {"қаңтар", "ақпан", "наурыз", "сәуір", "мамыр", "маусым", "шілде", "тамыз", "қыркүйек", "қазан", "қараша", "желтоқсан"},
-	English: {"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"},
-}
 
 // moment is a moment for people and for programs.
 type moment struct {
 	// ISO is RFC 3339 in UTC, for the datetime attribute.
 	ISO string
-	// Text is the date and the time to the second, Short to the minute.
-	Text, Short string
+	// Text is the date and the time to the minute. Exact has the seconds, for
+	// technical details. Short is for lists and leaves out the current year.
+	Text, Exact, Short string
 }
 
-func (l Language) moment(t time.Time) moment {
-	local := t.In(zone)
-	return moment{
-		ISO:   t.UTC().Format(time.RFC3339Nano),
-		Text:  l.date(local) + ", " + local.Format("15:04:05"),
-		Short: local.Format("02.01.2006") + " " + local.Format("15:04"),
-	}
+func (w words) moment(t time.Time) moment {
+	l := dates.Language(w.Lang)
+	return moment{ISO: t.UTC().Format(time.RFC3339Nano), Text: dates.Moment(l, t), Exact: dates.Exact(l, t), Short: dates.Brief(l, t, w.now)}
 }
 
-func (l Language) momentOf(t *time.Time) *moment {
+func (w words) momentOf(t *time.Time) *moment {
 	if t == nil {
 		return nil
 	}
-	m := l.moment(*t)
+	m := w.moment(*t)
 	return &m
 }
 
-// date writes a day as the language does, with the month as a word.
-func (l Language) date(t time.Time) string {
-	year, month, day := t.Date()
-	name := months[l][month-1]
-	switch l {
-	case Kazakh:
-		return fmt.Sprintf("%d%sжылғы %d%s%s", year, nbsp, day, nbsp, name)
-	case English:
-		return fmt.Sprintf("%d%s%s%s%d", day, nbsp, name, nbsp, year)
-	default:
-		return fmt.Sprintf("%d%s%s%s%d%sг.", day, nbsp, name, nbsp, year, nbsp)
-	}
+// dueView is a deadline in words: the last day and what is left of the time, or
+// by how much it is over.
+type dueView struct {
+	// ISO is RFC 3339 in UTC, for the datetime attribute.
+	ISO, Text string
+	Overdue   bool
 }
+
+// deadline is the last day of a deadline, without what is left of the time: for
+// what is settled already.
+func (w words) deadline(at time.Time) string {
+	return dates.Deadline(dates.Language(w.Lang), at, w.now)
+}
+
+// due says how a deadline that still matters stands now. The working days are
+// counted where the calendar knows the years; where it does not, that is said.
+func (w words) due(at time.Time) dueView {
+	view := dueView{ISO: at.UTC().Format(time.RFC3339Nano), Overdue: !w.now.Before(at)}
+	when := w.deadline(at)
+	last, whole := calendar.LastDay(at)
+	from, until := w.now, last
+	if view.Overdue {
+		from, until = last, w.now
+	}
+	n, err := calendar.WorkingDaysBetween(from, until)
+	today := calendar.EndOfDay(last).Equal(calendar.EndOfDay(w.now))
+	switch {
+	case view.Overdue && (err != nil || n == 0):
+		view.Text = w.T("due.over", "when", when)
+	case view.Overdue:
+		view.Text = w.T("due.overdue", "n", n)
+	case today && whole:
+		view.Text = w.T("due.today")
+	case today:
+		view.Text = w.T("due.today.by", "time", at.In(zone).Format("15:04"))
+	case err != nil:
+		view.Text = w.T("due.unknown", "when", when, "year", last.Year())
+	case n == 0:
+		view.Text = w.T("due.by", "when", when)
+	default:
+		view.Text = w.T("due.left", "when", when, "n", n)
+	}
+	return view
+}
+
+// dueOf is due, of no deadline nil.
+func (w words) dueOf(at *time.Time) *dueView {
+	if at == nil {
+		return nil
+	}
+	view := w.due(*at)
+	return &view
+}
+
+// date writes the day of a moment.
+func (w words) date(t time.Time) string { return dates.Day(dates.Language(w.Lang), t) }
 
 // ownDate writes a document's own date (YYYY-MM-DD); what is no date stays as
 // it is.
-func (l Language) ownDate(text string) string {
-	day, err := time.Parse(time.DateOnly, text)
+func (w words) ownDate(text string) string {
+	day, err := time.ParseInLocation(time.DateOnly, text, zone)
 	if err != nil {
 		return text
 	}
-	return l.date(day)
+	return w.date(day)
 }
 
 // money writes a sum: 1 250 000,00 ₸, in English 1,250,000.00 ₸. Currencies
@@ -143,6 +176,8 @@ func (w words) size(bytes int64) string {
 type words struct {
 	Lang      Language
 	catalogue catalogue
+	// now is when the page is made: years and deadlines are told from there.
+	now time.Time
 }
 
 // T is a message in the page's language; see catalogue.text.

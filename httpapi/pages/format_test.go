@@ -27,18 +27,52 @@ func TestMoneyIsWrittenAsEachLanguageDoes(t *testing.T) {
 	require.Empty(t, Russian.money(nil))
 }
 
+// in is the catalogue in a language on a day.
+func in(t *testing.T, language Language, now time.Time) words {
+	t.Helper()
+	c, err := readCatalogue(messages)
+	require.NoError(t, err)
+	return words{Lang: language, catalogue: c, now: now}
+}
+
 func TestMomentsAreThoseOfKazakhstan(t *testing.T) {
 	at := time.Date(2026, 12, 31, 19, 0, 1, 500, time.UTC)
-	require.Equal(t, "1 января 2027 г., 00:00:01", plain(Russian.moment(at).Text))
-	require.Equal(t, "2027 жылғы 1 қаңтар, 00:00:01", plain(Kazakh.moment(at).Text))
-	require.Equal(t, "1 January 2027, 00:00:01", plain(English.moment(at).Text))
-	require.Equal(t, "2026-12-31T19:00:01.0000005Z", Russian.moment(at).ISO)
-	require.Equal(t, "01.01.2027 00:00", plain(Russian.moment(at).Short))
+	require.Equal(t, "1 января 2027 г., 00:00", plain(in(t, Russian, at).moment(at).Text))
+	require.Equal(t, "2027 жылғы 1 қаңтар, 00:00:01", plain(in(t, Kazakh, at).moment(at).Exact))
+	require.Equal(t, "1 January 2027, 00:00:01", plain(in(t, English, at).moment(at).Exact))
+	require.Equal(t, "2026-12-31T19:00:01.0000005Z", in(t, Russian, at).moment(at).ISO)
+	require.Equal(t, "1 янв., 00:00", plain(in(t, Russian, at).moment(at).Short))
 }
 
 func TestADocumentsOwnDateHasNoZone(t *testing.T) {
-	require.Equal(t, "20 ноября 2026 г.", plain(Russian.ownDate("2026-11-20")))
-	require.Equal(t, "no date", Russian.ownDate("no date"))
+	w := in(t, Russian, time.Time{})
+	require.Equal(t, "20 ноября 2026 г.", plain(w.ownDate("2026-11-20")))
+	require.Equal(t, "no date", w.ownDate("no date"))
+}
+
+func TestADeadlineSaysItsLastDayAndTheWorkingDaysLeft(t *testing.T) {
+	now := time.Date(2026, 12, 1, 10, 0, 0, 0, zone)
+	midnight := func(month time.Month, day int) time.Time { return time.Date(2026, month, day, 0, 0, 0, 0, zone) }
+	for _, row := range []struct {
+		language Language
+		at       time.Time
+		want     string
+	}{
+		{Russian, midnight(12, 9), "до 8 декабря, вторник, конец дня — осталось 5 рабочих дней"},
+		{Russian, midnight(12, 3), "до 2 декабря, среда, конец дня — остался 1 рабочий день"},
+		{Russian, midnight(12, 5), "до 4 декабря, пятница, конец дня — осталось 3 рабочих дня"},
+		{Kazakh, midnight(12, 9), "Мерзімі: 8 желтоқсан, сейсенбі, күннің соңы — 5 жұмыс күні қалды"},
+		{English, midnight(12, 3), "by Wednesday 2 December, end of the day — 1 working day left"},
+		{Russian, midnight(12, 2), "сегодня до конца дня"},
+		{Russian, now.Add(8 * time.Hour), "сегодня до 18:00"},
+		{Russian, midnight(11, 28), "просрочено на 2 рабочих дня"},
+		{Russian, now.Add(-time.Hour), "срок истёк: 1 декабря, вторник, 09:00"},
+		{Russian, time.Date(2029, 3, 2, 18, 0, 0, 0, zone), "до 2 марта 2029 г., пятница, 18:00. Календарь рабочих дней на 2029 год не внесён: сколько их осталось, назвать нельзя."},
+	} {
+		require.Equal(t, row.want, plain(in(t, row.language, now).due(row.at).Text))
+	}
+	require.Equal(t, "до 6 декабря, воскресенье, конец дня", plain(in(t, Russian, time.Date(2026, 12, 5, 9, 0, 0, 0, zone)).due(midnight(12, 7)).Text),
+		"on a Saturday no working day is left, and none is said")
 }
 
 func TestANumberIsPartedForTheEyeAlone(t *testing.T) {
@@ -47,9 +81,7 @@ func TestANumberIsPartedForTheEyeAlone(t *testing.T) {
 }
 
 func TestSizesAreWrittenInUnitsOf1024(t *testing.T) {
-	c, err := readCatalogue(messages)
-	require.NoError(t, err)
-	russian, english := words{Russian, c}, words{English, c}
+	russian, english := in(t, Russian, time.Time{}), in(t, English, time.Time{})
 	require.Equal(t, "1 байт", russian.size(1))
 	require.Equal(t, "812 байт", russian.size(812))
 	require.Equal(t, "1,5 КБ", plain(russian.size(1536)))
@@ -60,8 +92,6 @@ func TestSizesAreWrittenInUnitsOf1024(t *testing.T) {
 }
 
 func TestPeriodsAndRulesAreToldInWords(t *testing.T) {
-	c, err := readCatalogue(messages)
-	require.NoError(t, err)
 	for _, row := range []struct {
 		language     Language
 		id           string
@@ -74,16 +104,15 @@ func TestPeriodsAndRulesAreToldInWords(t *testing.T) {
 		{English, "of another make", "of another make", "of another make"},
 		{English, "document/all/ten/ended", "document/all/ten/ended", "document/all/ten/ended"},
 	} {
-		w := words{row.language, c}
+		w := in(t, row.language, time.Time{})
 		require.Equal(t, row.period, plain(w.period(row.id)))
 		require.Equal(t, row.rule, plain(w.rule(row.id)))
 	}
 }
 
 func TestR_G3_TheTermOfADocumentIsToldInEveryState(t *testing.T) {
-	c, err := readCatalogue(messages)
-	require.NoError(t, err)
-	w, end := words{English, c}, time.Date(2026, 11, 22, 7, 0, 0, 0, time.UTC)
+	end := time.Date(2026, 11, 22, 7, 0, 0, 0, time.UTC)
+	w := in(t, English, end)
 	sent := document.State{Status: document.Complete, SentAt: &end, EndedAt: &end}
 	found, ended := retention.Default().ForDocument(sent, time.Time{})
 	require.True(t, ended)

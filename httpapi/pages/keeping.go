@@ -93,8 +93,8 @@ func (w words) term(s document.State, found retention.Retention, ended bool, now
 		return termView{Term: w.T("keeping.unknown")}
 	}
 	return termView{
-		Term: capital(w.T("keeping.until", "period", w.period(found.Rule), "from", w.T(found.From.ReasonKey()), "when", w.Lang.date(found.Until.In(zone)))),
-		Rule: w.T("keeping.rule", "record", w.T(found.Record.TitleKey())), TermEnd: w.Lang.momentOf(&found.Until),
+		Term: capital(w.T("keeping.until", "period", w.period(found.Rule), "from", w.T(found.From.ReasonKey()), "when", w.date(found.Until))),
+		Rule: w.T("keeping.rule", "record", w.T(found.Record.TitleKey())), TermEnd: w.momentOf(&found.Until),
 		Over: !now.Before(found.Until),
 	}
 }
@@ -142,7 +142,7 @@ func (w words) rule(id string) string {
 func (w words) holds(s document.State, grounds bool) []holdView {
 	var list []holdView
 	for _, h := range s.Holds {
-		view := holdView{ID: h.ID, Since: w.Lang.moment(h.PlacedAt)}
+		view := holdView{ID: h.ID, Since: w.moment(h.PlacedAt)}
 		if grounds {
 			view.Ground = h.Ground
 		}
@@ -155,20 +155,20 @@ func (w words) holds(s document.State, grounds bool) []holdView {
 // letters of requests are found, "" for those who are not shown them.
 func (n names) destruction(s document.State, letters string) (steps []destructionStep, missing string) {
 	for i, r := range s.Requests {
-		step := destructionStep{Text: n.T("keeping.requested", "who", n.of(r.Party)), At: n.Lang.moment(r.At)}
+		step := destructionStep{Text: n.T("keeping.requested", "who", n.of(r.Party)), At: n.moment(r.At)}
 		if letters != "" {
 			step.Letter, step.LetterText = letters+strconv.Itoa(i+1), n.T("keeping.letter")
 		}
 		steps = append(steps, step)
 	}
 	if p := s.DestructionProposal; p != nil {
-		steps = append(steps, destructionStep{Text: n.T("keeping.proposed"), More: n.rule(p.Rule), At: n.Lang.moment(p.ProposedAt)})
+		steps = append(steps, destructionStep{Text: n.T("keeping.proposed"), More: n.rule(p.Rule), At: n.moment(p.ProposedAt)})
 	}
 	if o := s.Ordered; o != nil {
-		steps = append(steps, destructionStep{Text: n.T("keeping.ordered"), More: n.T("keeping.basis", "basis", n.T("basis."+string(o.Basis))), At: n.Lang.moment(o.OrderedAt)})
+		steps = append(steps, destructionStep{Text: n.T("keeping.ordered"), More: n.T("keeping.basis", "basis", n.T("basis."+string(o.Basis))), At: n.moment(o.OrderedAt)})
 	}
 	if s.DestroyedAt != nil {
-		steps = append(steps, destructionStep{Text: n.T("keeping.destroyed"), At: n.Lang.moment(*s.DestroyedAt)})
+		steps = append(steps, destructionStep{Text: n.T("keeping.destroyed"), At: n.moment(*s.DestroyedAt)})
 	}
 	if len(s.Requests) > 0 && !s.Gone() {
 		missing = n.T("keeping.complete")
@@ -208,7 +208,7 @@ func (n names) gone(s document.State) *goneView {
 	if s.DestroyedAt != nil {
 		key, at = "gone.destroyed.", *s.DestroyedAt
 	}
-	when := n.Lang.date(at.In(zone))
+	when := n.date(at)
 	if o.Basis == document.BasisRequest {
 		return &goneView{n.T(key+string(o.Basis), "when", when, "who", n.all(o.Requests))}
 	}
@@ -234,7 +234,7 @@ func (p *Pages) keep(ctx context.Context, n names, s document.State, caller rout
 	v.Issued = s.Status != document.Draft
 	for _, c := range s.Copies {
 		view := copyView{
-			Text: n.T("keeping.copy", "n", c.Number), Who: n.T("keeping.copy.to", "who", n.of(c.Party)), At: n.Lang.moment(c.IssuedAt),
+			Text: n.T("keeping.copy", "n", c.Number), Who: n.T("keeping.copy.to", "who", n.of(c.Party)), At: n.moment(c.IssuedAt),
 		}
 		if !s.Gone() {
 			view.Href, view.Label = api+"/copies/"+strconv.Itoa(c.Number), n.T("keeping.copy.download", "n", c.Number)

@@ -111,7 +111,7 @@ func (w words) status(status projections.Status, compromised bool) badge {
 	return badge{Class: class, Text: w.T("status." + string(status))}
 }
 
-func (w words) marks(turn, compromised, revocation bool, deadline *time.Time, now time.Time) []badge {
+func (w words) marks(turn, compromised, revocation bool, deadline *time.Time) []badge {
 	var list []badge
 	if turn {
 		list = append(list, badge{"turn", w.T("mark.turn")})
@@ -123,11 +123,11 @@ func (w words) marks(turn, compromised, revocation bool, deadline *time.Time, no
 		list = append(list, badge{"warn", w.T("mark.revocation")})
 	}
 	if deadline != nil {
-		key, class := "mark.deadline", "plain"
-		if !now.Before(*deadline) {
-			key, class = "mark.overdue", "warn"
+		due, class := w.due(*deadline), "plain"
+		if due.Overdue {
+			class = "warn"
 		}
-		list = append(list, badge{class, w.T(key, "when", w.Lang.moment(*deadline).Short)})
+		list = append(list, badge{class, due.Text})
 	}
 	return list
 }
@@ -156,7 +156,7 @@ func (w words) heading(title string, destroyed bool) string {
 // cited is the sender's own number and date of a document.
 func (w words) cited(number, date string) string {
 	if date != "" {
-		date = w.Lang.ownDate(date)
+		date = w.ownDate(date)
 	}
 	switch {
 	case number != "" && date != "":
@@ -233,12 +233,12 @@ func (p *Pages) box(c echo.Context, v listView, rows []projections.BoxRow) error
 		item := card{
 			Href: "/documents/" + url.PathEscape(row.Document), Title: v.heading(row.Title, row.Destroyed), Kind: v.T("kind." + string(row.Kind)),
 			Sum: v.Lang.money(row.Sum), Number: row.Number, SenderNumber: v.cited(row.SenderNumber, row.Date),
-			Status: v.status(row.Status, row.Compromised), When: v.Lang.momentOf(row.SentAt),
-			Marks: append(v.marks(row.Turn, row.Compromised, row.RevocationPending, deadline(row.Status, row.Deadline), p.clock()),
+			Status: v.status(row.Status, row.Compromised), When: v.momentOf(row.SentAt),
+			Marks: append(v.marks(row.Turn, row.Compromised, row.RevocationPending, deadline(row.Status, row.Deadline)),
 				v.keepingMarks(row.Destroyed, false)...),
 		}
 		if row.Direction == projections.In {
-			item.State, item.When = v.part(row.State, row.Status), v.Lang.momentOf(row.DeliveredAt)
+			item.State, item.When = v.part(row.State, row.Status), v.momentOf(row.DeliveredAt)
 		}
 		for _, other := range row.Counterparties {
 			// An inbox names the sender; the other recipients are on the
@@ -303,9 +303,9 @@ func (p *Pages) documents(c echo.Context, caller route.Caller) error {
 		v.Cards = append(v.Cards, card{
 			Href: "/documents/" + url.PathEscape(row.Document), Title: v.heading(row.Title, row.Destroyed), Kind: v.T("kind." + string(row.Kind)),
 			Sum: v.Lang.money(row.Sum), Number: row.Number, SenderNumber: v.cited(row.SenderNumber, row.Date),
-			Parties: []party{{Name: names.of(row.Sender)}}, When: v.Lang.momentOf(&row.CreatedAt),
+			Parties: []party{{Name: names.of(row.Sender)}}, When: v.momentOf(&row.CreatedAt),
 			Status: v.status(row.Status, row.Compromised),
-			Marks: append(v.marks(false, row.Compromised, row.RevocationPending, deadline(row.Status, row.Deadline), p.clock()),
+			Marks: append(v.marks(false, row.Compromised, row.RevocationPending, deadline(row.Status, row.Deadline)),
 				v.keepingMarks(row.Destroyed, row.Held)...),
 		})
 	}
@@ -457,8 +457,8 @@ func (p *Pages) journal(c echo.Context, caller route.Caller) error {
 	for _, row := range found.Items {
 		item := card{
 			Title: v.heading(row.Title, row.Destroyed), Kind: v.T("kind." + string(row.Kind)), Number: row.Number, SenderNumber: v.cited(row.SenderNumber, ""),
-			Direction: v.T("direction." + string(row.Direction)), When: v.Lang.momentOf(&row.RegisteredAt),
-			Status: v.status(row.Status, row.Compromised), Marks: append(v.marks(false, row.Compromised, false, nil, p.clock()), v.keepingMarks(row.Destroyed, false)...),
+			Direction: v.T("direction." + string(row.Direction)), When: v.momentOf(&row.RegisteredAt),
+			Status: v.status(row.Status, row.Compromised), Marks: append(v.marks(false, row.Compromised, false, nil), v.keepingMarks(row.Destroyed, false)...),
 		}
 		if caller.Role == access.RoleOperator {
 			// A title is content, which operators do not read.

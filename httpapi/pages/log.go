@@ -53,13 +53,13 @@ func (p *Pages) logStatus(c echo.Context, caller route.Caller) error {
 	if s.Root != nil {
 		v.Root = s.Root.String()
 	}
-	v.Published = v.Lang.momentOf(s.PublishedAt)
+	v.Published = v.momentOf(s.PublishedAt)
 	if s.Code != "" {
 		v.Trouble, v.Code, v.Stopped = v.fault(s.Code), string(s.Code), s.Phase == transparency.PhaseStopped
 	}
 	add := func(kind string, list []transparency.Asked) {
 		for _, a := range list {
-			row := askedView{Kind: v.T("log.kind." + kind), Name: a.Name, At: v.Lang.momentOf(a.At), State: badge{"good", v.T("log.answers")}}
+			row := askedView{Kind: v.T("log.kind." + kind), Name: a.Name, At: v.momentOf(a.At), State: badge{"good", v.T("log.answers")}}
 			if a.Size > 0 {
 				row.Size = strconv.FormatUint(a.Size, 10)
 			}
@@ -76,7 +76,7 @@ func (p *Pages) logStatus(c echo.Context, caller route.Caller) error {
 	add("authority", s.Authorities)
 	add("evidence", s.Evidence)
 	if s.Renewal != nil {
-		v.Renewal, v.RenewalOf = v.Lang.momentOf(&s.Renewal.At), s.Renewal.Authority
+		v.Renewal, v.RenewalOf = v.momentOf(&s.Renewal.At), s.Renewal.Authority
 	}
 	return p.render(c, http.StatusOK, "log", v)
 }

@@ -103,7 +103,7 @@ func (n names) destructionRow(row projections.Destruction, caller route.Caller) 
 	case projections.DestructionDone:
 		class = "plain"
 	}
-	view := destructionRow{Since: n.Lang.moment(row.Since), State: badge{class, n.T("destruction-state." + string(row.State))}}
+	view := destructionRow{Since: n.moment(row.Since), State: badge{class, n.T("destruction-state." + string(row.State))}}
 	if row.Subject == projections.SubjectDocument {
 		view.ID, view.What = row.Document, n.T("kind."+string(row.Kind))+" · "+n.T("status."+string(row.Status))
 		view.Sender = n.of(row.Sender)
@@ -185,9 +185,9 @@ func (p *Pages) operated(c echo.Context, caller route.Caller, page string) (*ope
 		return nil, n, s, err
 	}
 	v.Kind, v.Status = v.T("kind."+string(s.Details.Kind)), v.status(projections.Status(s.Status), s.Compromised())
-	v.Number, v.Sent, v.Completed, v.Ended = parts(s.Number), v.Lang.momentOf(s.SentAt), v.Lang.momentOf(s.CompletedAt), nil
+	v.Number, v.Sent, v.Completed, v.Ended = parts(s.Number), v.momentOf(s.SentAt), v.momentOf(s.CompletedAt), nil
 	if s.EndedAt != nil && (s.CompletedAt == nil || !s.EndedAt.Equal(*s.CompletedAt)) {
-		v.Ended = v.Lang.momentOf(s.EndedAt)
+		v.Ended = v.momentOf(s.EndedAt)
 	}
 	parties := max(len(s.Parties), 1)
 	v.Parties, v.Files, v.Signatures = strconv.Itoa(parties), strconv.Itoa(len(s.Files)), strconv.Itoa(len(s.Signatures))
@@ -371,7 +371,7 @@ func (p *Pages) showParticipant(c echo.Context, caller route.Caller, id string, 
 		v.Status = v.participantStatus(projections.ParticipantRegistered)
 	}
 	for _, h := range s.Holds {
-		view := holdView{ID: h.ID, Since: v.Lang.moment(h.PlacedAt), Ground: h.Ground}
+		view := holdView{ID: h.ID, Since: v.moment(h.PlacedAt), Ground: h.Ground}
 		if own {
 			view.Ground = ""
 		}
@@ -417,12 +417,12 @@ func (p *Pages) showParticipant(c echo.Context, caller route.Caller, id string, 
 }
 
 func (w words) erasure(e participant.Erasure, letter string) []destructionStep {
-	list := []destructionStep{{Text: w.T("operator.erasure.requested"), At: w.Lang.moment(e.RequestedAt), Letter: letter, LetterText: w.T("keeping.letter")}}
+	list := []destructionStep{{Text: w.T("operator.erasure.requested"), At: w.moment(e.RequestedAt), Letter: letter, LetterText: w.T("keeping.letter")}}
 	if e.OrderedAt != nil {
-		list = append(list, destructionStep{Text: w.T("operator.erasure.ordered"), At: w.Lang.moment(*e.OrderedAt)})
+		list = append(list, destructionStep{Text: w.T("operator.erasure.ordered"), At: w.moment(*e.OrderedAt)})
 	}
 	if e.ErasedAt != nil {
-		list = append(list, destructionStep{Text: w.T("operator.erasure.erased"), At: w.Lang.moment(*e.ErasedAt)})
+		list = append(list, destructionStep{Text: w.T("operator.erasure.erased"), At: w.moment(*e.ErasedAt)})
 	}
 	return list
 }

@@ -311,7 +311,7 @@ type outcome struct {
 
 func (p *Pages) frame(c echo.Context, caller route.Caller, page string) frame {
 	f := frame{
-		words: words{Lang: p.language(c), catalogue: p.catalogue},
+		words: words{Lang: p.language(c), catalogue: p.catalogue, now: p.clock()},
 		Page:  page, Assets: "/assets/" + p.version, SignedIn: caller.SignedIn(), Home: "/",
 	}
 	here := c.Request().URL

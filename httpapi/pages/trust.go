@@ -61,8 +61,8 @@ func (p *Pages) trust(c echo.Context, caller route.Caller) error {
 	for _, standing := range state.Anchors {
 		row := anchorRow{
 			Subject: standing.Subject, Kind: v.T("trust-kind." + string(standing.Kind)), Algorithm: standing.Algorithm,
-			Fingerprint: pairs(standing.Fingerprint), From: v.Lang.moment(standing.NotBefore), Until: v.Lang.moment(standing.NotAfter),
-			Known: badge{"unknown", v.T("trust.unknown")}, Since: v.Lang.moment(standing.Since), How: v.T("trust-how." + string(standing.How)),
+			Fingerprint: pairs(standing.Fingerprint), From: v.moment(standing.NotBefore), Until: v.moment(standing.NotAfter),
+			Known: badge{"unknown", v.T("trust.unknown")}, Since: v.moment(standing.Since), How: v.T("trust-how." + string(standing.How)),
 			Href: "/api/v1/trust/" + url.PathEscape(standing.Fingerprint) + "/certificate.cer",
 		}
 		if known, ok := trust.Known(standing.Fingerprint); ok {
@@ -77,7 +77,7 @@ func (p *Pages) trust(c echo.Context, caller route.Caller) error {
 	changes := trust.Changes(history.State)
 	for _, change := range slices.Backward(changes[max(len(changes)-trustChanges, 0):]) {
 		row := trustChange{
-			Change: badge{"good", v.T("trust.added")}, At: v.Lang.moment(change.At), Kind: v.T("trust-kind." + string(change.Anchor.Kind)),
+			Change: badge{"good", v.T("trust.added")}, At: v.moment(change.At), Kind: v.T("trust-kind." + string(change.Anchor.Kind)),
 			Subject: change.Anchor.Subject, Fingerprint: change.Anchor.Fingerprint, How: v.T("trust-how." + string(change.How)),
 		}
 		if !change.Added {
@@ -150,7 +150,7 @@ func (p *Pages) certificates(c echo.Context, caller route.Caller) error {
 	for _, one := range found.Items {
 		row := certificateRow{
 			Fingerprint: one.Fingerprint, Purpose: v.or("certificate-purpose."+one.Purpose, one.Purpose), Algorithm: one.Algorithm, Serial: one.Serial, Issuer: one.Issuer,
-			Until: v.Lang.moment(one.NotAfter), Status: v.certificateStatus(one.Status),
+			Until: v.moment(one.NotAfter), Status: v.certificateStatus(one.Status),
 		}
 		if staff {
 			row.Whose = n.of(one.Participant)
@@ -168,7 +168,7 @@ func (p *Pages) certificates(c echo.Context, caller route.Caller) error {
 			row.Soon = &badge{"alarm", v.T("certificates.soon")}
 		}
 		if one.WarnedAt != nil {
-			row.Warned = v.T("certificates.warned", "when", v.Lang.moment(*one.WarnedAt).Short)
+			row.Warned = v.T("certificates.warned", "when", v.moment(*one.WarnedAt).Short)
 		}
 		v.Rows = append(v.Rows, row)
 	}

@@ -29,7 +29,7 @@ func TestR_C5_AParticipantSeesWhichOfItsCertificatesEndSoon(t *testing.T) {
 	text := check(t, get(t, h, "participant", "/certificates", "en").Body.String())
 	require.Equal(t, astana, s.certificates.Participant)
 	require.Contains(t, text, "Ends soon")
-	require.Contains(t, text, "A warning was recorded 20.11.2026")
+	require.Contains(t, text, "A warning was recorded 20\u00a0Nov")
 	require.Equal(t, 1, strings.Count(text, "Ends soon"))
 	require.Contains(t, text, "2 certificates shown")
 	get(t, h, "participant", "/certificates?participant="+almaty, "en")

@@ -243,8 +243,8 @@ func (w words) match(d check.Document) matchView {
 	}
 	m := matchView{
 		words: w, Class: "good", Answer: w.T("check.good"), Number: parts(d.Number), Href: "/check/" + url.PathEscape(d.Number),
-		Status: w.status(projections.Status(d.Status), d.Fallen > 0), Sent: w.Lang.moment(d.SentAt), Completed: w.Lang.moment(d.CompletedAt),
-		Revoked: w.Lang.momentOf(d.RevokedAt), Signed: w.T("check.signed", "n", d.Signatures),
+		Status: w.status(projections.Status(d.Status), d.Fallen > 0), Sent: w.moment(d.SentAt), Completed: w.moment(d.CompletedAt),
+		Revoked: w.momentOf(d.RevokedAt), Signed: w.T("check.signed", "n", d.Signatures),
 	}
 	switch {
 	case d.Fallen > 0:
@@ -276,7 +276,7 @@ func (w words) match(d check.Document) matchView {
 func (w words) inside(in *check.Inside) *insideView {
 	v := &insideView{
 		words: w, Form: strings.ToUpper(string(in.Form)), Verdict: w.verdict(in.Status),
-		At: w.Lang.moment(in.At), Reasons: w.reasons(in.Reasons),
+		At: w.moment(in.At), Reasons: w.reasons(in.Reasons),
 	}
 	if in.StatusNow != in.Status {
 		now := w.verdict(in.StatusNow)
@@ -285,7 +285,7 @@ func (w words) inside(in *check.Inside) *insideView {
 	for i, s := range in.Signers {
 		v.Signers = append(v.Signers, insideSigner{
 			words: w, N: strconv.Itoa(i + 1), Verdict: w.verdict(s.Status), Certificate: s.Certificate, Algorithm: s.Algorithm,
-			SignedBy: w.Lang.momentOf(s.SignedBy), Reasons: w.reasons(s.Reasons),
+			SignedBy: w.momentOf(s.SignedBy), Reasons: w.reasons(s.Reasons),
 		})
 	}
 	return v

@@ -21,6 +21,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"dalel/internal/dates"
 )
 
 // Document is the report on one document.
@@ -133,7 +135,9 @@ type Value struct {
 	Family string
 	Coded  bool
 	At     time.Time
-	Who    *Who
+	// Due is a deadline, which is said by its last day.
+	Due time.Time
+	Who *Who
 }
 
 // Fact is a value under a label, which is the key of a word: "fact.reason".
@@ -314,6 +318,12 @@ func (w words) moment(t time.Time) string {
 	return w.universal(t) + " · " + w.almaty(t)
 }
 
+// deadline writes the last day on which acting was in time, by the clocks of
+// Kazakhstan.
+func (w words) deadline(t time.Time) string {
+	return dates.Deadline(dates.Language(w.language), t, time.Time{}) + " (UTC+5)"
+}
+
 func (w words) universal(t time.Time) string { return w.say("utc", "when", t.UTC().Format(stamp)) }
 
 func (w words) almaty(t time.Time) string {
@@ -352,6 +362,8 @@ func (w words) value(v Value) string {
 		return w.who(*v.Who)
 	case !v.At.IsZero():
 		return w.moment(v.At)
+	case !v.Due.IsZero():
+		return w.deadline(v.Due)
 	case v.Family != "" && v.Coded:
 		return w.code(v.Family, v.Text)
 	case v.Family != "":
@@ -539,7 +551,9 @@ func (d Document) parties(w words) []block {
 		if p.Order > 0 {
 			add(w.say("party.step"), strconv.Itoa(p.Order))
 		}
-		when("party.deadline", p.Deadline)
+		if !p.Deadline.IsZero() {
+			add(w.say("party.deadline"), w.deadline(p.Deadline))
+		}
 		when("party.delivered", p.DeliveredAt)
 		when("party.viewed", p.ViewedAt)
 		when("party.acknowledged", p.AcknowledgedAt)

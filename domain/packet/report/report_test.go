@@ -198,3 +198,15 @@ func TestMomentsAreThoseOfAlmatyAlsoBeforeTheChangeOfItsTime(t *testing.T) {
 	require.Equal(t, "1,234,567.05\u00a0₸", w.money("123456705", "KZT"))
 	require.Equal(t, "-0.05\u00a0₸", w.money("-5", "KZT"))
 }
+
+func TestADeadlineSaysItsLastDayInTheReport(t *testing.T) {
+	d := twenty()
+	d.Parties[0].Deadline = time.Date(2026, 12, 8, 19, 0, 0, 0, time.UTC)
+	d.Events = append(d.Events, Event{Number: 99, Type: "DocumentExpired", At: d.At, Facts: []Fact{{Label: "fact.deadline", Value: Value{Due: d.Parties[0].Deadline}}}})
+	html, err := d.HTML()
+	require.NoError(t, err)
+	for _, want := range []string{"8\u00a0декабря\u00a02026\u00a0г., вторник, конец дня (UTC+5)", "сейсенбі, күннің соңы (UTC+5)", "Tuesday 8\u00a0December\u00a02026, end of the day (UTC+5)"} {
+		require.Equal(t, 2, strings.Count(string(html), want), "of the party and of the event: %s", want)
+	}
+	require.NotContains(t, string(html), "09.12.2026")
+}

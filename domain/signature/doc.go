@@ -66,6 +66,7 @@
 //	revocation.unusable             unknown          the evidence about revocation cannot be relied on
 //	revocation.configured           valid            the issuer's certificate was configured by the operator, and no usable evidence says that it was revoked
 //	revocation.unconfirmed          unknown          the evidence that says that the certificate was good was made before the moment, and nobody could be asked about it since
+//	evidence.unreadable             valid            a piece of evidence that came with the signature cannot be read and was passed over
 //	time.trusted                    valid            a time token proves when the signature was there
 //	time.unproven                   valid            a time token is there and proves nothing
 //	time.no-evidence                unknown          the answer depends on a time token, and there is no usable evidence whether its authority was revoked

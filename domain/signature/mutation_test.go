@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
 
 	"dalel/domain/signature"
@@ -51,6 +52,8 @@ func mutable(t testing.TB, p party, kind testca.KeyKind, text []byte, attached b
 	return der
 }
 
+func isUnreadable(r signature.Reason) bool { return r.Code == signature.EvidenceUnreadable }
+
 func TestR_C2_NoChangedByteIsValidUnlessNothingSignedChanged(t *testing.T) {
 	text := []byte("the contract of a thousand tenge")
 	for _, kind := range kinds() {
@@ -72,7 +75,10 @@ func TestR_C2_NoChangedByteIsValidUnlessNothingSignedChanged(t *testing.T) {
 					valid++
 					require.Len(r, verdict.Signers, 2)
 					require.Equal(r, want, meaning(r, changed, verdict.Signers[0].Certificate+verdict.Signers[1].Certificate))
-					require.Equal(r, original.Signers, verdict.Signers, "a valid one says the same of every signer")
+					for i := range verdict.Signers {
+						verdict.Signers[i].Reasons = slices.DeleteFunc(verdict.Signers[i].Reasons, isUnreadable)
+					}
+					require.Equal(r, original.Signers, verdict.Signers, "a valid one says the same of every signer, but for what was damaged beside it")
 				}
 				// One bit of every byte where that is quick, of every n-th where
 				// it is not.

@@ -83,6 +83,7 @@ func (p *Policy) Assess(ctx context.Context, request Request) (Assessment, error
 	}
 	v.readEvidence(request.Evidence)
 	v.readCertificates()
+	v.reasons = append(slices.Clone(v.reasons), unreadableInMessage(message)...)
 	if err := v.readContent(ctx, request.Content); err != nil {
 		return Assessment{}, err
 	}
@@ -165,7 +166,8 @@ type verification struct {
 	message    *cms.SignedData
 	at         time.Time
 	algorithms *Algorithms
-	offered    []*x509.Certificate // from the CMS
+	offered    []*x509.Certificate // from the CMS, and then from the evidence
+	beside     int                 // how many of them are from the CMS
 	unreadable bool                // the CMS carries a certificate that cannot be read
 	content    content
 	pool       pool
@@ -238,6 +240,7 @@ func (v *verification) readCertificates() {
 		}
 		v.offered = append(v.offered, certificate)
 	}
+	v.beside = len(v.offered)
 	for _, piece := range v.pool.pieces[EvidenceCertificate] {
 		if certificate, err := pki.ParseCertificate(piece.DER); err == nil {
 			v.offered = append(v.offered, certificate)
@@ -393,6 +396,7 @@ func (v *verification) signer(ctx context.Context, signer cms.Signer) assessed {
 	if v.content.differs {
 		s.add(ContentDiffers, "the content given beside the CMS is not the one that it carries")
 	}
+	s.reasons = append(s.reasons, unreadableOfSigner(signer)...)
 	s.mathematics()
 	return s.assess(ctx)
 }

@@ -29,6 +29,10 @@ type Prepared struct {
 	// Named says whether a certificate is the one that the signer named by a
 	// signed digest; nil if none was named.
 	Named func(certificate *x509.Certificate) error
+	// Fits says whether a certificate is the one that the signature names in
+	// another way, as by issuer and serial number; nil if it does not. The
+	// certificate that is named is looked for among those of the policy too.
+	Fits func(certificate *x509.Certificate) bool
 	// ClaimedAt is the signer's word.
 	ClaimedAt *time.Time
 	// Stamped are the bytes that tokens are over, Tokens those that came with
@@ -62,7 +66,7 @@ func (p *Policy) AssessPrepared(ctx context.Context, at time.Time, given []Evide
 		}
 		v.readCertificates()
 		s := signerCheck{
-			verification: &v, reasons: prepared.Reasons,
+			verification: &v, reasons: append(slices.Clone(prepared.Reasons), Unreadable("the signature", prepared.Evidence)...),
 			verdict: SignerVerdict{Algorithm: prepared.Algorithm, ClaimedAt: prepared.ClaimedAt},
 			signer:  signer,
 		}
@@ -110,50 +114,90 @@ func Whole(at time.Time, code, detail string) Assessment {
 // prepared finds the certificate whose key made the signature. Nobody signs the
 // list of certificates that came with it: the order in which they stand, and
 // others that were put among them, must change no answer.
+//
+// Where no certificate at hand made it, that is the fault of the signature only if
+// the signer's certificate is among them: see claimed. Else it is missing.
 func (s *signerCheck) prepared(prepared Prepared) {
-	candidates := s.offered
-	if prepared.Named != nil {
-		if named := slices.DeleteFunc(slices.Clone(candidates), func(c *x509.Certificate) bool { return prepared.Named(c) != nil }); len(named) > 0 {
-			candidates = named
+	claimed, sure := s.claimed(prepared)
+	candidates := slices.Clone(claimed)
+	if !sure {
+		for _, certificate := range s.offered {
+			if !contains(candidates, certificate) {
+				candidates = append(candidates, certificate)
+			}
 		}
 	}
 	untried := len(candidates) > maxCandidates
-	candidates = candidates[:min(len(candidates), maxCandidates)]
-	if len(candidates) == 0 {
-		if s.unreadable {
-			s.add(CertificateUnreadable, "no certificate of the signature can be read")
-		} else {
-			s.add(CertificateMissing, "the signature carries no certificate")
-		}
-		return
-	}
-	s.certificate = candidates[0]
 	var first error
-	for _, candidate := range candidates {
-		key, err := pki.ReadPublicKey(candidate.RawSubjectPublicKeyInfo)
-		if err != nil {
-			err = fmt.Errorf("%w: %w", pki.ErrUnsupported, err)
-		} else {
-			err = prepared.Check(key)
-		}
+	for _, candidate := range candidates[:min(len(candidates), maxCandidates)] {
+		err := s.made(prepared, candidate)
 		if err == nil {
-			s.certificate = candidate
-			s.verdict.Algorithm = prepared.Name(key)
-			if prepared.Named != nil {
-				if err := prepared.Named(candidate); err != nil {
-					s.add(AttributesCertificate, "%v", err)
-				}
-			}
 			return
 		}
 		if first == nil {
 			first = err
 		}
 	}
-	if untried {
-		s.certificate = nil
+	switch {
+	case untried && prepared.Fits == nil, len(claimed) > maxCandidates:
 		s.add(CertificateMissing, "none of %d certificates that came with the signature made it, and no more are tried", maxCandidates)
-		return
+	case len(claimed) > 0:
+		s.certificate = claimed[0]
+		s.addFailed(first)
+	case s.unreadable:
+		s.add(CertificateUnreadable, "no certificate at hand made the signature, and one that came with it cannot be read")
+	case len(candidates) == 0:
+		s.add(CertificateMissing, "the signature carries no certificate")
+	default:
+		s.add(CertificateMissing, "the signer's certificate is not among those at hand")
 	}
-	s.addFailed(first)
+}
+
+// made makes a certificate the signer's if its key made the signature, and says
+// why not otherwise.
+func (s *signerCheck) made(prepared Prepared, candidate *x509.Certificate) error {
+	key, err := pki.ReadPublicKey(candidate.RawSubjectPublicKeyInfo)
+	if err != nil {
+		return fmt.Errorf("%w: %w", pki.ErrUnsupported, err)
+	}
+	if err := prepared.Check(key); err != nil {
+		return err
+	}
+	s.certificate = candidate
+	s.verdict.Algorithm = prepared.Name(key)
+	if prepared.Named != nil {
+		if err := prepared.Named(candidate); err != nil {
+			s.add(AttributesCertificate, "%v", err)
+		}
+	}
+	return nil
+}
+
+// claimed are the certificates at hand of which the signature says that one is the
+// signer's: those that fit what it names, by a signed digest (then it is sure that
+// there is no other) or else in another way. Where it names none, it is by habit
+// one of those beside the key, and no authority's.
+func (s *signerCheck) claimed(prepared Prepared) (found []*x509.Certificate, sure bool) {
+	pick := func(fits func(*x509.Certificate) bool, sets ...[]*x509.Certificate) []*x509.Certificate {
+		var picked []*x509.Certificate
+		for _, set := range sets {
+			for _, certificate := range set {
+				if fits(certificate) && !contains(picked, certificate) {
+					picked = append(picked, certificate)
+				}
+			}
+		}
+		return picked
+	}
+	fits, sure := prepared.Fits, prepared.Named != nil
+	if sure {
+		fits = func(c *x509.Certificate) bool { return prepared.Named(c) == nil }
+	}
+	if fits == nil {
+		return pick(func(c *x509.Certificate) bool { return !c.IsCA }, s.offered[:s.beside]), false
+	}
+	if found = pick(fits, s.offered); len(found) == 0 {
+		found = pick(fits, s.policy.Offered, s.policy.Intermediates, s.policy.Roots)
+	}
+	return found, sure && len(found) > 0
 }

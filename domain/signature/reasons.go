@@ -71,6 +71,8 @@ const (
 	RevocationConfigured        = "revocation.configured"
 	RevocationUnconfirmed       = "revocation.unconfirmed"
 
+	EvidenceUnreadable = "evidence.unreadable"
+
 	TimeTrusted    = "time.trusted"
 	TimeUnproven   = "time.unproven"
 	TimeNoEvidence = "time.no-evidence"
@@ -146,6 +148,7 @@ func Definitions() []Definition {
 		{RevocationUnusable, Unknown, "the evidence about revocation cannot be relied on"},
 		{RevocationConfigured, Valid, "the issuer's certificate was configured by the operator, and no usable evidence says that it was revoked"},
 		{RevocationUnconfirmed, Unknown, "the evidence that says that the certificate was good was made before the moment, and nobody could be asked about it since"},
+		{EvidenceUnreadable, Valid, "a piece of evidence that came with the signature cannot be read and was passed over"},
 		{TimeTrusted, Valid, "a time token proves when the signature was there"},
 		{TimeUnproven, Valid, "a time token is there and proves nothing"},
 		{TimeNoEvidence, Unknown, "the answer depends on a time token, and there is no usable evidence whether its authority was revoked"},

@@ -318,6 +318,9 @@ func scenarios() []scenario {
 			build: stampedBeforeTheEnd(func(t *testing.T, p party) *testca.Identity {
 				return authorityOf(t, newParty(t, testca.P256).root, testca.Leaf{})
 			})},
+		{name: "an unsigned attribute that cannot be read", code: signature.EvidenceUnreadable, build: func(t *testing.T, p party, _ *signature.Policy) signature.Request {
+			return ask(signWith(t, p, text, cms.Attribute{OID: oidRevocationValues, Values: [][]byte{{5, 0}}}))
+		}},
 		{name: "a trusted time token", code: signature.TimeTrusted, build: func(t *testing.T, p party, policy *signature.Policy) signature.Request {
 			request := good(t, p, policy)
 			request.Evidence = []signature.Evidence{{Kind: signature.EvidenceTimeToken, DER: stamp(t, p, request.CMS, ago(time.Minute))}}

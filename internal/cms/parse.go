@@ -2,8 +2,10 @@ package cms
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 
 	"dalel/internal/pki"
 
@@ -74,8 +76,10 @@ type Signer struct {
 	// attributes: their SET OF with its universal tag (RFC 5652, 5.4).
 	SignedBytes []byte
 	Signature   []byte
-	// UnsignedAttributes are nobody's word: anyone can add or change them.
+	// UnsignedAttributes are nobody's word: anyone can add or change them. So one
+	// that cannot be read is passed over; Unreadable has the places of those, from 1.
 	UnsignedAttributes []Attribute
+	Unreadable         []int
 }
 
 // Attribute is an Attribute (RFC 5652, 5.3) with its values in DER.
@@ -116,20 +120,33 @@ func read(data []byte, padded bool) (*SignedData, error) {
 		data = element
 	}
 	message, strict := parse(data)
-	if strict == nil {
+	if strict == nil && !message.passesOver() {
 		return message, nil
 	}
 	der, rest, err := ToDER(data)
-	if err != nil {
+	switch {
+	case err != nil, bytes.Equal(der, data): // it was DER already
+	case len(rest) > 0 && !(padded && isPadding(rest)):
+		err = malformed("%d bytes follow it", len(rest))
+	default:
+		var transcoded *SignedData
+		if transcoded, err = parse(der); err == nil {
+			return transcoded, nil
+		}
+	}
+	switch {
+	case strict == nil:
+		return message, nil
+	case err != nil:
 		return nil, err
 	}
-	if len(rest) > 0 && !(padded && isPadding(rest)) {
-		return nil, malformed("%d bytes follow it", len(rest))
-	}
-	if bytes.Equal(der, data) {
-		return nil, strict // it was DER already
-	}
-	return parse(der)
+	return nil, strict
+}
+
+// passesOver says that there is an unsigned attribute that could not be read as
+// DER; it may be BER.
+func (m *SignedData) passesOver() bool {
+	return slices.ContainsFunc(m.Signers, func(s Signer) bool { return len(s.Unreadable) > 0 })
 }
 
 // isPadding says that there is nothing but zeros and white space.
@@ -329,8 +346,7 @@ func readSigner(signers *cryptobyte.String) (Signer, error) {
 		if !body.ReadASN1Element(&element, explicit(1)) {
 			return signer, malformed("unsigned attributes")
 		}
-		var err error
-		if signer.UnsignedAttributes, err = readAttributes(element, explicit(1)); err != nil {
+		if err := signer.readUnsigned(element); err != nil {
 			return signer, fmt.Errorf("unsigned attributes: %w", err)
 		}
 	}
@@ -347,22 +363,9 @@ func readAttributes(element cryptobyte.String, tag asn1.Tag) ([]Attribute, error
 	}
 	var attributes []Attribute
 	for !set.Empty() {
-		var body, values cryptobyte.String
-		var attribute Attribute
-		if !set.ReadASN1(&body, asn1.SEQUENCE) || !pki.ReadOID(&body, &attribute.OID) ||
-			!body.ReadASN1(&values, asn1.SET) || !body.Empty() {
-			return nil, malformed("not an attribute")
-		}
-		for !values.Empty() {
-			var value cryptobyte.String
-			var any asn1.Tag
-			if !values.ReadAnyASN1Element(&value, &any) {
-				return nil, malformed("value of attribute %s", attribute.OID)
-			}
-			if len(attribute.Values) == MaxValues {
-				return nil, tooMany("values of an attribute", MaxValues)
-			}
-			attribute.Values = append(attribute.Values, value)
+		attribute, err := readAttribute(&set)
+		if err != nil {
+			return nil, err
 		}
 		if len(attributes) == MaxAttributes {
 			return nil, tooMany("attributes", MaxAttributes)
@@ -370,6 +373,56 @@ func readAttributes(element cryptobyte.String, tag asn1.Tag) ([]Attribute, error
 		attributes = append(attributes, attribute)
 	}
 	return attributes, nil
+}
+
+// readUnsigned reads the attributes that nobody signed as far as they can be read.
+func (s *Signer) readUnsigned(element cryptobyte.String) error {
+	var set cryptobyte.String
+	if !element.ReadASN1(&set, explicit(1)) {
+		return malformed("not a set")
+	}
+	for place := 1; !set.Empty(); place++ {
+		if place > MaxAttributes {
+			return tooMany("attributes", MaxAttributes)
+		}
+		var one cryptobyte.String
+		var tag asn1.Tag
+		if !set.ReadAnyASN1Element(&one, &tag) {
+			s.Unreadable = append(s.Unreadable, place) // and where the next one begins is not known
+			return nil
+		}
+		attribute, err := readAttribute(&one)
+		switch {
+		case errors.Is(err, ErrTooLarge):
+			return err
+		case err != nil:
+			s.Unreadable = append(s.Unreadable, place)
+		default:
+			s.UnsignedAttributes = append(s.UnsignedAttributes, attribute)
+		}
+	}
+	return nil
+}
+
+func readAttribute(set *cryptobyte.String) (Attribute, error) {
+	var body, values cryptobyte.String
+	var attribute Attribute
+	if !set.ReadASN1(&body, asn1.SEQUENCE) || !pki.ReadOID(&body, &attribute.OID) ||
+		!body.ReadASN1(&values, asn1.SET) || !body.Empty() {
+		return Attribute{}, malformed("not an attribute")
+	}
+	for !values.Empty() {
+		var value cryptobyte.String
+		var tag asn1.Tag
+		if !values.ReadAnyASN1Element(&value, &tag) {
+			return Attribute{}, malformed("value of attribute %s", attribute.OID)
+		}
+		if len(attribute.Values) == MaxValues {
+			return Attribute{}, tooMany("values of an attribute", MaxValues)
+		}
+		attribute.Values = append(attribute.Values, value)
+	}
+	return attribute, nil
 }
 
 // IsSignedAttributes says whether content could be the signed attributes of

@@ -18,8 +18,12 @@ type Signature struct {
 	ID string
 	// Certificates are those of KeyInfo in DER, in order, and the tokens of
 	// WS-Security, unverified and maybe unreadable; the signer's comes first by habit
-	// and not by the standard.
+	// and not by the standard. One that is not base64 is there as the text that stands
+	// in its place: nothing that is signed hangs on it.
 	Certificates [][]byte
+	// Names say in KeyInfo which certificate is the signer's, which may be all that
+	// it says. Nobody signs them.
+	Names []CertificateName
 	// SignatureMethod is the URI as it stands. Algorithm and Digest are the OIDs
 	// that it is mapped to ([SignatureOf]), empty ones when it is not known.
 	SignatureMethod   string
@@ -45,11 +49,15 @@ type Signature struct {
 	// read from signed properties only, those that a reference names.
 	SigningTime *time.Time
 	// SigningCertificateDigests name the signer's certificate first (XAdES
-	// SigningCertificate and SigningCertificateV2).
+	// SigningCertificate and SigningCertificateV2), and SigningCertificateName is how
+	// the first of them is named besides, nil if it is not or not in a way that is
+	// read here.
 	SigningCertificateDigests []CertificateDigest
+	SigningCertificateName    *CertificateName
 
 	// What follows is of XAdES's unsigned properties: nobody's word, anyone can
-	// add or change it. All is in DER, unverified and maybe unreadable.
+	// add or change it. All is in DER, unverified and maybe unreadable, or else, where
+	// something is not base64, the text that stands in its place.
 	TimeTokens []TimeToken
 	// Stamped is what a time token should be over that comes without saying so:
 	// SignatureValue in Canonical XML 1.0, XAdES's default. It may be nil.
@@ -183,12 +191,11 @@ func (d *Document) readSignature(e *etree.Element, index int) (Signature, error)
 	}
 	if keyInfo != nil {
 		for _, data := range named(keyInfo, nsDSig, "X509Data") {
-			for _, certificate := range named(data, nsDSig, "X509Certificate") {
-				if s.Certificates, err = collect(s.Certificates, certificate); err != nil {
-					return s, err
-				}
+			if err := collect(&s.Certificates, named(data, nsDSig, "X509Certificate")); err != nil {
+				return s, err
 			}
 		}
+		s.Names = namesOf(keyInfo)
 	}
 	s.Certificates = d.securityTokens(s.Certificates, e, keyInfo)
 	for i := range s.References {
@@ -428,14 +435,18 @@ func decode(e *etree.Element) ([]byte, error) {
 	return value, nil
 }
 
-// collect adds what e has to a bounded list.
-func collect(list [][]byte, e *etree.Element) ([][]byte, error) {
-	if len(list) == MaxCertificates {
-		return nil, fmt.Errorf("%w: more than %d of %.64q", ErrTooLarge, MaxCertificates, e.FullTag())
+// collect adds what elements have to a bounded list. They belong to nothing that is
+// signed, so one that is not base64 is taken as it stands.
+func collect(list *[][]byte, elements []*etree.Element) error {
+	for _, e := range elements {
+		if len(*list) == MaxCertificates {
+			return fmt.Errorf("%w: more than %d of %.64q", ErrTooLarge, MaxCertificates, e.FullTag())
+		}
+		value, err := decode(e)
+		if err != nil {
+			value = []byte("not base64: " + e.Text())
+		}
+		*list = append(*list, value)
 	}
-	value, err := decode(e)
-	if err != nil {
-		return nil, err
-	}
-	return append(list, value), nil
+	return nil
 }

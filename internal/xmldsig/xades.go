@@ -71,23 +71,35 @@ func (s *Signature) readSigned(e *etree.Element) error {
 			s.SigningTime = &at
 		}
 	}
-	certificates := append(find(e, "SignedSignatureProperties", "SigningCertificate", "Cert", "CertDigest"),
-		find(e, "SignedSignatureProperties", "SigningCertificateV2", "Cert", "CertDigest")...)
-	for _, certificate := range certificates {
-		parts := children(certificate)
-		if len(parts) != 2 || !is(parts[0], nsDSig, "DigestMethod") || !is(parts[1], nsDSig, "DigestValue") {
-			return malformed("a certificate's digest is incomplete")
+	certificates := append(find(e, "SignedSignatureProperties", "SigningCertificate", "Cert"),
+		find(e, "SignedSignatureProperties", "SigningCertificateV2", "Cert")...)
+	for i, certificate := range certificates {
+		if i == 0 {
+			s.SigningCertificateName = signedName(certificate)
 		}
-		if len(s.SigningCertificateDigests) == MaxCertificates {
-			return fmt.Errorf("%w: more than %d certificates are named", ErrTooLarge, MaxCertificates)
+		for _, digest := range find(certificate, "CertDigest") {
+			if err := s.addCertificateDigest(digest); err != nil {
+				return err
+			}
 		}
-		value, err := decode(parts[1])
-		if err != nil {
-			return err
-		}
-		s.SigningCertificateDigests = append(s.SigningCertificateDigests,
-			CertificateDigest{DigestOf(attributeValue(parts[0], "Algorithm")), value})
 	}
+	return nil
+}
+
+func (s *Signature) addCertificateDigest(e *etree.Element) error {
+	parts := children(e)
+	if len(parts) != 2 || !is(parts[0], nsDSig, "DigestMethod") || !is(parts[1], nsDSig, "DigestValue") {
+		return malformed("a certificate's digest is incomplete")
+	}
+	if len(s.SigningCertificateDigests) == MaxCertificates {
+		return fmt.Errorf("%w: more than %d certificates are named", ErrTooLarge, MaxCertificates)
+	}
+	value, err := decode(parts[1])
+	if err != nil {
+		return err
+	}
+	s.SigningCertificateDigests = append(s.SigningCertificateDigests,
+		CertificateDigest{DigestOf(attributeValue(parts[0], "Algorithm")), value})
 	return nil
 }
 
@@ -97,14 +109,11 @@ func (s *Signature) readUnsigned(e, value *etree.Element) error {
 		if err != nil {
 			over = nil
 		}
-		for _, encapsulated := range find(stamp, "EncapsulatedTimeStamp") {
-			if len(s.TimeTokens) == MaxCertificates {
-				return fmt.Errorf("%w: more than %d time tokens", ErrTooLarge, MaxCertificates)
-			}
-			token, err := decode(encapsulated)
-			if err != nil {
-				return err
-			}
+		tokens := make([][]byte, len(s.TimeTokens)) // those of the stamps before count too
+		if err := collect(&tokens, find(stamp, "EncapsulatedTimeStamp")); err != nil {
+			return err
+		}
+		for _, token := range tokens[len(s.TimeTokens):] {
 			s.TimeTokens = append(s.TimeTokens, TimeToken{Token: token, Over: over})
 		}
 	}
@@ -116,11 +125,8 @@ func (s *Signature) readUnsigned(e, value *etree.Element) error {
 		{&s.EmbeddedCRLs, []string{"RevocationValues", "CRLValues", "EncapsulatedCRLValue"}},
 		{&s.EmbeddedCertificates, []string{"CertificateValues", "EncapsulatedX509Certificate"}},
 	} {
-		for _, encapsulated := range find(e, list.path...) {
-			var err error
-			if *list.to, err = collect(*list.to, encapsulated); err != nil {
-				return err
-			}
+		if err := collect(list.to, find(e, list.path...)); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -26,6 +26,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,18 +96,45 @@ func prepare(known *signature.Algorithms, sig xmldsig.Signature, results []xmlds
 	if p.Stamped == nil {
 		p.Stamped = sig.Stamped
 	}
+	name := sig.Names
 	// The signed properties count only if the reference to them holds.
 	for _, r := range results {
-		if r.Covers == xmldsig.Properties && r.Outcome == xmldsig.Match {
-			p.ClaimedAt = sig.SigningTime
-			if len(sig.SigningCertificateDigests) > 0 {
-				p.Named = func(certificate *x509.Certificate) error {
-					return named(known, sig.SigningCertificateDigests[0], certificate)
-				}
-			}
+		if r.Covers != xmldsig.Properties || r.Outcome != xmldsig.Match {
+			continue
+		}
+		p.ClaimedAt = sig.SigningTime
+		if sig.SigningCertificateName != nil {
+			name = []xmldsig.CertificateName{*sig.SigningCertificateName}
+		}
+		if len(sig.SigningCertificateDigests) == 0 {
+			continue
+		}
+		want := sig.SigningCertificateDigests[0]
+		// A digest that is not known here says nothing either way.
+		if digest, err := known.Digest(want.Digest); err == nil {
+			p.Named = func(certificate *x509.Certificate) error { return named(digest, want, certificate) }
 		}
 	}
+	if len(name) > 0 {
+		p.Fits = func(certificate *x509.Certificate) bool { return fits(name, sig.Certificates, certificate) }
+	}
 	return p
+}
+
+// fits says whether a certificate bears one of the names. Programs write the
+// issuer's name in their own ways: of one that stands beside the key, the serial
+// number is enough, unless it is an authority's.
+func fits(names []xmldsig.CertificateName, beside [][]byte, certificate *x509.Certificate) bool {
+	for _, name := range names {
+		if name.Fits(certificate) {
+			return true
+		}
+		isBeside := func(der []byte) bool { return bytes.Equal(der, certificate.Raw) }
+		if !certificate.IsCA && name.Numbers(certificate) && slices.ContainsFunc(beside, isBeside) {
+			return true
+		}
+	}
+	return false
 }
 
 // bounded is the beginning of a text that a stranger wrote and people are shown.
@@ -153,12 +181,8 @@ func reasons(results []xmldsig.ReferenceResult, foreign bool) []signature.Reason
 var errOther = errors.New("the signed hash of the signer's certificate is of another one")
 
 // named checks XAdES: the first of the signed digests is of the signer's
-// certificate. A digest that is not known here says nothing either way.
-func named(known *signature.Algorithms, want xmldsig.CertificateDigest, certificate *x509.Certificate) error {
-	digest, err := known.Digest(want.Digest)
-	if err != nil {
-		return nil
-	}
+// certificate.
+func named(digest pki.Digest, want xmldsig.CertificateDigest, certificate *x509.Certificate) error {
 	h := digest.New()
 	h.Write(certificate.Raw)
 	if !bytes.Equal(h.Sum(nil), want.Value) {

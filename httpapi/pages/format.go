@@ -98,11 +98,7 @@ func (w words) date(t time.Time) string { return dates.Day(dates.Language(w.Lang
 // ownDate writes a document's own date (YYYY-MM-DD); what is no date stays as
 // it is.
 func (w words) ownDate(text string) string {
-	day, err := time.ParseInLocation(time.DateOnly, text, zone)
-	if err != nil {
-		return text
-	}
-	return w.date(day)
+	return dates.Own(dates.Language(w.Lang), text)
 }
 
 // money writes a sum: 1 250 000,00 ₸, in English 1,250,000.00 ₸. Currencies

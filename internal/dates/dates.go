@@ -57,6 +57,16 @@ func Day(l Language, t time.Time) string {
 	return write(l, day, months[l][month-1], year)
 }
 
+// Own writes a day that a document names itself (YYYY-MM-DD); what is no day
+// stays as it is.
+func Own(l Language, text string) string {
+	day, err := time.ParseInLocation(time.DateOnly, text, calendar.Zone())
+	if err != nil {
+		return text
+	}
+	return Day(l, day)
+}
+
 // write puts a day together; a year of 0 is left out.
 func write(l Language, day int, month string, year int) string {
 	switch {

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"dalel/internal/dates"
 )
 
 // The type of the sheets of details.
@@ -166,11 +168,11 @@ func (s *sheet) heading() {
 		{label: s.say("document.number"), value: number, strong: true},
 		{label: s.say("document.kind"), value: s.Kind},
 		{label: s.say("document.sender"), value: s.SenderNumber},
-		{label: s.say("document.date"), value: s.Date},
+		{label: s.say("document.date"), value: dates.Own(s.language(), s.Date)},
 		{label: s.say("document.status"), value: s.Status, strong: true},
 		{label: s.say("document.id"), value: s.DocumentID},
 		{label: s.say("copy.number"), value: strconv.Itoa(s.CopyNumber)},
-		{label: s.say("copy.issued"), value: local(s.IssuedAt)},
+		{label: s.say("copy.issued"), value: dates.Moment(s.language(), s.IssuedAt)},
 		{label: s.say("copy.to"), value: s.IssuedTo},
 	}, "")
 }
@@ -324,7 +326,7 @@ func (s *sheet) parties() {
 		return
 	}
 	width := s.inner()
-	columns := []column{{s.say("party.name"), "L", width - 96}, {s.say("party.role"), "L", 32}, {s.say("party.outcome"), "L", 36}, {s.say("party.when"), "L", 28}}
+	columns := []column{{s.say("party.name"), "L", width - 104}, {s.say("party.role"), "L", 32}, {s.say("party.outcome"), "L", 36}, {s.say("party.when"), "L", 36}}
 	var rows [][]entry
 	for _, p := range s.Parties {
 		name := entry{{p.Name, strong}}
@@ -334,7 +336,7 @@ func (s *sheet) parties() {
 		when := entry{}
 		if !p.When.IsZero() {
 			at := p.When.In(zone)
-			when = entry{{at.Format("02.01.2006"), plain}, {at.Format("15:04:05"), pale}}
+			when = entry{{dates.Day(s.language(), at), plain}, {at.Format("15:04"), pale}}
 		}
 		rows = append(rows, []entry{name, {{p.Role, plain}}, {{p.Outcome, plain}}, when})
 	}
@@ -373,7 +375,7 @@ func (s *sheet) signature(n int, sig Signature) {
 	}
 	at := "–"
 	if !sig.SignedAt.IsZero() {
-		at = local(sig.SignedAt) + ", " + s.say(map[bool]string{true: "signature.trusted", false: "signature.received"}[sig.TrustedTime])
+		at = dates.Exact(s.language(), sig.SignedAt) + ", " + s.say(map[bool]string{true: "signature.trusted", false: "signature.received"}[sig.TrustedTime])
 	}
 	seal := ""
 	if sig.Seal {
@@ -381,7 +383,7 @@ func (s *sheet) signature(n int, sig Signature) {
 	}
 	period := ""
 	if !sig.ValidFrom.IsZero() || !sig.ValidTo.IsZero() {
-		period = s.say("signature.period", "from", local(sig.ValidFrom), "to", local(sig.ValidTo))
+		period = s.say("signature.period", "from", s.day(sig.ValidFrom), "to", s.day(sig.ValidTo))
 	}
 	all := []fact{
 		{label: s.say("signature.fallen"), value: fallen, strong: true},
@@ -490,10 +492,13 @@ func threes(n int64) string {
 	return strings.TrimSuffix(digits[:lead]+"\u00a0"+grouped(digits[lead:], 3, "\u00a0"), "\u00a0")
 }
 
-// local writes a moment in Kazakhstan's time.
-func local(t time.Time) string {
+func (s *sheet) language() dates.Language { return dates.Language(s.Language) }
+
+// day writes the day of a moment in Kazakhstan's time, and of none a question
+// mark.
+func (s *sheet) day(t time.Time) string {
 	if t.IsZero() {
 		return "?"
 	}
-	return t.In(zone).Format("02.01.2006 15:04:05")
+	return dates.Day(s.language(), t)
 }

@@ -237,7 +237,7 @@ func (s *sheet) begin(width, height, side float64, about string, before func()) 
 	s.gray(0)
 }
 
-func (s *sheet) date() string { return s.IssuedAt.In(zone).Format("02.01.2006") }
+func (s *sheet) date() string { return s.day(s.IssuedAt) }
 
 // drawCode draws the QR code with its upper left corner at x, y.
 func (s *sheet) drawCode(x, y, side float64) {

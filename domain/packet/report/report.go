@@ -458,7 +458,7 @@ func (d Document) what(w words) []block {
 	}
 	sender := d.SenderNumber
 	if d.Date != "" {
-		sender = strings.TrimPrefix(sender+", "+d.Date, ", ")
+		sender = strings.TrimPrefix(sender+", "+dates.Own(dates.Language(w.language), d.Date), ", ")
 	}
 	facts := []fact{
 		{label: w.say("what.title"), value: d.Title, strong: true},

@@ -15,7 +15,7 @@ import (
 func families() []string {
 	return []string{
 		"event.", "reason.", "fault.", "kind.", "status.", "state.", "role.", "method.", "verdict.", "participant-kind.",
-		"identifier.", "basis.", "retention.record.", "who.", "evidence.", "journal.",
+		"identifier.", "basis.", "caution.", "retention.record.", "who.", "evidence.", "journal.",
 	}
 }
 

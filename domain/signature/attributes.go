@@ -19,7 +19,7 @@ import (
 // signer's own word does not exclude: all of them if it says nothing of its
 // certificate or excludes every one.
 func (s *signerCheck) attributes(candidates []*x509.Certificate, digestKnown bool) []*x509.Certificate {
-	if value, ok := s.single(cms.OIDContentType, true); ok {
+	for _, value := range s.values(cms.OIDContentType, true) {
 		var contentType string
 		v := cryptobyte.String(value)
 		if !pki.ReadOID(&v, &contentType) || !v.Empty() {
@@ -28,7 +28,7 @@ func (s *signerCheck) attributes(candidates []*x509.Certificate, digestKnown boo
 			s.add(AttributesContentType, "signed as %s, stated as %s", contentType, s.message.ContentType)
 		}
 	}
-	if value, ok := s.single(cms.OIDMessageDigest, true); ok {
+	for _, value := range s.values(cms.OIDMessageDigest, true) {
 		var digest cryptobyte.String
 		v := cryptobyte.String(value)
 		if !v.ReadASN1(&digest, asn1.OCTET_STRING) || !v.Empty() {
@@ -37,34 +37,40 @@ func (s *signerCheck) attributes(candidates []*x509.Certificate, digestKnown boo
 			s.add(DigestMismatch, "the content's digest is not the signed one")
 		}
 	}
-	if value, ok := s.single(cms.OIDSigningTime, false); ok {
+	for _, value := range s.values(cms.OIDSigningTime, false) {
 		if at, ok := readTime(value); ok {
 			s.verdict.ClaimedAt = &at
 		} else {
 			s.add(AttributesMalformed, "signing time")
 		}
 	}
-	if value, ok := s.single(cms.OIDAlgorithmProtection, false); ok {
+	for _, value := range s.values(cms.OIDAlgorithmProtection, false) {
 		s.algorithmProtection(value)
 	}
-	candidates = s.signingCertificate(candidates, cms.OIDSigningCertificate2, pki.OIDSHA256)
-	return s.signingCertificate(candidates, cms.OIDSigningCertificate, pki.OIDSHA1)
+	for _, value := range s.values(cms.OIDSigningCertificate2, false) {
+		candidates = s.signingCertificate(candidates, value, cms.OIDSigningCertificate2, pki.OIDSHA256)
+	}
+	for _, value := range s.values(cms.OIDSigningCertificate, false) {
+		candidates = s.signingCertificate(candidates, value, cms.OIDSigningCertificate, pki.OIDSHA1)
+	}
+	return candidates
 }
 
-// single returns the value of a signed attribute that has exactly one.
-func (s *signerCheck) single(oid string, required bool) ([]byte, bool) {
-	attribute, ok := cms.Find(s.signer.SignedAttributes, oid)
-	switch {
-	case !ok && required:
+// values returns the values of the signed attributes of a type, each of which
+// must have exactly one. Where there are several, what each says must hold.
+func (s *signerCheck) values(oid string, required bool) (values [][]byte) {
+	attributes := cms.All(s.signer.SignedAttributes, oid)
+	if len(attributes) == 0 && required {
 		s.add(AttributesMissing, "signed attribute %s", oid)
-		return nil, false
-	case !ok:
-		return nil, false
-	case len(attribute.Values) != 1:
-		s.add(AttributesMalformed, "signed attribute %s has %d values", oid, len(attribute.Values))
-		return nil, false
 	}
-	return attribute.Values[0], true
+	for _, attribute := range attributes {
+		if len(attribute.Values) != 1 {
+			s.add(AttributesMalformed, "signed attribute %s has %d values", oid, len(attribute.Values))
+			continue
+		}
+		values = append(values, attribute.Values[0])
+	}
+	return values
 }
 
 // readTime reads a Time (RFC 5652, 11.3). A fraction of a second, which is not
@@ -122,11 +128,7 @@ func (s *signerCheck) algorithmProtection(der []byte) {
 // signingCertificate checks RFC 5035 (version 2) or RFC 2634: the first
 // ESSCertID is of the signer's certificate. Version 1 is bound to SHA-1; a
 // match there adds nothing to what the signature proves, a mismatch counts.
-func (s *signerCheck) signingCertificate(candidates []*x509.Certificate, oid, byDefault string) []*x509.Certificate {
-	value, ok := s.single(oid, false)
-	if !ok {
-		return candidates
-	}
+func (s *signerCheck) signingCertificate(candidates []*x509.Certificate, value []byte, oid, byDefault string) []*x509.Certificate {
 	v := cryptobyte.String(value)
 	var body, list, first, sum cryptobyte.String
 	identifier := pki.Identifier{OID: byDefault}

@@ -254,7 +254,8 @@ func TestOnePolicyServesManyAtOnce(t *testing.T) {
 }
 
 // Old signers name their certificate by SHA-1 or not at all, and write the key's
-// algorithm for the signature's.
+// algorithm for the signature's. Only content type, digest and time may not be
+// there twice (RFC 5652, 11).
 func TestR_C2_AnOldStyleSignatureIsJudgedLikeANewOne(t *testing.T) {
 	p := newParty(t, testca.P256)
 	text := []byte("the contract")
@@ -262,6 +263,8 @@ func TestR_C2_AnOldStyleSignatureIsJudgedLikeANewOne(t *testing.T) {
 		sum := sha1.Sum(certificate.Raw)
 		return attribute(cms.OIDSigningCertificate, tlv(0x30, tlv(0x30, tlv(0x30, octets(sum[:])))))
 	}
+	own := attribute("1.3.6.1.4.1.99999.3", octets([]byte("own")))
+	timed := attribute(cms.OIDSigningTime, tlv(0x17, []byte("261127000000Z")))
 	for name, c := range map[string]struct {
 		attributes [][]byte
 		algorithm  string
@@ -275,6 +278,12 @@ func TestR_C2_AnOldStyleSignatureIsJudgedLikeANewOne(t *testing.T) {
 		"the algorithm of a key of another kind":      {ordinary(text), pki.OIDRSA, signature.Invalid},
 		"attributes in another order than DER's":      {[][]byte{ordinary(text)[1], ordinary(text)[0]}, "", signature.Valid},
 		"a time among the attributes, twice a value":  {append(ordinary(text), attribute(cms.OIDSigningTime, tlv(0x17, []byte("261127000000Z")), tlv(0x17, []byte("261128000000Z")))), "", signature.Invalid},
+		"an attribute of somebody's own, twice":       {append(ordinary(text), own, own), "", signature.Valid},
+		"the right name of the certificate, twice":    {append(ordinary(text), named(p.person.Certificate), named(p.person.Certificate)), "", signature.Valid},
+		"a second name, of another certificate":       {append(ordinary(text), named(p.person.Certificate), named(p.issuing.Certificate)), "", signature.Invalid},
+		"a time, twice":                               {append(ordinary(text), timed, timed), "", signature.Invalid},
+		"a digest, twice":                             {append(ordinary(text), ordinary(text)[1]), "", signature.Invalid},
+		"a content type, twice":                       {append(ordinary(text), ordinary(text)[0]), "", signature.Invalid},
 		"a digest of another content":                 {ordinary([]byte("another")), "", signature.Invalid},
 		"no digest at all":                            {ordinary(text)[:1], "", signature.Invalid},
 		"two values of the digest, the right one too": {[][]byte{ordinary(text)[0], attribute(cms.OIDMessageDigest, octets(make([]byte, 32)), octets(digestOf(text)))}, "", signature.Invalid},

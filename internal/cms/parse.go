@@ -70,7 +70,7 @@ type Signer struct {
 	DigestAlgorithm    pki.Identifier
 	SignatureAlgorithm pki.Identifier
 	// SignedAttributes is nil when there are none; then the signature is over
-	// the content itself. No type is there twice.
+	// the content itself. Content type, digest and time are there once at most.
 	SignedAttributes []Attribute
 	// SignedBytes is what the signature is over when there are signed
 	// attributes: their SET OF with its universal tag (RFC 5652, 5.4).
@@ -88,7 +88,24 @@ type Attribute struct {
 	Values [][]byte
 }
 
-// Find returns the attribute with the OID.
+// once says whether an attribute of this type may be there only once (RFC 5652,
+// 11.1 to 11.3). Of others there may be several (RFC 5652, 5.3, sets no bound).
+func once(oid string) bool {
+	return oid == OIDContentType || oid == OIDMessageDigest || oid == OIDSigningTime
+}
+
+// All returns every attribute with the OID.
+func All(attributes []Attribute, oid string) []Attribute {
+	var all []Attribute
+	for _, a := range attributes {
+		if a.OID == oid {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// Find returns the first attribute with the OID.
 func Find(attributes []Attribute, oid string) (Attribute, bool) {
 	for _, a := range attributes {
 		if a.OID == oid {
@@ -98,8 +115,8 @@ func Find(attributes []Attribute, oid string) (Attribute, bool) {
 	return Attribute{}, false
 }
 
-// Parse reads a ContentInfo with SignedData in DER or BER. Duplicate signed
-// attributes are refused, and so are bytes after it, but for zeros and the white
+// Parse reads a ContentInfo with SignedData in DER or BER. A second content type,
+// digest or time among signed attributes is refused, and so are bytes after it, but for zeros and the white
 // space of ASCII: those are left behind by writers that give out a whole buffer or
 // a line, and everybody else reads past them. They are no part of the message, yet
 // they are part of the bytes that came: whoever names those by a hash names others
@@ -328,7 +345,7 @@ func readSigner(signers *cryptobyte.String) (Signer, error) {
 		}
 		seen := map[string]bool{}
 		for _, attribute := range signer.SignedAttributes {
-			if seen[attribute.OID] {
+			if seen[attribute.OID] && once(attribute.OID) {
 				return signer, malformed("signed attribute %s is there twice", attribute.OID)
 			}
 			seen[attribute.OID] = true

@@ -349,10 +349,14 @@ func named(signer cms.Signer, candidates []*x509.Certificate, algorithms *pki.Al
 	for _, version := range []struct{ oid, byDefault string }{
 		{cms.OIDSigningCertificate2, pki.OIDSHA256}, {cms.OIDSigningCertificate, pki.OIDSHA1},
 	} {
-		if _, ok := cms.Find(signer.SignedAttributes, version.oid); !ok {
+		switch len(cms.All(signer.SignedAttributes, version.oid)) {
+		case 0:
 			continue
+		case 1:
+			present = true
+		default: // RFC 2634, 5.4: one alone
+			return nil, found(Attributes, "the signer names its certificate twice")
 		}
-		present = true
 		value, f := single(signer, version.oid)
 		if f != nil {
 			return nil, f

@@ -198,6 +198,7 @@ func TestR_C4_TheCasesAreAnswered(t *testing.T) {
 		{"the list speaks of it", "1-tsa-evidence-missing", "sigt.cms", "ca.crl", "2026-12-10T12:00:00Z", signature.Valid},
 		{"a list signed with SHA-1", "2-crl-dropped", "sig.cms", "sha1.crl", "2026-12-01T00:00:00Z", signature.Unknown},
 		{"a list with a critical extension", "2-crl-dropped", "sig.cms", "crit.crl", "2026-12-01T00:00:00Z", signature.Unknown},
+		{"a policy that is demanded and not there", "6-policy", "sig.cms", "", "2026-12-01T00:00:00Z", signature.Invalid},
 		{"a list that can be used", "2-crl-dropped", "sig.cms", "good.crl", "2026-12-01T00:00:00Z", signature.Invalid},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -55,6 +55,7 @@ const (
 	ChainNotCA             = string(pki.ChainNotCA)
 	ChainPathTooLong       = string(pki.ChainPathTooLong)
 	ChainKeyUsage          = string(pki.ChainKeyUsage)
+	ChainPolicy            = string(pki.ChainPolicy)
 
 	RevocationGood         = "revocation.good"
 	RevocationRevoked      = "revocation.revoked"
@@ -135,6 +136,7 @@ func Definitions() []Definition {
 		{ChainNotCA, Invalid, "an issuer is no certification authority"},
 		{ChainPathTooLong, Invalid, "an issuer may not have that many authorities below it"},
 		{ChainKeyUsage, Invalid, "an issuer's key is not for signing certificates"},
+		{ChainPolicy, Invalid, "an issuer demands a policy of the certificates below, and the chain has none in common"},
 		{RevocationGood, Valid, "the certificate was not revoked at the moment"},
 		{RevocationRevoked, Invalid, "the certificate was revoked at the moment"},
 		{RevocationNoEvidence, Unknown, "there is no evidence whether the certificate was revoked"},

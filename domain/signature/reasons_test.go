@@ -246,6 +246,8 @@ func scenarios() []scenario {
 			return ask(signBy(t, text, who))
 		}},
 		{name: "an issuer whose key may not sign certificates", code: signature.ChainKeyUsage, build: issuer(testca.CA{WithoutCertSign: true})},
+		{name: "an issuer who demands a policy that nobody has", code: signature.ChainPolicy, build: issuer(testca.CA{Extra: []pkix.Extension{{
+			Id: stdasn1.ObjectIdentifier{2, 5, 29, 36}, Value: []byte{0x30, 3, 0x80, 1, 0}}}})},
 		{name: "an OCSP answer says good", code: signature.RevocationGood, build: answered(ocsptest.Single{Status: ocsp.Good})},
 		{name: "an OCSP answer says revoked", code: signature.RevocationRevoked, build: answered(ocsptest.Single{Status: ocsp.Revoked, RevokedAt: ago(2 * time.Hour)})},
 		{name: "an OCSP answer says revoked after the moment", code: signature.RevocationLater, build: answered(ocsptest.Single{

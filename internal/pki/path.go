@@ -27,6 +27,7 @@ const (
 	ChainNotCA             Code = "chain.not-a-ca"
 	ChainPathTooLong       Code = "chain.path-too-long"
 	ChainKeyUsage          Code = "chain.key-usage"
+	ChainPolicy            Code = "chain.policy"
 )
 
 // Bounds of the search for a path. A national hierarchy has three levels; the
@@ -88,8 +89,7 @@ type Builder struct {
 }
 
 // Build looks for a path from leaf to a root (RFC 5280, 6.1, without name
-// constraints and policy mapping: a certificate that demands them by a
-// critical extension ends in [ExtensionUnknown]).
+// constraints: a certificate that has them ends in [ExtensionUnknown]).
 //
 // An issuer is matched by its subject, byte for byte, and by key identifier
 // where both have one. If several paths exist, a good one wins over one that
@@ -249,6 +249,11 @@ func (s *search) problemsOf(path []*x509.Certificate, issuer *x509.Certificate, 
 }
 
 func (s *search) finish(path []*x509.Certificate, problems []Problem, anchored bool) {
+	if anchored {
+		if p, ok := checkPolicies(path); ok {
+			problems = append(problems, p)
+		}
+	}
 	rank := rankGood
 	switch {
 	case !anchored:
@@ -336,9 +341,9 @@ func unknownCritical(certificate *x509.Certificate) (string, bool) {
 		case "2.5.29.14", "2.5.29.35", // key identifiers
 			"2.5.29.15",              // key usage
 			"2.5.29.17", "2.5.29.18", // alternative names
-			"2.5.29.19",         // basic constraints
-			"2.5.29.31",         // where the CRL is
-			"2.5.29.32",         // policies: any is acceptable here
+			"2.5.29.19", // basic constraints
+			"2.5.29.31", // where the CRL is
+			oidPolicies, oidPolicyMappings, oidPolicyConstraints, oidInhibitAnyPolicy,
 			"2.5.29.37",         // extended key usage
 			"1.3.6.1.5.5.7.1.1": // where the issuer and OCSP are
 		default:

@@ -17,6 +17,7 @@ import (
 	"dalel/domain/fileformat"
 	"dalel/domain/ledger"
 	"dalel/domain/signature"
+	"dalel/domain/wording"
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
 
@@ -252,7 +253,7 @@ func (s *Server) removeFile(c echo.Context, caller route.Caller) error {
 }
 
 func (s *Server) headFile(c echo.Context, caller route.Caller) error {
-	file, ok := documentOf(c).State.File(param(c, "name"))
+	file, ok := documentOf(c).State.File(wording.Tidy(param(c, "name")))
 	if !ok {
 		return fault.New(fault.FileUnknown, "the document has no file of that name")
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"image"
 	"image/jpeg"
+	"net/url"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -31,4 +32,39 @@ func TestR_D2_APhonesPhotoIsTakenAsItComesAndItsDocumentSaysWhatLiesInIt(t *test
 	require.Equal(t, []any{"file.trailer"}, files[1].(map[string]any)["cautions"])
 	got := w.do(request{method: "GET", path: path + "/files/photo.jpg", token: w.sender.token})
 	require.Equal(t, string(photo), got.body, "every byte of it is kept")
+}
+
+func TestR_D1_ANameIsTakenAsTheSendersSystemWritesItAndFoundUnderEitherForm(t *testing.T) {
+	w := newWorld(t)
+	id := w.ok("POST", "/api/v1/documents", w.sender.token, map[string]any{"kind": "letter", "title": "Счёт\u00a0и\u0306", "number": "№\u202f7"}).text("id")
+	path := "/api/v1/documents/" + id
+	seen := w.get(path, w.sender.token).value()["details"].(map[string]any)
+	require.Equal(t, "Счёт й", seen["title"])
+	require.Equal(t, "№ 7", seen["number"])
+
+	decomposed := url.PathEscape("Снимок\u202fи\u0306.txt")
+	for range 2 { // the second time it replaces the first
+		put := w.do(request{method: "PUT", path: path + "/files/" + decomposed, token: w.sender.token, raw: []byte("text"), mediaType: "text/plain"})
+		require.Equal(t, 200, put.status, put.body)
+	}
+	files := w.get(path, w.sender.token).value()["files"].([]any)
+	require.Len(t, files, 1)
+	require.Equal(t, "Снимок й.txt", files[0].(map[string]any)["name"])
+	for _, name := range []string{decomposed, url.PathEscape("Снимок й.txt")} {
+		require.Equal(t, 200, w.do(request{method: "GET", path: path + "/files/" + name, token: w.sender.token}).status, name)
+	}
+	require.Equal(t, 200, w.do(request{method: "DELETE", path: path + "/files/" + decomposed, token: w.sender.token}).status)
+}
+
+func TestR_D1_ACharacterThatNobodySeesIsRefusedByItsNameAndPlace(t *testing.T) {
+	w := newWorld(t)
+	id := w.draft()
+	title := w.do(request{method: "POST", path: "/api/v1/documents", token: w.sender.token, json: map[string]any{"kind": "letter", "title": "До\u200bговор"}})
+	require.Equal(t, 400, title.status)
+	require.Equal(t, "text.character", title.code())
+	require.Contains(t, title.body, "the title has the character U+200B at character 3")
+	name := w.do(request{method: "PUT", path: "/api/v1/documents/" + id + "/files/" + url.PathEscape("a\u202etxt.exe.txt"), token: w.sender.token, raw: []byte("a"), mediaType: "text/plain"})
+	require.Equal(t, 400, name.status)
+	require.Equal(t, "text.character", name.code())
+	require.Contains(t, name.body, "U+202E at character 2")
 }

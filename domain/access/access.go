@@ -152,7 +152,7 @@ func issue(state State, c Issue) ([]event.Event, error) {
 	}
 	if c.Label != "" {
 		if err := wording.Line(c.Label, MaxLabel); err != nil {
-			return nil, fault.New(fault.RequestInvalid, "the label %v", err)
+			return nil, wording.Refuse(fault.RequestInvalid, "the label", err)
 		}
 	}
 	if c.TTL < MinTTL || c.TTL > MaxTTL {
@@ -176,7 +176,7 @@ func revoke(state State, c Revoke) ([]event.Event, error) {
 	}
 	if c.Reason != "" {
 		if err := wording.Prose(c.Reason, MaxReason); err != nil {
-			return nil, fault.New(fault.RequestInvalid, "the reason %v", err)
+			return nil, wording.Refuse(fault.RequestInvalid, "the reason", err)
 		}
 	}
 	if err := checkNow(c.Now); err != nil {

@@ -95,7 +95,7 @@ func TestR_O4_WhatNoTokenCanBeIsRefused(t *testing.T) {
 		"a person of two lines": func(c *access.Issue) { c.By.Person = "a\nb" },
 		"no role":               func(c *access.Issue) { c.Role = "" },
 		"a role of its own":     func(c *access.Issue) { c.Role = "root" },
-		"a label of two lines":  func(c *access.Issue) { c.Label = "a\nb" },
+		"a label not composed":  func(c *access.Issue) { c.Label = "и\u0306" },
 		"no time to live":       func(c *access.Issue) { c.TTL = 0 },
 		"less than a minute":    func(c *access.Issue) { c.TTL = access.MinTTL - 1 },
 		"more than 366 days":    func(c *access.Issue) { c.TTL = access.MaxTTL + 1 },
@@ -106,6 +106,9 @@ func TestR_O4_WhatNoTokenCanBeIsRefused(t *testing.T) {
 			given(t).When(command).ThenRefused(fault.RequestInvalid)
 		})
 	}
+	labelled := issue()
+	labelled.Label = "a\nb"
+	given(t).When(labelled).ThenRefused(fault.TextCharacter)
 	command := issue()
 	command.Now = time.Time{}
 	given(t).When(command).ThenRefused(fault.Internal)

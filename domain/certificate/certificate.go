@@ -356,7 +356,7 @@ func checkNotice(c ReportCompromise) error {
 	}
 	if c.Circumstances != "" {
 		if err := wording.Prose(c.Circumstances, MaxProse); err != nil {
-			return fault.New(fault.NoticeInvalid, "the circumstances %v", err)
+			return wording.Refuse(fault.NoticeInvalid, "the circumstances", err)
 		}
 	}
 	return nil
@@ -420,7 +420,7 @@ func checkReason(reason string, now time.Time) error {
 		return fault.New(fault.ReasonMissing, "say why")
 	}
 	if err := wording.Prose(reason, MaxProse); err != nil {
-		return fault.New(fault.RequestInvalid, "the reason %v", err)
+		return wording.Refuse(fault.RequestInvalid, "the reason", err)
 	}
 	if !recordable(now) {
 		return fault.New(fault.Internal, "a command without the time of now")

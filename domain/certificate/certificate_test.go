@@ -323,7 +323,7 @@ func TestR_C7_ResumingAndAnnullingNeedAReason(t *testing.T) {
 	again.Reason = ""
 	given(t, suspendedHistory...).When(again).ThenRefused(fault.ReasonMissing)
 	again.Reason = "\x00"
-	given(t, suspendedHistory...).When(again).ThenRefused(fault.RequestInvalid)
+	given(t, suspendedHistory...).When(again).ThenRefused(fault.TextCharacter)
 	again = resume()
 	again.Channel = "pigeon"
 	given(t, suspendedHistory...).When(again).ThenRefused(fault.NoticeInvalid)

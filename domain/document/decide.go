@@ -610,7 +610,7 @@ func checkWords(what, text string) error {
 		return fault.New(fault.ReasonMissing, "give a %s", what)
 	}
 	if err := wording.Prose(text, MaxReasonRunes); err != nil {
-		return fault.New(fault.RequestInvalid, "the %s %v", what, err)
+		return wording.Refuse(fault.RequestInvalid, "the "+what, err)
 	}
 	return nil
 }
@@ -621,6 +621,13 @@ var (
 	currencyPattern = regexp.MustCompile(`^[A-Z]{3}$`)
 )
 
+// Tidy returns the details with their words in the form in which they are
+// recorded; see [wording.Tidy].
+func (d Details) Tidy() Details {
+	d.Title, d.Number = wording.Tidy(d.Title), wording.Tidy(d.Number)
+	return d
+}
+
 // check refuses details that no page or packet could show.
 func (d Details) check() error {
 	invalid := func(format string, args ...any) error {
@@ -630,11 +637,11 @@ func (d Details) check() error {
 		return invalid("the kind is one of %v", Kinds())
 	}
 	if err := wording.Line(d.Title, 300); err != nil {
-		return invalid("the title %v", err)
+		return wording.Refuse(fault.DocumentInvalid, "the title", err)
 	}
 	if d.Number != "" {
 		if err := wording.Line(d.Number, 100); err != nil {
-			return invalid("the number %v", err)
+			return wording.Refuse(fault.DocumentInvalid, "the number", err)
 		}
 	}
 	if d.Date != "" {

@@ -249,18 +249,40 @@ func TestR_D1_TwoFileNamesThatDifferOnlyByCaseAreRefused(t *testing.T) {
 		ThenRefused(fault.FileInvalid)
 }
 
+func TestR_D1_WordsThatNobodyCanReadAreRefusedAndTidyOnesTaken(t *testing.T) {
+	for name, change := range map[string]func(*document.Details){
+		"control character":         func(d *document.Details) { d.Title = "a\x00b" },
+		"zero-width space":          func(d *document.Details) { d.Title = "a\u200bb" },
+		"a space that is not plain": func(d *document.Details) { d.Title = "a\u00a0b" },
+		"soft hyphen in the number": func(d *document.Details) { d.Number = "1\u00ad2" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			wrong := details()
+			change(&wrong)
+			given(t).When(document.Create{Document: doc, By: by(alpha), Details: wrong}).ThenRefused(fault.TextCharacter)
+		})
+	}
+	untidy := details()
+	untidy.Title, untidy.Number = "Счёт\u00a0и\u0306", "№\u202f7"
+	tidy := untidy.Tidy()
+	require.Equal(t, "Счёт й", tidy.Title)
+	require.Equal(t, "№ 7", tidy.Number)
+	given(t).When(document.Create{Document: doc, By: by(alpha), Details: tidy}).
+		Then(document.Created{Document: doc, Sender: alpha, By: by(alpha), Details: tidy})
+}
+
 func TestR_D1_DetailsThatNoPageCouldShowAreRefused(t *testing.T) {
 	for name, change := range map[string]func(*document.Details){
-		"unknown kind":      func(d *document.Details) { d.Kind = "poem" },
-		"empty title":       func(d *document.Details) { d.Title = "  " },
-		"long title":        func(d *document.Details) { d.Title = strings.Repeat("ә", 301) },
-		"control character": func(d *document.Details) { d.Title = "a\x00b" },
-		"invalid UTF-8":     func(d *document.Details) { d.Title = "a\xff" },
-		"no such date":      func(d *document.Details) { d.Date = "2026-02-30" },
-		"date in words":     func(d *document.Details) { d.Date = "1 March" },
-		"negative sum":      func(d *document.Details) { d.Sum = &document.Sum{Minor: "-1", Currency: "KZT"} },
-		"leading zero":      func(d *document.Details) { d.Sum = &document.Sum{Minor: "01", Currency: "KZT"} },
-		"no currency":       func(d *document.Details) { d.Sum = &document.Sum{Minor: "1"} },
+		"unknown kind":       func(d *document.Details) { d.Kind = "poem" },
+		"empty title":        func(d *document.Details) { d.Title = "  " },
+		"long title":         func(d *document.Details) { d.Title = strings.Repeat("ә", 301) },
+		"title not composed": func(d *document.Details) { d.Title = "и\u0306" },
+		"invalid UTF-8":      func(d *document.Details) { d.Title = "a\xff" },
+		"no such date":       func(d *document.Details) { d.Date = "2026-02-30" },
+		"date in words":      func(d *document.Details) { d.Date = "1 March" },
+		"negative sum":       func(d *document.Details) { d.Sum = &document.Sum{Minor: "-1", Currency: "KZT"} },
+		"leading zero":       func(d *document.Details) { d.Sum = &document.Sum{Minor: "01", Currency: "KZT"} },
+		"no currency":        func(d *document.Details) { d.Sum = &document.Sum{Minor: "1"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			wrong := details()

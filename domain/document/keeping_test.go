@@ -175,7 +175,7 @@ func TestR_G4_AHoldNeedsAnIDAndAGround(t *testing.T) {
 		"an id without end":    {strings.Repeat("h", 300), "dispute", fault.RequestInvalid},
 		"no ground":            {"h1", "", fault.ReasonMissing},
 		"a ground of spaces":   {"h1", " \n", fault.ReasonMissing},
-		"a ground turned":      {"h1", "a\u202eb", fault.RequestInvalid},
+		"a ground turned":      {"h1", "a\u202eb", fault.TextCharacter},
 		"a ground without end": {"h1", strings.Repeat("ә", document.MaxReasonRunes+1), fault.RequestInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -236,7 +236,7 @@ func TestR_G5_ADocumentIsDestroyedOnRequestOnceAllWhoSignedHaveAsked(t *testing.
 
 func TestR_G5_ARequestNeedsAReason(t *testing.T) {
 	for reason, code := range map[string]fault.Code{
-		"": fault.ReasonMissing, "\t": fault.ReasonMissing, "a\u202eb": fault.RequestInvalid,
+		"": fault.ReasonMissing, "\t": fault.ReasonMissing, "a\u202eb": fault.TextCharacter,
 		strings.Repeat("ә", document.MaxReasonRunes+1): fault.RequestInvalid,
 	} {
 		wrong := ask(alpha, 5)

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
+	"dalel/domain/wording"
 	"dalel/internal/fault"
 )
 
@@ -24,12 +25,14 @@ const (
 // file in a ZIP on every system. A name has 1 to MaxNameRunes characters and
 // at most MaxNameBytes bytes, in UTF-8 and composed (NFC, as keyboards give
 // it); letters of every script, digits, marks, signs and the plain space. It
-// has none of / \ : * ? " < > |, no control or invisible character (some of
-// these turn the text round, so that "fdp.exe" reads "exe.pdf"), no dot or
-// space at its beginning or end, and is no name of a device on Windows, such
-// as CON or LPT1.txt.
+// has none of / \ : * ? " < > |, no dot or space at its beginning or end, and
+// is no name of a device on Windows, such as CON or LPT1.txt. A control or
+// invisible character is text.character ([wording.Characters]): some of these
+// turn the text round, so that "fdp.exe" reads "exe.pdf".
 //
-// Two names that differ only by case are for the caller to refuse; see [Fold].
+// Names as file systems and word processors write them become such names by
+// [wording.Tidy], which the caller asks for first. Two names that differ only
+// by case are for the caller to refuse; see [Fold].
 func CheckName(name string) error {
 	switch {
 	case name == "":
@@ -43,9 +46,12 @@ func CheckName(name string) error {
 		if strings.ContainsRune(`/\:*?"<>|`, r) {
 			return fault.New(fault.FileInvalid, "a file's name has no character %q", r)
 		}
-		if !unicode.IsPrint(r) || r == utf8.RuneError || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) {
-			return fault.New(fault.FileInvalid, "a file's name has no invisible character such as %U", r)
+		if r == utf8.RuneError || !unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z, unicode.C, unicode.Other_Default_Ignorable_Code_Point) {
+			return fault.New(fault.FileInvalid, "a file's name has no character %U", r)
 		}
+	}
+	if err := wording.Characters(name); err != nil {
+		return wording.Refuse(fault.FileInvalid, "the file's name", err)
 	}
 	if !norm.NFC.IsNormalString(name) {
 		return fault.New(fault.FileInvalid, "a file's name is in composed form (Unicode NFC)")
@@ -79,7 +85,10 @@ func device(name string) bool {
 }
 
 // Fold returns a form of name that is the same for two names which a file
-// system that ignores case, as on Windows and macOS, may take for one.
+// system that ignores case, as on Windows and macOS, may take for one, and for
+// two that nobody can tell apart: joiners and variation selectors do not count
+// (HFS+ passes over them, too).
 func Fold(name string) string {
-	return norm.NFC.String(cases.Fold().String(norm.NFD.String(name)))
+	seen := wording.Seen(wording.Tidy(name))
+	return norm.NFC.String(cases.Fold().String(norm.NFD.String(seen)))
 }

@@ -11,6 +11,7 @@ import (
 	"dalel/domain/event"
 	"dalel/domain/participant"
 	"dalel/domain/signature"
+	"dalel/domain/wording"
 	"dalel/internal/fault"
 	"dalel/internal/pki"
 )
@@ -139,6 +140,7 @@ func (l *Ledger) ReportCompromise(ctx context.Context, act Act, fingerprint stri
 	if act.Role != access.RoleOperator {
 		notice.Channel, notice.ReceivedAt = certificate.Online, time.Time{}
 	}
+	notice.Circumstances = wording.Tidy(notice.Circumstances)
 	id, err := l.newID(act, "notice")
 	if err != nil {
 		return Outcome{}, err
@@ -157,6 +159,7 @@ func (l *Ledger) ReportCompromise(ctx context.Context, act Act, fingerprint stri
 
 // ResumeCertificate closes the notice on the owner's request.
 func (l *Ledger) ResumeCertificate(ctx context.Context, act Act, fingerprint string, channel certificate.Channel, reason string) (Outcome, error) {
+	reason = wording.Tidy(reason)
 	request := map[string]any{"channel": channel, "reason": reason}
 	return l.onCertificate(ctx, act, "resume-certificate", fingerprint, request, func(s certificate.State, now time.Time) certificate.Command {
 		requester := act.By.Participant
@@ -171,6 +174,7 @@ func (l *Ledger) ResumeCertificate(ctx context.Context, act Act, fingerprint str
 
 // AnnulCertificate ends the certificate for good.
 func (l *Ledger) AnnulCertificate(ctx context.Context, act Act, fingerprint, reason string) (Outcome, error) {
+	reason = wording.Tidy(reason)
 	return l.onCertificate(ctx, act, "annul-certificate", fingerprint, reason, func(_ certificate.State, now time.Time) certificate.Command {
 		return certificate.Annul{Requester: act.By.Participant, ByOperator: act.Role == access.RoleOperator, Reason: reason, Now: now}
 	})

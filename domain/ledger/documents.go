@@ -16,6 +16,7 @@ import (
 	"dalel/domain/fileformat"
 	"dalel/domain/participant"
 	"dalel/domain/signature"
+	"dalel/domain/wording"
 	"dalel/eventstore"
 	"dalel/internal/crl"
 	"dalel/internal/fault"
@@ -35,6 +36,7 @@ func (l *Ledger) CreateDocument(ctx context.Context, act Act, details document.D
 	if err != nil {
 		return Outcome{}, err
 	}
+	details = details.Tidy()
 	return l.onDocument(ctx, act, "create-document", id, details, func(context.Context, document.State) (document.Command, error) {
 		return document.Create{Document: id, By: act.By, Details: details}, nil
 	})
@@ -42,6 +44,7 @@ func (l *Ledger) CreateDocument(ctx context.Context, act Act, details document.D
 
 // DescribeDocument replaces a draft's details.
 func (l *Ledger) DescribeDocument(ctx context.Context, act Act, id string, details document.Details) (Outcome, error) {
+	details = details.Tidy()
 	return l.asParty(ctx, act, participant.RightDraft, "describe-document", id, details, func([]event.Reference) document.Command {
 		return document.Describe{By: act.By, Details: details}
 	})
@@ -63,6 +66,7 @@ func (l *Ledger) AttachFile(ctx context.Context, act Act, id, name, mediaType st
 	if err != nil {
 		return Outcome{}, document.File{}, err
 	}
+	name = wording.Tidy(name)
 	if err := format.CheckExtension(name); err != nil {
 		return Outcome{}, document.File{}, err
 	}
@@ -140,6 +144,7 @@ func (l *Ledger) examine(ctx context.Context, format fileformat.Format, staged *
 
 // RemoveFile takes a file out of a draft.
 func (l *Ledger) RemoveFile(ctx context.Context, act Act, id, name string) (Outcome, error) {
+	name = wording.Tidy(name)
 	return l.asParty(ctx, act, participant.RightDraft, "remove-file", id, name, func([]event.Reference) document.Command {
 		return document.RemoveFile{By: act.By, Name: name}
 	})
@@ -388,7 +393,7 @@ func (l *Ledger) SignDocument(ctx context.Context, act Act, id string, submitted
 func (l *Ledger) verify(ctx context.Context, s document.State, submitted []SubmittedSignature, at time.Time) ([]document.FileSignature, error) {
 	var signatures []document.FileSignature
 	for _, sub := range submitted {
-		file, ok := s.File(sub.File)
+		file, ok := s.File(wording.Tidy(sub.File))
 		if !ok {
 			return nil, fault.New(fault.FileUnknown, "the document has no file of that name")
 		}
@@ -674,6 +679,7 @@ func (l *Ledger) numberIfLast(ctx context.Context, act Act, s document.State, c 
 
 // RejectDocument ends the route with a reason (R-D5).
 func (l *Ledger) RejectDocument(ctx context.Context, act Act, id, reason string) (Outcome, error) {
+	reason = wording.Tidy(reason)
 	return l.asParty(ctx, act, participant.RightSign, "reject-document", id, reason, func([]event.Reference) document.Command {
 		return document.Reject{By: act.By, Reason: reason, Now: l.now()}
 	})
@@ -681,6 +687,7 @@ func (l *Ledger) RejectDocument(ctx context.Context, act Act, id, reason string)
 
 // RevokeDocument takes the document back, or proposes to (R-D6).
 func (l *Ledger) RevokeDocument(ctx context.Context, act Act, id, reason string) (Outcome, error) {
+	reason = wording.Tidy(reason)
 	return l.asParty(ctx, act, participant.RightSend, "revoke-document", id, reason, func([]event.Reference) document.Command {
 		return document.Revoke{By: act.By, Reason: reason, Now: l.now()}
 	})
@@ -695,6 +702,7 @@ func (l *Ledger) ConsentToRevocation(ctx context.Context, act Act, id string) (O
 
 // DeclineRevocation refuses a proposed revocation.
 func (l *Ledger) DeclineRevocation(ctx context.Context, act Act, id, reason string) (Outcome, error) {
+	reason = wording.Tidy(reason)
 	return l.asParty(ctx, act, participant.RightSign, "decline-revocation", id, reason, func([]event.Reference) document.Command {
 		return document.Decline{By: act.By, Reason: reason, Now: l.now()}
 	})
@@ -719,7 +727,7 @@ func (l *Ledger) OpenFile(ctx context.Context, act Act, id, name string) (io.Rea
 	if err != nil {
 		return nil, document.File{}, err
 	}
-	file, ok := snapshot.State.File(name)
+	file, ok := snapshot.State.File(wording.Tidy(name))
 	if !ok {
 		return nil, document.File{}, fault.New(fault.FileUnknown, "the document has no file of that name")
 	}

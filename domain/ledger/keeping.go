@@ -14,6 +14,7 @@ import (
 	"dalel/domain/fileformat"
 	"dalel/domain/participant"
 	"dalel/domain/retention"
+	"dalel/domain/wording"
 	"dalel/internal/fault"
 )
 
@@ -201,6 +202,7 @@ func partiesOf(s document.State) []string {
 // nothing of them is destroyed while it stands. The content is on hold among
 // the blobs, and the parties are, before the document says so.
 func (l *Ledger) PlaceHold(ctx context.Context, act Act, id, ground string) (Outcome, error) {
+	ground = wording.Tidy(ground)
 	hold, err := l.newID(act, "hold")
 	if err != nil {
 		return Outcome{}, err
@@ -233,6 +235,7 @@ func (l *Ledger) PlaceHold(ctx context.Context, act Act, id, ground string) (Out
 
 // LiftHold ends a hold on a document and on its parties' data.
 func (l *Ledger) LiftHold(ctx context.Context, act Act, id, hold, reason string) (Outcome, error) {
+	reason = wording.Tidy(reason)
 	outcome, err := l.operated(ctx, act, "lift-hold", id, []string{hold, reason}, func(_ context.Context, s document.State) (document.Command, error) {
 		return document.LiftHold{Hold: hold, By: act.By, Reason: reason, Now: l.now()}, nil
 	})
@@ -287,6 +290,7 @@ func (l *Ledger) letter(ctx context.Context, mediaType string, from io.Reader) (
 // destroy a document (R-G5). Nothing is destroyed before the operator orders
 // it.
 func (l *Ledger) RequestDestruction(ctx context.Context, act Act, id, reason, mediaType string, letter io.Reader) (Outcome, error) {
+	reason = wording.Tidy(reason)
 	if _, err := l.mayAct(ctx, act, participant.RightSign); err != nil {
 		return Outcome{}, err
 	}
@@ -367,6 +371,7 @@ func (l *Ledger) Destroy(ctx context.Context, id string) error {
 // destroy its personal data (R-B4). The operator records one that came in
 // writing.
 func (l *Ledger) RequestErasure(ctx context.Context, act Act, id, reason, mediaType string, letter io.Reader) (Outcome, error) {
+	reason = wording.Tidy(reason)
 	if act.Role != access.RoleOperator {
 		if _, err := l.mayAct(ctx, act, participant.RightManage); err != nil {
 			return Outcome{}, err

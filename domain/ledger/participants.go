@@ -12,6 +12,7 @@ import (
 	"dalel/domain/event"
 	"dalel/domain/identifier"
 	"dalel/domain/participant"
+	"dalel/domain/wording"
 	"dalel/eventstore"
 	"dalel/internal/fault"
 )
@@ -32,6 +33,7 @@ type Registration struct {
 // until it is activated. An identifier belongs to one participant only:
 // participant.exists otherwise.
 func (l *Ledger) RegisterParticipant(ctx context.Context, act Act, r Registration) (Outcome, error) {
+	r.Name = wording.Tidy(r.Name)
 	if err := require(act, access.RoleOperator); err != nil {
 		return Outcome{}, err
 	}
@@ -117,6 +119,7 @@ func (l *Ledger) claimIdentifier(ctx context.Context, act Act, number, id string
 
 // ActivateParticipant records the operator's check (R-A3).
 func (l *Ledger) ActivateParticipant(ctx context.Context, act Act, id, basis string) (Outcome, error) {
+	basis = wording.Tidy(basis)
 	if err := require(act, access.RoleOperator); err != nil {
 		return Outcome{}, err
 	}
@@ -127,6 +130,7 @@ func (l *Ledger) ActivateParticipant(ctx context.Context, act Act, id, basis str
 
 // AddEmployee lets a natural person act for a legal entity (R-A4).
 func (l *Ledger) AddEmployee(ctx context.Context, act Act, id, person, position string, rights []participant.Right) (Outcome, error) {
+	position = wording.Tidy(position)
 	if err := l.mayManage(ctx, act, id); err != nil {
 		return Outcome{}, err
 	}
@@ -156,6 +160,7 @@ func (l *Ledger) ChangeEmployeeRights(ctx context.Context, act Act, id, person s
 
 // RemoveEmployee ends an employee's rights.
 func (l *Ledger) RemoveEmployee(ctx context.Context, act Act, id, person, reason string) (Outcome, error) {
+	reason = wording.Tidy(reason)
 	if err := l.mayManage(ctx, act, id); err != nil {
 		return Outcome{}, err
 	}
@@ -255,6 +260,7 @@ type IssuedToken struct {
 // IssueToken makes a token for a participant (and a person acting for it) in
 // a role. The operator's own participant needs no registration.
 func (l *Ledger) IssueToken(ctx context.Context, act Act, by event.By, role access.Role, label string, life time.Duration) (IssuedToken, error) {
+	label = wording.Tidy(label)
 	if err := require(act, access.RoleOperator); err != nil {
 		return IssuedToken{}, err
 	}
@@ -286,6 +292,7 @@ func (l *Ledger) IssueToken(ctx context.Context, act Act, by event.By, role acce
 
 // RevokeToken ends a token by its id (its hash).
 func (l *Ledger) RevokeToken(ctx context.Context, act Act, id, reason string) (Outcome, error) {
+	reason = wording.Tidy(reason)
 	stream := access.StreamID(id)
 	if stream.Check() != nil {
 		return Outcome{}, fault.New(fault.TokenInvalid, "no such token")

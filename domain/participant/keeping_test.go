@@ -119,7 +119,7 @@ func TestR_B4_FromTheOrderOnTheStateHasNoPersonalDataKeyOrNoKey(t *testing.T) {
 
 func TestR_B4_ARequestNeedsAReason(t *testing.T) {
 	for reason, code := range map[string]fault.Code{
-		"": fault.ReasonMissing, " \n": fault.ReasonMissing, "a\u202eb": fault.RequestInvalid,
+		"": fault.ReasonMissing, " \n": fault.ReasonMissing, "a\u202eb": fault.TextCharacter,
 		strings.Repeat("ә", participant.MaxProse+1): fault.RequestInvalid,
 	} {
 		wrong := requestErasure()
@@ -152,7 +152,7 @@ func TestR_G4_AHoldNeedsAnIDAndAGround(t *testing.T) {
 		wrong.Hold = id
 		given(t, personRegistered(t)).When(wrong).ThenRefused(fault.RequestInvalid)
 	}
-	for ground, code := range map[string]fault.Code{"": fault.ReasonMissing, " \n": fault.ReasonMissing, "a\x00": fault.RequestInvalid} {
+	for ground, code := range map[string]fault.Code{"": fault.ReasonMissing, " \n": fault.ReasonMissing, "a\x00": fault.TextCharacter} {
 		wrong := placeHold()
 		wrong.Ground = ground
 		given(t, personRegistered(t)).When(wrong).ThenRefused(code)

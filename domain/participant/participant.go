@@ -301,7 +301,7 @@ func register(state State, c Register) ([]event.Event, error) {
 		return nil, err
 	}
 	if err := wording.Line(c.Name, MaxName); err != nil {
-		return nil, fault.New(fault.ParticipantInvalid, "the name %v", err)
+		return nil, wording.Refuse(fault.ParticipantInvalid, "the name", err)
 	}
 	country, err := countryOf(c.Kind, c.Country)
 	if err != nil {
@@ -379,7 +379,7 @@ func activate(state State, c Activate) ([]event.Event, error) {
 		return nil, fault.New(fault.ReasonMissing, "say what was checked")
 	}
 	if err := wording.Prose(c.Basis, MaxProse); err != nil {
-		return nil, fault.New(fault.ParticipantInvalid, "the basis %v", err)
+		return nil, wording.Refuse(fault.ParticipantInvalid, "the basis", err)
 	}
 	return []event.Event{Activated{Participant: state.ID, Basis: c.Basis}}, nil
 }
@@ -414,7 +414,7 @@ func addEmployee(state State, c AddEmployee) ([]event.Event, error) {
 	}
 	if c.Position != "" {
 		if err := wording.Line(c.Position, MaxPosition); err != nil {
-			return nil, fault.New(fault.ParticipantInvalid, "the position %v", err)
+			return nil, wording.Refuse(fault.ParticipantInvalid, "the position", err)
 		}
 	}
 	rights, err := sortedRights(c.Rights)
@@ -451,7 +451,7 @@ func removeEmployee(state State, c RemoveEmployee) ([]event.Event, error) {
 	}
 	if c.Reason != "" {
 		if err := wording.Prose(c.Reason, MaxProse); err != nil {
-			return nil, fault.New(fault.ParticipantInvalid, "the reason %v", err)
+			return nil, wording.Refuse(fault.ParticipantInvalid, "the reason", err)
 		}
 	}
 	return []event.Event{EmployeeRemoved{Participant: state.ID, Person: c.Person, Reason: c.Reason}}, nil
@@ -529,7 +529,7 @@ func checkWords(what, text string) error {
 		return fault.New(fault.ReasonMissing, "give a %s", what)
 	}
 	if err := wording.Prose(text, MaxProse); err != nil {
-		return fault.New(fault.RequestInvalid, "the %s %v", what, err)
+		return wording.Refuse(fault.RequestInvalid, "the "+what, err)
 	}
 	return nil
 }

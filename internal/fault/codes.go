@@ -121,6 +121,7 @@ const (
 	DocumentNoFiles  Code = "document.no-files"
 	DocumentDeadline Code = "document.deadline-passed"
 	DocumentNotDue   Code = "document.deadline-not-passed"
+	TextCharacter    Code = "text.character"
 	FileUnknown      Code = "file.unknown"
 	FileInvalid      Code = "file.invalid"
 	FileNotAsClaimed Code = "file.not-as-claimed"
@@ -262,6 +263,7 @@ func Catalogue() []Definition {
 		{DocumentNoFiles, KindRefused, "The document has no files"},
 		{DocumentDeadline, KindRefused, "The deadline has passed"},
 		{DocumentNotDue, KindConflict, "The deadline has not passed yet"},
+		{TextCharacter, KindInvalid, "A name or text has a character that is not allowed in it"},
 		{FileUnknown, KindNotFound, "The document has no such file"},
 		{FileInvalid, KindInvalid, "The file's name or type cannot be used"},
 		{FileNotAsClaimed, KindRefused, "The file is not of the type that it claims to be"},

@@ -85,8 +85,12 @@ type Document struct {
 	// Signatures are in the order of the form's fields. There may be none.
 	Signatures []Signature
 	// Certificates, OCSP and CRLs are in the document's store of evidence (ETSI EN
-	// 319 142-1, 5.4.2). Nothing of it is verified.
+	// 319 142-1, 5.4.2). Nothing of it is verified. A stream that cannot be unpacked
+	// is there as it stands, and a place that leads to no stream has a word in it that
+	// is no evidence.
 	Certificates, OCSP, CRLs [][]byte
+	// StoreUnreadable says that there is a store, or a list in it, that is not one.
+	StoreUnreadable bool
 }
 
 // Parse reads a document. The result points into data. The error wraps
@@ -321,11 +325,12 @@ func (f *file) coverage(s *Signature, d *dict) (Coverage, string, error) {
 	return Partial, "what was signed does not lead to the document as it is now", nil
 }
 
-// evidence reads the document's store (ETSI EN 319 142-1, 5.4.2). What cannot be
-// read is left out: evidence that is missing makes nothing valid.
+// evidence reads the document's store (ETSI EN 319 142-1, 5.4.2). Who damaged
+// something there takes that away and nothing more.
 func (f *file) evidence(catalog *dict, document *Document) error {
 	store, err := f.resolveDict(f.sections, catalog.get("DSS"))
 	if err != nil || store == nil {
+		document.StoreUnreadable = catalog.get("DSS") != nil
 		return err
 	}
 	seen := map[int]bool{}
@@ -336,7 +341,10 @@ func (f *file) evidence(catalog *dict, document *Document) error {
 		if err != nil {
 			return err
 		}
-		list, _ := v.(array)
+		list, ok := v.(array)
+		if !ok && d.get(key) != nil {
+			document.StoreUnreadable = true
+		}
 		for _, v := range list {
 			r, ok := v.(ref)
 			if !ok || seen[r.number] || len(seen) == maxEvidence {
@@ -347,12 +355,12 @@ func (f *file) evidence(catalog *dict, document *Document) error {
 			if err != nil {
 				return err
 			}
-			if !found || !o.stream || o.loose {
-				continue
-			}
-			content, err := f.unpack(o)
-			if errors.Is(err, errObject) || errors.Is(err, ErrUnsupported) {
-				continue
+			content := []byte("no stream")
+			if found && o.stream {
+				content, err = f.unpack(o)
+				if errors.Is(err, errObject) || errors.Is(err, ErrUnsupported) {
+					content, err = o.raw, nil
+				}
 			}
 			if err != nil {
 				return err

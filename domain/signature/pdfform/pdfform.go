@@ -25,6 +25,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"dalel/domain/signature"
@@ -50,7 +51,7 @@ func Assess(ctx context.Context, policy *signature.Policy, data []byte, at time.
 	case err != nil:
 		return signature.Whole(at, signature.PDFUnreadable, err.Error()), nil
 	}
-	evidence = evidence[:len(evidence):len(evidence)]
+	var store []signature.Evidence
 	for _, offered := range []struct {
 		kind   signature.EvidenceKind
 		pieces [][]byte
@@ -60,9 +61,14 @@ func Assess(ctx context.Context, policy *signature.Policy, data []byte, at time.
 		{signature.EvidenceCRL, document.CRLs},
 	} {
 		for _, der := range offered.pieces {
-			evidence = append(evidence, signature.Evidence{Kind: offered.kind, DER: der})
+			store = append(store, signature.Evidence{Kind: offered.kind, DER: der})
 		}
 	}
+	reasons := signature.Unreadable("the document's store", store)
+	if document.StoreUnreadable {
+		reasons = append(reasons, signature.Reason{Code: signature.EvidenceUnreadable, Detail: "the document's store of evidence is damaged"})
+	}
+	evidence = slices.Concat(evidence, store)
 	stamps, err := stampsOf(ctx, policy.Known(), document)
 	if err != nil {
 		return signature.Assessment{}, err
@@ -73,7 +79,7 @@ func Assess(ctx context.Context, policy *signature.Policy, data []byte, at time.
 		if one.SubFilter == pdfsig.RFC3161 {
 			continue
 		}
-		part, err := assess(ctx, policy, one, at, evidence, stamps)
+		part, err := assess(ctx, policy, one, signature.Request{At: at, Evidence: evidence, Reasons: slices.Clone(reasons)}, stamps)
 		if err != nil {
 			return signature.Assessment{}, err
 		}
@@ -115,7 +121,10 @@ func stampsOf(ctx context.Context, known *signature.Algorithms, document *pdfsig
 	return stamps, nil
 }
 
-func assess(ctx context.Context, policy *signature.Policy, one *pdfsig.Signature, at time.Time, evidence []signature.Evidence, stamps []stamp) (signature.Assessment, error) {
+// assess judges one signature; request has the moment, the evidence and what was
+// found of the document.
+func assess(ctx context.Context, policy *signature.Policy, one *pdfsig.Signature, request signature.Request, stamps []stamp) (signature.Assessment, error) {
+	at := request.At
 	switch {
 	case errors.Is(one.Err, pdfsig.ErrSubFilter):
 		return signature.Whole(at, signature.PDFUnsupported, one.Err.Error()), nil
@@ -126,7 +135,7 @@ func assess(ctx context.Context, policy *signature.Policy, one *pdfsig.Signature
 	case one.Err != nil:
 		return signature.Whole(at, signature.CMSUnreadable, one.Err.Error()), nil
 	}
-	request := signature.Request{CMS: one.Contents, At: at, Evidence: evidence}
+	request.CMS = one.Contents
 	request.Content = func() (io.ReadCloser, error) { return io.NopCloser(one.Content()), nil }
 	if one.SubFilter == pdfsig.PKCS7SHA1 {
 		h := sha1.New()

@@ -702,3 +702,68 @@ func BenchmarkAssess10MB(b *testing.B) {
 		require.Equal(b, signature.Valid, assess(b, p, d.Bytes).Signing.Status)
 	}
 }
+
+// Nobody signs the store of evidence: what is damaged there is taken away, and no
+// more.
+func TestR_C4_EvidenceInAPDFThatCannotBeReadIsPassedOverAndNamed(t *testing.T) {
+	p := newParty(t, testca.P256)
+	who, err := p.issuing.Issue(testca.Leaf{CRL: "http://crl.example/"})
+	require.NoError(t, err)
+	list := func(by *testca.Identity) []byte {
+		der, err := crltest.Sign(crltest.List{ThisUpdate: moment, NextUpdate: moment.Add(time.Hour)}, crltest.By(by))
+		require.NoError(t, err)
+		return der
+	}
+	leaf, top := list(p.issuing), list(p.root)
+	made := func(modern bool, certificates, lists [][]byte) *pdfsigtest.Document {
+		d := pdfsigtest.New("The price is 100", modern)
+		s := by(who)
+		s.More = nil // the issuer comes with the evidence
+		require.NoError(t, d.Sign(s))
+		d.Evidence(certificates, nil, lists)
+		return d
+	}
+	issuer := p.issuing.Certificate.Raw
+	for _, modern := range []bool{false, true} {
+		found := assess(t, p, made(modern, [][]byte{issuer}, [][]byte{leaf, top}).Bytes)
+		require.Equal(t, signature.Valid, found.Signing.Status, "%+v", found.Signing)
+		require.NotContains(t, codes(found.Signing), signature.EvidenceUnreadable)
+		for name, d := range map[string]*pdfsigtest.Document{
+			"a certificate":          made(modern, [][]byte{issuer[1:]}, [][]byte{leaf, top}),
+			"a list":                 made(modern, [][]byte{issuer}, [][]byte{leaf[:100], top}),
+			"a list of another kind": made(modern, [][]byte{issuer}, [][]byte{p.root.Certificate.Raw, top}),
+		} {
+			found := assess(t, p, d.Bytes)
+			require.Equal(t, signature.Unknown, found.Signing.Status, "%s: %+v", name, found.Signing)
+			require.Contains(t, codes(found.Signing), signature.EvidenceUnreadable, name)
+			require.Equal(t, signature.Evidence{DER: who.Certificate.Raw}.Name(), found.Signing.Signers[0].Certificate, name)
+		}
+	}
+	// A stream that does not unpack, places that lead nowhere, and a store that is none.
+	for name, damage := range map[string]func(d *pdfsigtest.Document, good int) string{
+		"a stream that does not unpack": func(d *pdfsigtest.Document, good int) string {
+			n := d.Take()
+			d.Update(pdfsigtest.Object{Number: n, Body: pdfsigtest.Stream(" /Filter /FlateDecode", []byte("damaged"))})
+			return fmt.Sprintf("<< /Certs [%d 0 R] /CRLs [%d 0 R] >>", good, n)
+		},
+		"a list that is not there": func(d *pdfsigtest.Document, good int) string {
+			return fmt.Sprintf("<< /Certs [%d 0 R] /CRLs [999 0 R] >>", good)
+		},
+		"lists that are no array": func(d *pdfsigtest.Document, good int) string {
+			return fmt.Sprintf("<< /Certs [%d 0 R] /CRLs (none) >>", good)
+		},
+		"a store that is not there":  func(d *pdfsigtest.Document, good int) string { return "998 0 R" },
+		"a store that is a document": func(d *pdfsigtest.Document, good int) string { return "(none)" },
+	} {
+		d := pdfsigtest.New("The price is 100", false)
+		require.NoError(t, d.Sign(by(who)))
+		good := d.Take()
+		d.Update(pdfsigtest.Object{Number: good, Body: pdfsigtest.Stream("", issuer)})
+		d.Catalog += " /DSS " + damage(d, good)
+		d.Update(pdfsigtest.Object{Number: d.Root, Body: d.CatalogBody()})
+		found := assess(t, p, d.Bytes)
+		require.Equal(t, signature.Unknown, found.Signing.Status, "%s: %+v", name, found.Signing)
+		require.Contains(t, codes(found.Signing), signature.EvidenceUnreadable, name)
+		require.Equal(t, signature.Evidence{DER: who.Certificate.Raw}.Name(), found.Signing.Signers[0].Certificate, name)
+	}
+}

@@ -38,8 +38,8 @@ func Prose(text string, limit int) error { return check(text, limit, "\n\t") }
 // Tidy returns words in the form in which they are recorded: composed (Unicode
 // NFC; macOS stores names of files decomposed), with plain spaces for the others
 // that there are (macOS puts a narrow one before PM, word processors put
-// non-breaking ones), and with a line feed for each end of line, as forms send
-// them. It changes nothing else, and text that is no UTF-8 not at all.
+// non-breaking ones), and with a line feed for each end of line (forms send
+// two characters). It changes nothing else, and text that is no UTF-8 not at all.
 func Tidy(text string) string {
 	if !utf8.ValidString(text) {
 		return text
@@ -49,7 +49,7 @@ func Tidy(text string) string {
 			return ' '
 		}
 		return r
-	}, strings.ReplaceAll(text, "\r\n", "\n"))
+	}, strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text))
 	return norm.NFC.String(spaced)
 }
 

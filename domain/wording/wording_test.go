@@ -83,7 +83,7 @@ func TestTidyWritesWhatLooksTheSameInOneForm(t *testing.T) {
 }
 
 func FuzzTidy(f *testing.F) {
-	for _, text := range []string{"Счёт и\u0306", "\u00a0\u0301", "\u1100\u1161\u11a8", "a\u0323\u0307", "\u2126\u212b", "\r\n\r"} {
+	for _, text := range []string{"Счёт и\u0306", "\u00a0\u0301", "\u1100\u1161\u11a8", "a\u0323\u0307", "\u2126\u212b", "\r\n\r", "\r\r\n"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

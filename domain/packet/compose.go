@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/csv"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,9 +18,11 @@ import (
 	"dalel/domain/document"
 	"dalel/domain/event"
 	"dalel/domain/packet/container"
+	"dalel/domain/packet/report"
 	"dalel/domain/signature"
 	"dalel/eventstore"
 	"dalel/internal/fault"
+	"dalel/internal/sheet"
 )
 
 // Format is the version of the packet's form that this package writes. It
@@ -51,6 +51,7 @@ const (
 	manifestName     = "manifest.json"
 	sumsName         = "manifest-sha256.txt"
 	journalName      = "journal.csv"
+	journalXLSXName  = "journal.xlsx"
 	reportHTMLName   = "report.html"
 	reportPDFName    = "report.pdf"
 	asicManifestName = "META-INF/ASiCManifest.xml"
@@ -63,7 +64,8 @@ const (
 const (
 	typeText        = "text/plain; charset=utf-8"
 	typeJSON        = "application/json"
-	typeCSV         = "text/csv; charset=utf-8; header=present"
+	typeCSV         = sheet.MediaType
+	typeXLSX        = sheet.XLSXMediaType
 	typeHTML        = "text/html; charset=utf-8"
 	typePDF         = "application/pdf"
 	typeProgram     = "application/octet-stream"
@@ -303,11 +305,11 @@ func compose(head Manifest, id, folder string, history []record, log *logPart) (
 	c.addProofs()
 	if folder == "" {
 		c.items = append(c.items, log.items()...)
-		journal, err := writeJournal(c.journal())
+		tables, err := journalItems(report.Journal{At: newest.metadata.RecordedAt, Entries: c.journal(), Files: true})
 		if err != nil {
 			return nil, err
 		}
-		c.add(journalName, typeCSV, ClaimJournal, journal)
+		c.items = append(c.items, tables...)
 	}
 	c.add(readmeName, typeText, ClaimContents, c.readme())
 	if c.manifest.Format > formatTwo {
@@ -507,66 +509,32 @@ func (c *composition) addProofs() {
 
 // journal is the extract from each party's journal for this document (R-G1,
 // R-G2): what the sender's journal of outgoing and the recipients' journals of
-// incoming documents hold, the latter from delivery on. RFC 4180, in UTF-8,
-// with a header line. A cell that a spreadsheet would take for a formula has
-// an apostrophe put before it.
-func (c *composition) journal() [][]string {
-	var rows [][]string
-	parties := []string{c.state.Sender}
-	for _, p := range c.state.Parties {
-		if p.Participant != c.state.Sender {
-			parties = append(parties, p.Participant)
-		}
+// incoming documents hold, the latter from delivery on.
+func (c *composition) journal() []report.Entry {
+	files := map[eventstore.Position]string{}
+	for i, r := range c.history {
+		files[r.Position] = c.folder + eventName(i+1, r.Type)
 	}
-	for _, party := range parties {
-		journal, open := "outgoing", party == c.state.Sender
-		if !open {
-			journal = "incoming"
-		}
-		var state document.State
-		for i, r := range c.history {
-			if r.Stream != document.StreamID(c.manifest.Subject.Document) {
-				continue
-			}
-			state = document.Evolve(state, r.event)
-			if open = open || state.CanSee(party); !open {
-				continue
-			}
-			d := state.Details
-			rows = append(rows, []string{
-				journal, party, state.ID, string(d.Kind), d.Title, d.Number, d.Date,
-				r.metadata.RecordedAt.UTC().Format(time.RFC3339Nano), r.Type, r.metadata.Actor, r.metadata.OnBehalfOf,
-				strconv.FormatUint(uint64(r.Revision), 10), strconv.FormatUint(uint64(r.Position), 10),
-				r.Commitment.String(), c.folder + eventName(i+1, r.Type),
-			})
-		}
+	var entries []report.Entry
+	for _, e := range entriesOf(c.history, c.manifest.Subject.Document) {
+		w := e.written()
+		w.File = files[e.record.Position]
+		entries = append(entries, w)
 	}
-	return rows
+	return entries
 }
 
-// writeJournal writes rows of journals as CSV.
-func writeJournal(rows [][]string) ([]byte, error) {
-	return writeCSV([]string{
-		"journal", "participant", "document", "kind", "title", "number", "date", "recordedAt",
-		"event", "actor", "onBehalfOf", "revision", "position", "commitment", "file",
-	}, rows)
-}
-
-func writeCSV(head []string, rows [][]string) ([]byte, error) {
-	var out bytes.Buffer
-	w := csv.NewWriter(&out)
-	w.UseCRLF = true
-	for _, row := range rows {
-		for i, cell := range row {
-			if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-				row[i] = "'" + cell
-			}
-		}
-	}
-	if err := w.WriteAll(append([][]string{head}, rows...)); err != nil {
+// journalItems are entries of journals as journal.csv and journal.xlsx.
+func journalItems(j report.Journal) ([]item, error) {
+	text, err := j.CSV()
+	if err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "write the journal")
 	}
-	return out.Bytes(), nil
+	book, err := j.XLSX()
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "write the journal")
+	}
+	return []item{made(journalName, typeCSV, ClaimJournal, text), made(journalXLSXName, typeXLSX, ClaimJournal, book)}, nil
 }
 
 // withFiles returns the manifest with the items as its files. Sizes of stored

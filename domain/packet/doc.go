@@ -32,7 +32,8 @@
 //	log/policy                        the witnesses that the operator asks for
 //	log/since, log/consistency.txt    an earlier checkpoint, and the proof that the
 //	                                  log continues it, where it was asked for
-//	journal.csv                       the extract from the parties' journals
+//	journal.csv, journal.xlsx         the extract from the parties' journals, as
+//	                                  tables that spreadsheets open (package sheet)
 //	verifier/dalel-linux-amd64        the verifying program, where it was asked for
 //	META-INF/ASiCManifest.xml         the hash of every file but three
 //	META-INF/signature.p7s            the operator's seal over that
@@ -55,15 +56,16 @@
 // participant's journal has in a period, has a folder documents/0001/, … for
 // each, laid out as a packet of that document alone: document/, signatures/,
 // events/, README.txt, report.html and report.pdf. The lists, the seal and
-// journal.csv are one for all, and so is a report at the root that leads to
+// the journal are one for all, and so is a report at the root that leads to
 // the others. They are in order of their first events. That a period has no
 // further documents is not shown by a packet.
 //
 // # The extract from the journals
 //
 // [ExportExtract] writes a container of the same kind without evidence: the
-// entries of the journals as journal.csv and extract.pdf, under the seal
-// (R-G2). [Verify] checks that both say the same and that the seal is on them;
+// entries of the journals as journal.json, from which journal.csv, journal.xlsx
+// and extract.pdf follow, under the seal (R-G2). [Verify] checks that all say the
+// same and that the seal is on them;
 // the entries themselves are the operator's word, and each names its event's
 // commitment, which a proof packet proves.
 //

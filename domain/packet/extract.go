@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -96,22 +94,15 @@ func scan(ctx context.Context, source AllSource, until eventstore.Position, prog
 }
 
 // Names of the entries of an extract, beside those that packets have too.
-const extractPDFName = "extract.pdf"
-
-// extractColumns are the columns of an extract's journal.csv.
-var extractColumns = []string{
-	"journal", "participant", "participantName", "document", "number", "kind", "title", "senderNumber", "date",
-	"recordedAt", "event", "actor", "actorName", "onBehalfOf", "onBehalfOfName", "party", "partyName",
-	"verdict", "code", "reasons", "text", "hashes", "revision", "position", "commitment",
-}
-
-// extractRow is an entry by the names of its columns.
-type extractRow map[string]string
+const (
+	extractJSONName = "journal.json"
+	extractPDFName  = "extract.pdf"
+)
 
 // ExportExtract writes an extract from the electronic journals (R-G2): the
-// entries, as journal.csv and as extract.pdf in three languages, in an ASiC-E
-// container with the operator's seal on both. Of the request it takes what
-// [Export] takes, without Carry, and the subject thus:
+// entries, as journal.json for programs, as journal.csv and journal.xlsx for
+// spreadsheets and as extract.pdf in three languages, in an ASiC-E container
+// with the operator's seal on all. Of the request it takes what [Export] takes, without Carry, and the subject thus:
 //
 //   - Document: the journals of all parties as far as they are about it; with
 //     Participant, that participant's alone;
@@ -145,19 +136,19 @@ func ExportExtract(ctx context.Context, out io.Writer, request Request) (Manifes
 		from, to := request.From.UTC(), request.To.UTC()
 		head.Subject.From, head.Subject.To = &from, &to
 	}
-	rows, err := extractRows(ctx, request, head.Subject, ids)
+	entries, err := extractEntries(ctx, request, head.Subject, ids)
 	if err != nil {
 		return Manifest{}, err
 	}
-	items, manifest, err := composeExtract(head, rows)
+	items, manifest, err := composeExtract(head, entries)
 	if err != nil {
 		return Manifest{}, err
 	}
 	return write(ctx, out, nil, request.Sealer, manifest, items)
 }
 
-// extractRows reads the entries, in order of position and then of parties.
-func extractRows(ctx context.Context, request Request, subject Subject, ids []string) ([]extractRow, error) {
+// extractEntries reads the entries, in order of position and then of parties.
+func extractEntries(ctx context.Context, request Request, subject Subject, ids []string) ([]report.Entry, error) {
 	codec, err := newCodec()
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "event types")
@@ -167,11 +158,7 @@ func extractRows(ctx context.Context, request Request, subject Subject, ids []st
 			return nil, fmt.Errorf("find the newest event: %w", err)
 		}
 	}
-	type placed struct {
-		position eventstore.Position
-		row      extractRow
-	}
-	var all []placed
+	var all []report.Entry
 	seen := map[string]bool{}
 	for i, id := range ids {
 		if seen[id] {
@@ -193,7 +180,7 @@ func extractRows(ctx context.Context, request Request, subject Subject, ids []st
 			if len(all) == MaxExtractRows {
 				return nil, fault.New(fault.RequestTooLarge, "an extract has at most %d entries: ask for a shorter period", MaxExtractRows)
 			}
-			all = append(all, placed{e.record.Position, e.row()})
+			all = append(all, e.written())
 		}
 		if request.Progress != nil {
 			request.Progress(i+1, len(ids))
@@ -202,13 +189,15 @@ func extractRows(ctx context.Context, request Request, subject Subject, ids []st
 	if len(all) == 0 {
 		return nil, fault.New(fault.RequestInvalid, "the journals have no entry of this")
 	}
-	slices.SortStableFunc(all, func(a, b placed) int { return cmp.Compare(a.position, b.position) })
-	rows := make([]extractRow, len(all))
-	for i, p := range all {
-		rows[i] = p.row
-	}
-	return rows, nil
+	slices.SortStableFunc(all, func(a, b report.Entry) int { return cmp.Compare(a.Position, b.Position) })
+	return all, nil
 }
+
+// The two journals of a participant.
+const (
+	incoming = "incoming"
+	outgoing = "outgoing"
+)
 
 // entry is one event in one participant's journal.
 type entry struct {
@@ -231,9 +220,9 @@ func entriesOf(history []record, id string) []entry {
 	for _, p := range c.parties() {
 		var state document.State
 		open := p.Participant == final.Sender
-		e := entry{journal: "incoming", participant: p.Participant, known: known}
+		e := entry{journal: incoming, participant: p.Participant, known: known}
 		if open {
-			e.journal = "outgoing"
+			e.journal = outgoing
 		}
 		for _, r := range own {
 			state = document.Evolve(state, r.event)
@@ -247,48 +236,60 @@ func entriesOf(history []record, id string) []entry {
 	return list
 }
 
-// row writes an entry out.
-func (e entry) row() extractRow {
+// written is an entry as the journal has it.
+func (e entry) written() report.Entry {
 	d, r := e.state.Details, e.record
-	row := extractRow{
-		"journal": e.journal, "participant": e.participant, "participantName": e.known[e.participant].Name,
-		"document": e.state.ID, "number": e.state.Number, "kind": string(d.Kind), "title": d.Title, "senderNumber": d.Number, "date": d.Date,
-		"recordedAt": r.metadata.RecordedAt.UTC().Format(time.RFC3339Nano), "event": r.Type,
-		"actor": r.metadata.Actor, "actorName": e.known[r.metadata.Actor].Name,
-		"onBehalfOf": r.metadata.OnBehalfOf, "onBehalfOfName": e.known[r.metadata.OnBehalfOf].Name,
-		"revision": strconv.FormatUint(uint64(r.Revision), 10), "position": strconv.FormatUint(uint64(r.Position), 10), "commitment": r.Commitment.String(),
+	w := report.Entry{
+		At: r.metadata.RecordedAt.UTC(), Journal: e.journal, Participant: e.known.named(e.participant),
+		Document: e.state.ID, Number: e.state.Number, Kind: string(d.Kind), Title: d.Title, SenderNumber: d.Number, Date: d.Date,
+		Status: string(e.state.Status), Type: r.Type, Actor: e.known.named(r.metadata.Actor), OnBehalf: e.known.named(r.metadata.OnBehalfOf),
+		Revision: uint64(r.Revision), Position: uint64(r.Position), Commitment: r.Commitment.String(),
+	}
+	if d.Sum != nil {
+		w.Minor, w.Currency = d.Sum.Minor, d.Sum.Currency
+	}
+	if e.journal == outgoing {
+		for _, p := range e.state.Parties {
+			if p.Participant != e.state.Sender {
+				w.Others = append(w.Others, e.known.named(p.Participant))
+			}
+		}
+	} else {
+		w.Others = []report.Named{e.known.named(e.state.Sender)}
 	}
 	// The same facts as the report's, in columns.
-	var reasons, texts, hashes []string
+	var texts []string
 	for _, f := range factsOf(r.event, e.known) {
 		switch v := f.Value; {
 		case v.Who != nil && f.Label == "fact.party":
-			row["party"], row["partyName"] = v.Who.ID, v.Who.Name
+			w.Party = e.known.named(v.Who.ID)
 		case v.Who != nil:
 			// Recipients and the like: the route is in the proof packet.
 		case v.Family == "verdict":
-			row["verdict"] = worse(row["verdict"], v.Text)
+			w.Verdict = worse(w.Verdict, v.Text)
 		case v.Family == "fault":
-			row["code"] = v.Text
+			w.Code = v.Text
 		case v.Family == "reason":
-			reasons = append(reasons, v.Text)
+			if !slices.Contains(w.Reasons, v.Text) {
+				w.Reasons = append(w.Reasons, v.Text)
+			}
 		case f.Label == "fact.hash", f.Label == "fact.letter":
-			hashes = append(hashes, v.Text)
-		case f.Label == "fact.reason", f.Label == "fact.file", f.Label == "fact.notice":
-			texts = append(texts, v.Text)
-		case v.Family != "":
+			w.Hashes = append(w.Hashes, v.Text)
+		case f.Label == "fact.reason", f.Label == "fact.file", f.Label == "fact.notice", v.Family != "":
 			texts = append(texts, v.Text)
 		}
 	}
-	for column, cell := range row {
-		row[column] = lineBreaks.Replace(cell)
-	}
-	row["reasons"], row["text"], row["hashes"] = strings.Join(slices.Compact(reasons), " "), lineBreaks.Replace(strings.Join(texts, "; ")), strings.Join(hashes, " ")
-	return row
+	w.Text = strings.Join(texts, "; ")
+	return w
 }
 
-// lineBreaks makes all line breaks one kind, since CSV has no other.
-var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+// named is a participant as an entry names it; the zero value for no id.
+func (p people) named(id string) report.Named {
+	registered, known := p[id]
+	return report.Named{
+		ID: id, Name: registered.Name, Kind: string(registered.Kind), Identifier: registered.Identifier, Erased: known && registered.Name == "",
+	}
+}
 
 // worse is the worse of two verdicts, as that of a whole is.
 func worse(a, b string) string {
@@ -301,41 +302,19 @@ func worse(a, b string) string {
 }
 
 // composeExtract makes an extract's files of its entries.
-func composeExtract(head Manifest, rows []extractRow) ([]item, Manifest, error) {
-	newest := rows[len(rows)-1]
-	position, err := strconv.ParseUint(newest["position"], 10, 63)
-	if err != nil {
-		return nil, head, fault.Wrap(fault.EventInvalid, err, "an entry's position")
-	}
-	head.Position = eventstore.Position(position)
-	if head.ExportedAt, err = time.Parse(time.RFC3339Nano, newest["recordedAt"]); err != nil {
-		return nil, head, fault.Wrap(fault.EventInvalid, err, "an entry's moment")
-	}
+func composeExtract(head Manifest, entries []report.Entry) ([]item, Manifest, error) {
+	newest := entries[len(entries)-1]
+	head.Position, head.ExportedAt = eventstore.Position(newest.Position), newest.At
 	x := report.Extract{
-		Source: source(head), Document: head.Subject.Document, Participant: report.Who{ID: head.Subject.Participant},
-		From: at(head.Subject.From), To: at(head.Subject.To), Newest: newest["commitment"],
+		Source: source(head), Document: head.Subject.Document, Participant: report.Named{ID: head.Subject.Participant},
+		From: at(head.Subject.From), To: at(head.Subject.To), Newest: newest.Commitment, Entries: entries,
 	}
-	cells := make([][]string, len(rows))
-	for i, row := range rows {
-		for _, column := range extractColumns {
-			cells[i] = append(cells[i], harmless(row[column]))
+	for _, e := range entries {
+		if e.Participant.ID == x.Participant.ID {
+			x.Participant = e.Participant
 		}
-		moment, err := time.Parse(time.RFC3339Nano, row["recordedAt"])
-		if err != nil {
-			return nil, head, fault.Wrap(fault.EventInvalid, err, "an entry's moment")
-		}
-		if row["participant"] == x.Participant.ID {
-			x.Participant.Name = row["participantName"]
-		}
-		x.Entries = append(x.Entries, report.Entry{
-			At: moment, Journal: row["journal"], Participant: report.Who{ID: row["participant"], Name: row["participantName"]},
-			Document: row["document"], Number: row["number"], Kind: row["kind"], Title: row["title"], SenderNumber: row["senderNumber"], Date: row["date"],
-			Type: row["event"], Actor: report.Who{ID: row["actor"], Name: row["actorName"]}, OnBehalf: report.Who{ID: row["onBehalfOf"], Name: row["onBehalfOfName"]},
-			Party: report.Who{ID: row["party"], Name: row["partyName"]}, Verdict: row["verdict"], Code: row["code"], Reasons: strings.Fields(row["reasons"]),
-			Text: row["text"], Position: row["position"], Commitment: row["commitment"],
-		})
 	}
-	table, err := writeCSV(extractColumns, cells)
+	list, err := encode(entries)
 	if err != nil {
 		return nil, head, err
 	}
@@ -343,52 +322,31 @@ func composeExtract(head Manifest, rows []extractRow) ([]item, Manifest, error) 
 	if err != nil {
 		return nil, head, fault.Wrap(fault.Internal, err, "set the extract")
 	}
-	return []item{
+	tables, err := journalItems(report.Journal{At: head.ExportedAt, Entries: entries})
+	if err != nil {
+		return nil, head, err
+	}
+	return append(tables,
 		made(mimetypeName, "text/plain", ClaimArchive, []byte(mimetype)),
 		made(readmeName, typeText, ClaimContents, readmeOfExtract(head)),
-		made(journalName, typeCSV, ClaimJournal, table),
-		made(extractPDFName, typePDF, ClaimReport, paper),
-	}, head, nil
+		made(extractJSONName, typeJSON, ClaimJournal, list),
+		made(extractPDFName, typePDF, ClaimReport, paper)), head, nil
 }
 
-// harmless returns a cell that no spreadsheet takes for a formula: one that
-// could be gets an apostrophe in front, as spreadsheets themselves write text,
-// and so does one that begins with an apostrophe, so that plain finds it again.
-func harmless(cell string) string {
-	first := []rune(strings.TrimLeft(cell, " \u00a0"))
-	if len(first) > 0 && slices.Contains([]rune("'=+-@\t\r\n|%\uff1d\uff0b\uff0d\uff20"), first[0]) {
-		return "'" + cell
+// readExtract reads journal.json of an extract, in the one form that is written.
+func readExtract(list []byte) ([]report.Entry, error) {
+	var entries []report.Entry
+	if err := json.Unmarshal(list, &entries); err != nil {
+		return nil, err
 	}
-	return cell
-}
-
-// readExtract reads journal.csv of an extract.
-func readExtract(table []byte) ([]extractRow, error) {
-	var records [][]string
-	for reader := csv.NewReader(bytes.NewReader(table)); len(records) <= MaxExtractRows+1; {
-		record, err := reader.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		records = append(records, record)
+	if len(entries) == 0 || len(entries) > MaxExtractRows {
+		return nil, fmt.Errorf("an extract has 1 to %d entries", MaxExtractRows)
 	}
-	if len(records) < 2 || len(records) > MaxExtractRows+1 || !slices.Equal(records[0], extractColumns) {
-		return nil, fmt.Errorf("an extract has its %d columns and 1 to %d entries", len(extractColumns), MaxExtractRows)
+	again, err := encode(entries)
+	if err == nil && !bytes.Equal(again, list) {
+		err = errors.New("it is not in the form in which it is written")
 	}
-	rows := make([]extractRow, len(records)-1)
-	for i, cells := range records[1:] {
-		rows[i] = extractRow{}
-		for j, column := range extractColumns {
-			rows[i][column] = cells[j]
-			if rest, ok := strings.CutPrefix(cells[j], "'"); ok {
-				rows[i][column] = rest
-			}
-		}
-	}
-	return rows, nil
+	return entries, err
 }
 
 // checkExtract checks an extract from the journals: that its parts say the
@@ -398,29 +356,30 @@ func (v *verification) checkExtract() error {
 	journal := v.open(ClaimJournal, "The entries are in the one form of an extract")
 	paper := v.open(ClaimReport, "The extract as PDF says what its entries say, byte for byte")
 	contents := v.open(ClaimContents, "README and manifest follow from the entries, and nothing else is in the extract")
-	rows, err := readExtract(v.held[journalName])
+	entries, err := readExtract(v.held[extractJSONName])
 	var items []item
 	var manifest Manifest
 	if err == nil {
 		head := v.manifest
 		head.Files = nil
-		items, manifest, err = composeExtract(head, rows)
+		items, manifest, err = composeExtract(head, entries)
 	}
 	if err != nil {
-		journal.no(journalName, "it cannot be read: %v", err)
+		journal.no(extractJSONName, "it cannot be read: %v", err)
 		paper.unknown("cannot be told, because the entries cannot be read")
 		contents.unknown("cannot be told, because the entries cannot be read")
 		return nil
 	}
-	for i, row := range rows {
-		moment, _ := time.Parse(time.RFC3339Nano, row["recordedAt"]) // composeExtract has read it
-		if s := v.manifest.Subject; !within(moment, s.From, s.To) || s.Document != "" && row["document"] != s.Document || s.Participant != "" && row["participant"] != s.Participant {
-			journal.no(journalName, "entry %d is not about what the manifest names", i+1)
+	for i, e := range entries {
+		s := v.manifest.Subject
+		about := within(e.At, s.From, s.To) && (s.Document == "" || e.Document == s.Document) && (s.Participant == "" || e.Participant.ID == s.Participant)
+		if !about {
+			journal.no(extractJSONName, "entry %d is not about what the manifest names", i+1)
 		}
 	}
 	expected := v.compare(items)
 	v.checkWhole(expected, manifest, items)
-	journal.says("%d entries; that the ledger has them is the operator's word, which its seal stands for", len(rows))
+	journal.says("%d entries; that the ledger has them is the operator's word, which its seal stands for", len(entries))
 	return nil
 }
 
@@ -447,42 +406,46 @@ func readmeOfExtract(m Manifest) []byte {
 const readmeExtract = `== РУССКИЙ ==
 
 Этот файл - выписка из электронных журналов. extract.pdf - для чтения и печати,
-journal.csv - те же записи таблицей. Печать оператора стоит на обоих: команды A
-и B ниже проверяют хеши файлов и печать; operator.cer - сертификат оператора,
-полученный от него самого. Всё сразу проверяет программа:
+journal.xlsx и journal.csv - те же записи таблицей, journal.json - для программ.
+Печать оператора стоит на всех: команды A и B ниже проверяют хеши файлов и
+печать; operator.cer - сертификат оператора, полученный от него самого. Всё
+сразу проверяет программа:
     dalel verify --trust ПАПКА ФАЙЛ
 Что такие записи в реестре есть, показывает печать оператора. Сами события, из
 которых составлены журналы, с подписями и цепью хешей - в пакете доказательств
-документа; хеш в столбце commitment там тот же.
-Апостроф в начале ячейки journal.csv добавлен, чтобы таблица не приняла текст за
-формулу. Открывайте её с запятой как разделителем столбцов.
+документа; хеш события там тот же.
+journal.xlsx - на трёх языках. journal.csv - на русском: UTF-8, столбцы через
+точку с запятой. Апостроф в нём стоит перед текстом, который таблица приняла бы
+за формулу, число или дату.
 
 == ҚАЗАҚША ==
 
 Бұл файл - электрондық журналдардан үзінді. extract.pdf - оқуға және басып
-шығаруға арналған, journal.csv - дәл сол жазбалар кесте түрінде. Екеуіне де
-оператордың мөрі қойылған: төмендегі A және B командалары файлдардың хештері мен
-мөрді тексереді; operator.cer - оператордың өзінен алынған сертификаты. Бәрін
+шығаруға арналған, journal.xlsx пен journal.csv - дәл сол жазбалар кесте түрінде,
+journal.json - бағдарламаларға. Бәріне оператордың мөрі қойылған: төмендегі A және
+B командалары файлдардың хештері мен мөрді тексереді; operator.cer - оператордың өзінен алынған сертификаты. Бәрін
 бірден бағдарлама тексереді:
     dalel verify --trust ҚАЛТА ФАЙЛ
 Тізілімде мұндай жазбалар барын оператордың мөрі көрсетеді. Журналдар құралған
 оқиғалардың өзі, қолтаңбалары және хештер тізбегімен, құжаттың дәлелдемелер
-пакетінде; commitment бағанындағы хеш онда да сол.
-journal.csv ұяшығының басындағы апостроф кесте мәтінді формула деп қабылдамауы
-үшін қосылған. Оны бағандар бөлгіші ретінде үтірмен ашыңыз.
+пакетінде; оқиғаның хеші онда да сол.
+journal.xlsx - үш тілде. journal.csv - орыс тілінде: UTF-8, бағандар нүктелі
+үтірмен бөлінген. Ондағы апостроф кесте формула, сан не күн деп қабылдайтын
+мәтіннің алдында тұр.
 
 == ENGLISH ==
 
 This file is an extract from the electronic journals. extract.pdf is for reading
-and printing, journal.csv has the same entries as a table. The operator's seal is
-on both: the commands A and B below check the files' hashes and the seal;
+and printing, journal.xlsx and journal.csv have the same entries as a table,
+journal.json has them for programs. The operator's seal is on all of them: the
+commands A and B below check the files' hashes and the seal;
 operator.cer is the operator's certificate as you got it from the operator. One
 program checks everything:
     dalel verify --trust DIR FILE
 That the ledger has these entries is what the operator's seal says. The events
 that the journals are made of, with signatures and the chain of hashes, are in
-the proof packet of the document; the hash in the column commitment is the same
-there.
-An apostrophe at the beginning of a cell of journal.csv keeps a spreadsheet from
-taking the text for a formula. Open it with the comma as the separator of columns.
+the proof packet of the document; an event's hash is the same there.
+journal.xlsx is in three languages. journal.csv is in Russian: UTF-8, columns
+parted by semicolons. An apostrophe in it stands before a text that a spreadsheet
+would take for a formula, a number or a day.
 `

@@ -32,6 +32,7 @@ import (
 	"dalel/internal/testca"
 
 	"github.com/stretchr/testify/require"
+	"github.com/xuri/excelize/v2"
 )
 
 func newLedger(t testing.TB) *packettest.Ledger {
@@ -87,7 +88,7 @@ func TestR_M1_ThePacketHasWhatItMustHave(t *testing.T) {
 		require.Equal(t, string(content), contents["document/"+name])
 	}
 	for _, name := range []string{
-		"README.txt", "manifest.json", "manifest-sha256.txt", "journal.csv", "report.html", "report.pdf", "META-INF/ASiCManifest.xml", "META-INF/signature.p7s",
+		"README.txt", "manifest.json", "manifest-sha256.txt", "journal.csv", "journal.xlsx", "report.html", "report.pdf", "META-INF/ASiCManifest.xml", "META-INF/signature.p7s",
 		"events/0001-ParticipantRegistered.json", "events/0006-DocumentCreated.json", "events/0007-FileAttached.json", "events/0019-DocumentCompleted.json", "events/0020-DocumentAcknowledged.json",
 		"signatures/01/signature.p7s", "signatures/04/verdict.json", "signatures/04/certificate.cer", "signatures/04/chain/02.cer", "signatures/04/signature.json",
 	} {
@@ -103,25 +104,80 @@ func TestR_M1_ThePacketHasWhatItMustHave(t *testing.T) {
 	require.Equal(t, len(entries)-4, len(m.Files))
 }
 
+// table reads a journal.csv: its heading and its rows by their columns' titles.
+func table(t testing.TB, text string) (head []string, rows []map[string]string) {
+	t.Helper()
+	text, marked := strings.CutPrefix(text, "\ufeff")
+	require.True(t, marked)
+	require.Equal(t, strings.Count(text, "\n"), strings.Count(text, "\r\n"))
+	reader := csv.NewReader(strings.NewReader(text))
+	reader.Comma = ';'
+	all, err := reader.ReadAll()
+	require.NoError(t, err)
+	for _, cells := range all[1:] {
+		row := map[string]string{}
+		for i, cell := range cells {
+			row[all[0][i]] = cell
+		}
+		rows = append(rows, row)
+	}
+	return all[0], rows
+}
+
 func TestR_G2_TheJournalHasEachPartysExtract(t *testing.T) {
 	l := newLedger(t)
-	for _, e := range unzip(t, export(t, l)) {
-		if e.name != "journal.csv" {
-			continue
+	files := contents(unzip(t, export(t, l)))
+	_, rows := table(t, files["journal.csv"])
+	count := map[string]int{}
+	numbered := 0
+	for _, row := range rows {
+		count[row["Направление"]+" "+row["Чей журнал"]+" "+row["БИН/ИИН"]]++
+		require.Equal(t, `'=Договор, "поставка"`, row["Заголовок"], "no spreadsheet takes it for a formula")
+		require.Equal(t, "Договор", row["Вид"])
+		require.Regexp(t, `^[0-3]\d\.[01]\d\.20\d\d [0-2]\d:[0-5]\d:[0-5]\d$`, row["Дата и время (UTC+5)"])
+		require.Contains(t, files, row["Файл события"])
+		for title, cell := range row {
+			require.NotRegexp(t, `[0-9a-f]{8}-[0-9a-f]{4}-`, cell, "%s names nobody by an id", title)
 		}
-		rows, err := csv.NewReader(bytes.NewReader(e.content)).ReadAll()
+		if row["Номер"] != "" {
+			numbered++
+			n := packettest.Number
+			require.Equal(t, "№ "+strings.Join([]string{n[:4], n[4:8], n[8:12], n[12:16], n[16:]}, " "), row["Номер"])
+			require.Contains(t, []string{"Подписан"}, row["Статус"])
+		}
+	}
+	require.Positive(t, numbered)
+	require.Equal(t, map[string]int{
+		"Исходящие ТОО Test a БИН 123456789021": 14,
+		"Входящие ТОО Test b БИН 123456789021":  8, // from its delivery on
+		"Входящие ТОО Test c БИН 123456789021":  6,
+	}, count)
+	require.Equal(t, files["journal.csv"], contents(unzip(t, export(t, l)))["journal.csv"])
+}
+
+func TestR_G1_TheWorkbookOfAPacketHasTheJournalInThreeLanguages(t *testing.T) {
+	l := newLedger(t)
+	files := contents(unzip(t, export(t, l)))
+	head, rows := table(t, files["journal.csv"])
+	book, err := excelize.OpenReader(strings.NewReader(files["journal.xlsx"]))
+	require.NoError(t, err)
+	defer book.Close()
+	require.Equal(t, []string{"Журнал", "Журнал (қазақша)", "Journal"}, book.GetSheetList())
+	for i, want := range []string{"Вид", "Түрі", "Kind"} {
+		name := book.GetSheetName(i)
+		cells, err := book.GetRows(name)
 		require.NoError(t, err)
-		count := map[string]int{}
-		for _, row := range rows[1:] {
-			count[row[0]+" "+row[1]]++
-			require.Equal(t, `'=Договор, "поставка"`, row[4], "no spreadsheet takes it for a formula")
+		require.Len(t, cells, 1+len(rows), "as many entries as journal.csv has")
+		require.Contains(t, cells[0], want)
+		if i == 0 {
+			require.Equal(t, head, cells[0])
 		}
-		require.Equal(t, map[string]int{
-			"outgoing " + packettest.Sender:    14,
-			"incoming " + packettest.Recipient: 8, // from its delivery on
-			"incoming " + packettest.Reader:    6,
-		}, count)
-		require.Contains(t, string(e.content), "\r\n")
+		title, err := book.GetCellValue(name, "E2")
+		require.NoError(t, err)
+		require.Equal(t, `=Договор, "поставка"`, title, "a string cell needs no mark")
+		formula, err := book.GetCellFormula(name, "E2")
+		require.NoError(t, err)
+		require.Empty(t, formula)
 	}
 }
 

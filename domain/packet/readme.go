@@ -106,18 +106,18 @@ const readmeSeveral = `
 == НЕСКОЛЬКО ДОКУМЕНТОВ / БІРНЕШЕ ҚҰЖАТ / SEVERAL DOCUMENTS ==
 
 В пакете несколько документов, каждый в своей папке documents/NNNN/ со своим
-README.txt, где стоят команды C, D и E. Здесь - команды A и B. Журнал journal.csv
-один на все документы. Что за период не было других документов, пакет не
-доказывает.
+README.txt, где стоят команды C, D и E. Здесь - команды A и B. Журнал один на все
+документы: journal.csv, journal.xlsx. Что за период не было других документов,
+пакет не доказывает.
 
 Пакетте бірнеше құжат бар, әрқайсысы өз documents/NNNN/ қалтасында, C, D және E
 командалары сол қалтаның README.txt файлында. Мұнда A және B командалары.
-journal.csv журналы барлық құжатқа біреу. Кезең ішінде басқа құжаттар болмағанын
-пакет дәлелдемейді.
+Журнал (journal.csv, journal.xlsx) барлық құжатқа біреу. Кезең ішінде басқа
+құжаттар болмағанын пакет дәлелдемейді.
 
 There are several documents, each in a folder documents/NNNN/ of its own with a
 README.txt that has the commands C, D and E. Here are the commands A and B. The
-journal, journal.csv, is one for all documents. That there were no other
+journal (journal.csv, journal.xlsx) is one for all documents. That there were no other
 documents in the period is not proved by the packet.
 `
 

@@ -354,18 +354,18 @@ const readmeManyDocuments = `
 
 В пакете несколько документов, каждый в своей папке documents/NNNN/ со своим
 README.txt, где стоят команды C, D, E, F и I. Здесь - команды о пакете в целом.
-Журнал journal.csv один на все документы. Что за период не было других документов,
-пакет не доказывает.
+Журнал один на все документы: journal.csv, journal.xlsx. Что за период не было
+других документов, пакет не доказывает.
 
 Пакетте бірнеше құжат бар, әрқайсысы өз documents/NNNN/ қалтасында, C, D, E, F және
 I командалары сол қалтаның README.txt файлында. Мұнда бүкіл пакет туралы командалар.
-journal.csv журналы барлық құжатқа біреу. Кезең ішінде басқа құжаттар болмағанын
-пакет дәлелдемейді.
+Журнал (journal.csv, journal.xlsx) барлық құжатқа біреу. Кезең ішінде басқа
+құжаттар болмағанын пакет дәлелдемейді.
 
 There are several documents, each in a folder documents/NNNN/ of its own with a
 README.txt that has the commands C, D, E, F and I. Here are the commands about the
-packet as a whole. The journal, journal.csv, is one for all documents. That there
-were no other documents in the period is not proved by the packet.
+packet as a whole. The journal (journal.csv, journal.xlsx) is one for all documents.
+That there were no other documents in the period is not proved by the packet.
 `
 
 // ScriptMark begins each line of README.txt that is of the script.

@@ -3,7 +3,6 @@ package packet_test
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"io"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/xuri/excelize/v2"
 
 	"dalel/domain/document"
 	"dalel/domain/event"
@@ -83,7 +83,7 @@ func TestR_M1_APacketOfSeveralDocumentsHasEachInItsFolderUnderOneSeal(t *testing
 		alone := contents(unzip(t, export(t, l)))
 		for name, content := range alone {
 			switch {
-			case strings.HasPrefix(name, "META-INF/"), name == "mimetype", name == "journal.csv", name == "README.txt", strings.HasPrefix(name, "manifest"):
+			case strings.HasPrefix(name, "META-INF/"), name == "mimetype", name == "journal.csv", name == "journal.xlsx", name == "README.txt", strings.HasPrefix(name, "manifest"):
 			case strings.HasPrefix(name, "report."): // the commands' roots lie elsewhere
 				require.Contains(t, files, "documents/0001/"+name)
 			default:
@@ -91,9 +91,8 @@ func TestR_M1_APacketOfSeveralDocumentsHasEachInItsFolderUnderOneSeal(t *testing
 			}
 		}
 		require.Contains(t, files["report.html"], "documents/0002/report.html")
-		rows, err := csv.NewReader(strings.NewReader(files["journal.csv"])).ReadAll()
-		require.NoError(t, err)
-		require.Len(t, rows, 1+2*28)
+		_, rows := table(t, files["journal.csv"])
+		require.Len(t, rows, 2*28)
 		require.Contains(t, files["journal.csv"], "documents/0002/events/")
 	}
 }
@@ -150,7 +149,7 @@ func TestR_M2_AChangeInAPacketOfSeveralIsFoundAndNamed(t *testing.T) {
 	m.entries = unzip(t, m.original)
 	require.Equal(t, m.entries, m.relist(m.entries, nil))
 	for _, changed := range []string{
-		"report.html", "report.pdf", "journal.csv", "README.txt", "documents/0001/report.html", "documents/0002/report.pdf", "documents/0002/README.txt",
+		"report.html", "report.pdf", "journal.csv", "journal.xlsx", "README.txt", "documents/0001/report.html", "documents/0002/report.pdf", "documents/0002/README.txt",
 		"documents/0001/document/Supplement (1).txt", "documents/0002/signatures/03/signature.p7s", "documents/0002/events/0010-DocumentSent.json",
 	} {
 		for _, operator := range []bool{false, true} {
@@ -324,24 +323,30 @@ func TestR_G2_AnExtractIsSealedAndItsPartsSayTheSame(t *testing.T) {
 		require.Equal(t, packet.Good, report.Status, "%s: %+v", what, report.Problems)
 		require.Equal(t, packet.Untrusted, verify(t, packed, packet.Trust{}).Status, "an extract does not vouch for itself")
 		files := contents(unzip(t, packed))
-		require.Len(t, files, 8, what)
-		rows, err := csv.NewReader(strings.NewReader(files["journal.csv"])).ReadAll()
-		require.NoError(t, err)
-		require.Len(t, rows, 1+c.rows, what)
-		column := func(name string) int { return slices.Index(rows[0], name) }
+		require.Len(t, files, 10, what)
+		_, rows := table(t, files["journal.csv"])
+		require.Len(t, rows, c.rows, what)
 		refused := 0
-		for _, row := range rows[1:] {
-			require.Equal(t, `'=Договор, "поставка"`, row[column("title")], "no spreadsheet takes it for a formula")
-			if row[column("event")] == "SignatureRefused" {
+		for _, row := range rows {
+			require.Equal(t, `'=Договор, "поставка"`, row["Заголовок"], "no spreadsheet takes it for a formula")
+			if strings.Contains(row["Сведения"], "[signature.invalid]") {
 				refused++
-				require.Equal(t, "signature.invalid", row[column("code")])
-				require.Equal(t, "digest.mismatch", row[column("reasons")])
+				require.Contains(t, row["Сведения"], "[digest.mismatch]")
 			}
 		}
 		require.Positive(t, refused)
 		last := rows[len(rows)-1]
-		require.Equal(t, uint64(report.Manifest.Position), number(t, last[column("position")]))
-		require.Len(t, last[column("commitment")], 64)
+		require.Equal(t, uint64(report.Manifest.Position), number(t, last["Позиция"]))
+		require.Len(t, last["Хеш события"], 64)
+		var entries []map[string]any
+		require.NoError(t, json.Unmarshal([]byte(files["journal.json"]), &entries))
+		require.Len(t, entries, c.rows, what)
+		book, err := excelize.OpenReader(strings.NewReader(files["journal.xlsx"]))
+		require.NoError(t, err)
+		cells, err := book.GetRows("Журнал")
+		require.NoError(t, err)
+		require.Len(t, cells, 1+c.rows, what)
+		require.NoError(t, book.Close())
 		require.True(t, strings.HasPrefix(files["extract.pdf"], "%PDF-"))
 	}
 }
@@ -355,7 +360,7 @@ func number(t testing.TB, text string) (n uint64) {
 func TestR_G2_AChangedExtractIsFoundAndNamed(t *testing.T) {
 	l := two(t)
 	m := &tamperer{t: t, ledger: l, entries: unzip(t, extracted(t, period(l, packettest.Recipient)))}
-	for _, changed := range []string{"journal.csv", "extract.pdf", "README.txt", "manifest.json", "META-INF/signature.p7s"} {
+	for _, changed := range []string{"journal.json", "journal.csv", "journal.xlsx", "extract.pdf", "README.txt", "manifest.json", "META-INF/signature.p7s"} {
 		entries := m.clone()
 		i := slices.IndexFunc(entries, func(e entry) bool { return e.name == changed })
 		entries[i].content = append([]byte(nil), entries[i].content...)
@@ -363,7 +368,7 @@ func TestR_G2_AChangedExtractIsFoundAndNamed(t *testing.T) {
 		report := verify(t, zip(entries), l.Trust())
 		require.Equal(t, packet.Bad, report.Status, changed)
 		require.True(t, slices.ContainsFunc(report.Problems, func(p packet.Problem) bool { return p.File == changed }), "%s: %+v", changed, report.Problems)
-		if strings.Contains(changed, "README") || strings.Contains(changed, "extract") {
+		if strings.Contains(changed, "README") || strings.Contains(changed, "extract") || changed == "journal.csv" || changed == "journal.xlsx" {
 			require.Equal(t, packet.Bad, verify(t, zip(m.relist(entries, l.Sealer)), l.Trust()).Status, "even if the operator seals it")
 		}
 	}

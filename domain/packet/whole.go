@@ -87,7 +87,7 @@ func (w *whole) compose() error {
 	m := &w.manifest
 	m.Subject.Documents, m.Position, m.ExportedAt = nil, 0, time.Time{}
 	overview := report.Overview{From: at(m.Subject.From), To: at(m.Subject.To)}
-	var journal [][]string
+	var journal []report.Entry
 	for _, c := range w.parts {
 		m.Subject.Documents = append(m.Subject.Documents, Member{Folder: c.folder, Document: c.state.ID, Number: c.state.Number})
 		if c.manifest.Position > m.Position {
@@ -107,14 +107,14 @@ func (w *whole) compose() error {
 	if m.Format >= formatLog {
 		overview.Log = w.log.reading(0)
 	}
-	written, err := writeJournal(journal)
+	tables, err := journalItems(report.Journal{At: m.ExportedAt, Entries: journal, Files: true})
 	if err != nil {
 		return err
 	}
 	root := &composition{manifest: *m, log: w.log}
 	root.items = append(root.items, w.log.items()...)
 	root.add(mimetypeName, "text/plain", ClaimArchive, []byte(mimetype))
-	root.add(journalName, typeCSV, ClaimJournal, written)
+	root.items = append(root.items, tables...)
 	root.add(readmeName, typeText, ClaimContents, readmeOfSeveral(*m, w.log))
 	if err := root.addReports(overview); err != nil {
 		return err

@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -174,7 +173,20 @@ func inside(text string, begins bool) string {
 
 // skipped says that a program may pass over a character in search of a cell's
 // first.
-func skipped(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
+// The list is our own, not the standard library's: a new version of Unicode must
+// not change what was written.
+func skipped(r rune) bool {
+	switch {
+	case r <= ' ', r >= 0x7f && r <= 0xa0, r == 0xad, r == 0x61c, r == 0x1680, r == 0x180e:
+		return true
+	case r >= 0x2000 && r <= 0x200f, r >= 0x2028 && r <= 0x202f, r >= 0x205f && r <= 0x206f:
+		return true
+	}
+	return r == 0x3000 || r == 0xfeff || r >= 0xfff9 && r <= 0xfffb
+}
+
+// digit knows the wide forms too, which some programs read as numbers.
+func digit(r rune) bool { return r >= '0' && r <= '9' || r >= '０' && r <= '９' }
 
 // guessed says that a spreadsheet could take a text for a number, a day, a time
 // or a logical value: it has digits and, besides, only signs of such values,
@@ -186,8 +198,8 @@ func guessed(text string) bool {
 	}
 	digits := false
 	words := strings.FieldsFunc(lower, func(r rune) bool {
-		digits = digits || unicode.IsDigit(r)
-		return unicode.IsDigit(r) || skipped(r) || strings.ContainsRune(`.,:/\-+–−()%'`, r) || unicode.Is(unicode.Sc, r)
+		digits = digits || digit(r)
+		return digit(r) || skipped(r) || strings.ContainsRune(`.,:/\-+–−()%'$¢£¤¥`, r) || r >= 0x20a0 && r <= 0x20cf
 	})
 	if !digits {
 		return false

@@ -33,20 +33,20 @@
 //     other separators would begin another cell.
 //
 // A cell is one line: line breaks, tabs and other control characters become
-// blanks.
+// blanks. Characters that turn the order of reading become U+FFFD, as in reports.
 //
 // # XLSX
 //
 // Every text is a string cell, which is never computed, in format "@", which
 // keeps it text when somebody edits it. Sums and moments are numbers. The same
-// tables give the same bytes, whatever the clock and the version of Go: a
-// packet's verifier makes them again.
+// tables give the same bytes, whatever the clock: a packet's verifier makes them
+// again. So the archive is packed by a compressor that go.mod pins, as it pins
+// the writer of the XML; a test holds the bytes.
 package sheet
 
 import (
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -121,10 +121,12 @@ type Table struct {
 func plain(text string) string {
 	text = strings.Map(func(r rune) rune {
 		switch {
-		case r == '\u2028', r == '\u2029', unicode.IsControl(r):
+		case r < ' ', r >= 0x7f && r < 0xa0, r == '\u2028', r == '\u2029':
 			return ' '
 		case r >= 0xfdd0 && r <= 0xfdef, r&0xfffe == 0xfffe:
 			return utf8.RuneError // XML has no such characters
+		case r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
+			return utf8.RuneError // they turn the order in which a line is read
 		}
 		return r
 	}, strings.ReplaceAll(strings.ToValidUTF8(text, "\ufffd"), "\r\n", "\n"))

@@ -57,7 +57,7 @@ func BenchmarkExtract(b *testing.B) {
 	d := twenty()
 	x := Extract{Source: d.Source, Newest: d.Seal}
 	for range 5000 {
-		x.Entries = append(x.Entries, Entry{At: d.At, Journal: "incoming", Participant: d.Parties[0].Who, Document: d.ID, Kind: "act", Title: "Акт", Type: "DocumentSigned", Verdict: "valid", Position: "1", Commitment: d.Seal})
+		x.Entries = append(x.Entries, Entry{At: d.At, Journal: "incoming", Participant: Named{ID: d.Parties[0].ID, Name: d.Parties[0].Name}, Document: d.ID, Kind: "act", Title: "Акт", Type: "DocumentSigned", Verdict: "valid", Position: 1, Commitment: d.Seal})
 	}
 	for b.Loop() {
 		out, err := x.PDF()

@@ -12,26 +12,11 @@ type Extract struct {
 	// Document, Participant and the period are what it is about; each may be
 	// missing.
 	Document    string
-	Participant Who
+	Participant Named
 	From, To    time.Time
 	// Newest is the commitment of the newest event.
 	Newest  string
 	Entries []Entry
-}
-
-// Entry is one event in one participant's journal. Journal is "incoming" or
-// "outgoing"; the other values are as in an [Event].
-type Entry struct {
-	At                            time.Time
-	Journal                       string
-	Participant                   Who
-	Document, Number, Kind, Title string
-	SenderNumber, Date            string
-	Type                          string
-	Actor, OnBehalf, Party        Who
-	Verdict, Code, Text           string
-	Reasons                       []string
-	Position, Commitment          string
 }
 
 // PDF is the extract as a file with its fonts inside.
@@ -56,7 +41,8 @@ func (x Extract) parts() ([]part, error) {
 		}
 		switch {
 		case x.Participant.ID != "":
-			facts = append(facts, fact{label: w.say("extract.participant"), value: w.who(x.Participant), strong: true},
+			facts = append(facts, fact{label: w.say("extract.participant"), value: w.who(x.Participant.who()), strong: true},
+				fact{label: w.mark(x.Participant), value: x.Participant.Identifier},
 				fact{label: w.say("party.id"), value: x.Participant.ID, mono: true})
 		case x.Document == "":
 			facts = append(facts, fact{label: w.say("extract.participant"), value: w.say("extract.all")})
@@ -95,30 +81,14 @@ func (e Entry) cells(w words) []cell {
 		document = append(document, run{text: strings.TrimSuffix(own, ", "), quiet: true})
 	}
 	document = append(document, run{text: e.Document, mono: true})
-	by := w.who(e.Actor)
-	if e.OnBehalf.ID != "" && e.OnBehalf.ID != e.Actor.ID {
-		by = w.behalf(e.Actor, e.OnBehalf)
-	}
-	event := cell{{text: w.name("event", e.Type), strong: true}, {text: by}}
-	if e.Party.ID != "" && e.Party.ID != e.Actor.ID && e.Party.ID != e.OnBehalf.ID {
-		event = append(event, run{text: w.say("fact.party") + ": " + w.who(e.Party)})
-	}
-	if e.Verdict != "" {
-		event = append(event, run{text: w.name("verdict", e.Verdict)})
-	}
-	if e.Code != "" {
-		event = append(event, run{text: w.code("fault", e.Code)})
-	}
-	for _, reason := range e.Reasons {
-		event = append(event, run{text: "– " + w.code("reason", reason), quiet: true})
-	}
-	if e.Text != "" {
-		event = append(event, run{text: e.Text})
+	event := cell{{text: w.name("event", e.Type), strong: true}, {text: w.acting(e)}}
+	for _, text := range e.particulars(w) {
+		event = append(event, run{text: text})
 	}
 	return []cell{
 		{{text: w.universal(e.At)}, {text: w.almaty(e.At), quiet: true}},
-		{{text: w.name("journal", e.Journal), strong: true}, {text: w.who(e.Participant)}},
+		{{text: w.name("journal", e.Journal), strong: true}, {text: w.who(e.Participant.who())}, {text: strings.TrimSpace(w.mark(e.Participant) + " " + e.Participant.Identifier), quiet: true}},
 		document, event,
-		{{text: e.Position}, {text: e.Commitment, mono: true}},
+		{{text: strconv.FormatUint(e.Position, 10)}, {text: e.Commitment, mono: true}},
 	}
 }

@@ -124,15 +124,20 @@ func TestTheBytesOfAReportBelongToTheFormat(t *testing.T) {
 	require.NoError(t, err)
 	pdf, err := d.PDF()
 	require.NoError(t, err)
-	x := Extract{Source: d.Source, From: d.At, To: d.At.Add(time.Hour), Newest: d.Seal, Entries: []Entry{{At: d.At, Journal: "incoming", Participant: d.Parties[0].Who, Document: d.ID, Kind: "act", Type: "DocumentSigned", Verdict: "valid", Commitment: d.Seal}}}
+	x := Extract{Source: d.Source, From: d.At, To: d.At.Add(time.Hour), Newest: d.Seal, Entries: []Entry{{At: d.At, Journal: "incoming", Participant: Named{ID: d.Parties[0].ID, Name: d.Parties[0].Name}, Document: d.ID, Kind: "act", Type: "DocumentSigned", Verdict: "valid", Commitment: d.Seal}}}
 	extract, err := x.PDF()
 	require.NoError(t, err)
+	journal := Journal{At: d.At, Entries: x.Entries, Files: true}
+	text, err := journal.CSV()
+	require.NoError(t, err)
+	book, err := journal.XLSX()
+	require.NoError(t, err)
 	got := map[string]string{}
-	for name, content := range map[string][]byte{"html": html, "pdf": pdf, "extract": extract} {
+	for name, content := range map[string][]byte{"html": html, "pdf": pdf, "extract": extract, "csv": text, "xlsx": book} {
 		sum := sha256.Sum256(content)
 		got[name] = hex.EncodeToString(sum[:8])
 	}
-	require.Equal(t, map[string]string{"html": "a5adedd6e5ca3f83", "pdf": "801e9525adf535c3", "extract": "7b09e80fb87c44c8"}, got)
+	require.Equal(t, map[string]string{"html": "a5adedd6e5ca3f83", "pdf": "801e9525adf535c3", "extract": "7f7c41f40ecf4884", "csv": "85cda2f239594a35", "xlsx": "8959187758aee27b"}, got)
 }
 
 func TestAHostileTextIsEscapedAndCannotTurnTheOrderOfReading(t *testing.T) {

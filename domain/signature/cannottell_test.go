@@ -232,3 +232,82 @@ func details(verdict signature.Verdict) string {
 	}
 	return strings.Join(all, "\n")
 }
+
+// An authority may sign its lists with another key than its certificates (RFC 5280,
+// 6.3.3, f): with one for lists alone, or with one that is shown to be its own.
+func TestR_C4_AListByAnotherKeyOfTheAuthorityCounts(t *testing.T) {
+	p := newParty(t, testca.P256)
+	text := []byte("the contract")
+	const name = "Authority of two keys"
+	old, err := p.root.NewIntermediate(testca.CA{Name: name})
+	require.NoError(t, err)
+	who, err := old.Issue(testca.Leaf{CRL: "http://crl.example/ca.crl"})
+	require.NoError(t, err)
+	signed := signBy(t, text, who)
+	other := func(parent *testca.Identity, ca testca.CA) *testca.Identity {
+		ca.Name = name
+		made, err := parent.NewIntermediate(ca)
+		require.NoError(t, err)
+		return made
+	}
+	key, err := testca.NewKey(testca.P256)
+	require.NoError(t, err)
+	beside := other(p.root, testca.CA{ReuseKey: key})
+	forLists := other(p.root, testca.CA{NotCA: true, WithoutCertSign: true, CRL: "http://crl.example/root.crl"})
+	foreign := newParty(t, testca.P256)
+	says := func(by *testca.Identity, revoked bool) signature.Evidence {
+		l := crltest.List{ThisUpdate: ago(time.Hour)}
+		if revoked {
+			l.Entries = []crltest.Entry{{Serial: who.Certificate.SerialNumber, At: ago(2 * time.Hour), Reason: crl.Superseded}}
+		}
+		return list(t, by, l)
+	}
+	about := func(who *testca.Identity) signature.Evidence {
+		l := crltest.List{ThisUpdate: ago(time.Hour)}
+		if who != nil {
+			l.Entries = []crltest.Entry{{Serial: who.Certificate.SerialNumber, At: ago(2 * time.Hour), Reason: crl.Superseded}}
+		}
+		return list(t, p.root, l)
+	}
+	for name, c := range map[string]struct {
+		keys     []*testca.Identity
+		evidence []signature.Evidence
+		want     signature.Status
+	}{
+		"a key that the old one certified":            {[]*testca.Identity{other(old, testca.CA{})}, nil, signature.Valid},
+		"another authority's of that name, maybe":     {[]*testca.Identity{beside}, nil, signature.Unknown},
+		"the same, with the old one's word for it":    {[]*testca.Identity{beside, other(old, testca.CA{ReuseKey: key})}, nil, signature.Valid},
+		"a key for lists alone":                       {[]*testca.Identity{forLists}, []signature.Evidence{about(nil)}, signature.Valid},
+		"a key for lists, of which nobody speaks":     {[]*testca.Identity{forLists}, nil, signature.Unknown},
+		"a key for lists that was revoked":            {[]*testca.Identity{forLists}, []signature.Evidence{about(forLists)}, signature.Unknown},
+		"a key for lists, of another root":            {[]*testca.Identity{other(foreign.root, testca.CA{NotCA: true, WithoutCertSign: true})}, nil, signature.Unknown},
+		"a key that has ended":                        {[]*testca.Identity{other(old, testca.CA{NotBefore: ago(48 * time.Hour), NotAfter: ago(2 * time.Hour)})}, nil, signature.Unknown},
+		"a key whose certificate the list is about":   {[]*testca.Identity{other(old, testca.CA{CRL: "http://crl.example/"})}, nil, signature.Unknown},
+		"a key that has no word for lists, by itself": {nil, nil, signature.Unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			by := beside
+			policy := p.policy()
+			if len(c.keys) > 0 {
+				by = c.keys[0]
+			}
+			for _, k := range c.keys {
+				policy.Offered = append(policy.Offered, k.Certificate)
+			}
+			for _, revoked := range []bool{false, true} {
+				request := signature.Request{CMS: signed, Content: contentOf(text), At: moment, Evidence: append([]signature.Evidence{says(by, revoked)}, c.evidence...)}
+				found, err := policy.Assess(t.Context(), request)
+				require.NoError(t, err)
+				want := c.want
+				if revoked && want == signature.Valid {
+					want = signature.Invalid
+				}
+				require.Equal(t, want, found.Signing.Status, "%+v", found.Signing)
+				request.Evidence = found.Evidence
+				again, err := p.policy().Assess(t.Context(), request)
+				require.NoError(t, err)
+				require.Equal(t, want, again.Signing.Status, "what it rests on does not say the same: %+v", again.Signing)
+			}
+		})
+	}
+}

@@ -86,7 +86,7 @@ func (v *verification) path(certificate *x509.Certificate, at time.Time) pki.Pat
 // algorithm not known here) anybody could have written the addresses.
 func (v *verification) revocation(path pki.Path, depth int, at time.Time) standing {
 	certificate, issuer := path.Certificates[depth], path.Certificates[depth+1]
-	evidence := v.evidenceOn(certificate, issuer, at)
+	evidence := v.evidenceOn(path.Certificates, depth, at)
 	found := evidence.settle(at)
 	switch {
 	case depth > 0 && found.code == RevocationCompromisedLater:

@@ -171,7 +171,12 @@ type verification struct {
 	unreadable bool                // the CMS carries a certificate that cannot be read
 	content    content
 	pool       pool
-	listsOf    map[string]lists // by the issuer's fingerprint
+	listsOf    map[listsKey]lists
+	// vouching has the certificates whose right to sign lists is being asked
+	// about, vouched says of how many it was asked, tried how often a list was
+	// verified by another key.
+	vouching       map[*x509.Certificate]bool
+	vouched, tried int
 	// standingOf remembers what the evidence says of a certificate at a moment:
 	// signers share certificates, and evidence costs time.
 	standingOf map[asked]revocations

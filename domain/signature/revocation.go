@@ -1,7 +1,6 @@
 package signature
 
 import (
-	"bytes"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -51,16 +50,19 @@ type unusable struct {
 	Evidence
 }
 
-// evidenceOn asks all evidence about a certificate.
+// evidenceOn asks all evidence about a certificate of a path to a root.
 //
 // Evidence that was made after the moment speaks of it too: what was not
 // revoked later was not revoked then. So each piece is asked at the moment, or
 // at the time it was made if that is later.
-func (v *verification) evidenceOn(certificate, issuer *x509.Certificate, at time.Time) revocations {
-	key := asked{certificate, issuer, at.UnixNano()}
+func (v *verification) evidenceOn(path []*x509.Certificate, depth int, at time.Time) revocations {
+	key := asked{path[depth], path[depth+1], path[len(path)-1], at.UnixNano()}
 	r, known := v.standingOf[key]
 	if !known {
-		r = v.askEvidence(certificate, issuer, at)
+		r = v.askEvidence(key.certificate, key.issuer, key.root, at)
+		if len(v.vouching) > 0 {
+			return r // a list was left out that is asked about itself
+		}
 		if v.standingOf == nil {
 			v.standingOf = map[asked]revocations{}
 		}
@@ -71,13 +73,13 @@ func (v *verification) evidenceOn(certificate, issuer *x509.Certificate, at time
 
 // asked is a question about a certificate, as one that was read.
 type asked struct {
-	certificate, issuer *x509.Certificate
-	at                  int64 // in nanoseconds
+	certificate, issuer, root *x509.Certificate
+	at                        int64 // in nanoseconds
 }
 
-func (v *verification) askEvidence(certificate, issuer *x509.Certificate, at time.Time) revocations {
+func (v *verification) askEvidence(certificate, issuer, root *x509.Certificate, at time.Time) revocations {
 	var r revocations
-	lists := v.lists(issuer)
+	lists := v.lists(issuer, root, at)
 	if v.pool.over {
 		r.unusable = append(r.unusable, unusable{code: tooMuch})
 	}
@@ -160,105 +162,6 @@ func (r *revocations) good() int {
 		}
 	}
 	return n
-}
-
-// list is a full list, alone or with a delta.
-type list struct {
-	verified *crl.Verified
-	rests    []Evidence
-}
-
-// lists are the revocation lists of an issuer.
-type lists struct {
-	// verified are full lists, those with a delta besides, and deltas by
-	// themselves, which still say what was revoked for good.
-	verified []list
-	// unusable are lists that are, or may be, the issuer's.
-	unusable []unusable
-}
-
-func (v *verification) lists(issuer *x509.Certificate) lists {
-	key := fingerprint(issuer)
-	if known, ok := v.listsOf[key]; ok {
-		return known
-	}
-	if v.listsOf == nil {
-		v.listsOf = map[string]lists{}
-	}
-	var full, deltas []list
-	var all lists
-	for _, piece := range v.pool.pieces[EvidenceCRL] {
-		parsed, err := crl.Parse(piece.DER)
-		if err != nil {
-			all.unusable = append(all.unusable, unusable{unreadableList(err), piece}) // whose it is, nobody can tell
-			continue
-		}
-		if !bytes.Equal(parsed.Issuer, issuer.RawSubject) {
-			continue
-		}
-		verified, err := crl.Verify(parsed, issuer, v.algorithms)
-		if err != nil {
-			all.unusable = append(all.unusable, unusable{unreadableList(err), piece})
-			continue
-		}
-		one := list{verified, []Evidence{piece}}
-		if parsed.Base != nil {
-			deltas = append(deltas, one)
-		} else {
-			full = append(full, one)
-		}
-	}
-	all.verified = append(all.verified, full...)
-	for _, f := range full {
-		for _, d := range deltas {
-			if both, err := f.verified.WithDelta(d.verified); err == nil {
-				all.verified = append(all.verified, list{both, []Evidence{f.rests[0], d.rests[0]}})
-			}
-		}
-	}
-	all.verified = append(all.verified, deltas...)
-	v.listsOf[key] = all
-	return all
-}
-
-// unreadableList is the code of a list that could not be parsed or verified.
-func unreadableList(err error) string {
-	var problem *crl.Problem
-	switch {
-	case errors.As(err, &problem):
-		return problem.Code
-	case errors.Is(err, crl.ErrTooLarge):
-		return crl.TooLarge
-	}
-	return crl.Unreadable
-}
-
-func (r *revocations) ask(lists []list, certificate *x509.Certificate, at time.Time) {
-	for _, l := range lists {
-		made := l.verified.List().ThisUpdate
-		if delta := l.verified.Delta(); delta != nil {
-			made = later(made, delta.ThisUpdate)
-		}
-		answer := l.verified.Check(crl.Question{Subject: crl.SubjectOf(certificate), At: later(at, made), Tolerance: Tolerance})
-		switch answer.Status {
-		case crl.Good, crl.Revoked:
-			r.found = append(r.found, finding{
-				revoked: answer.Status == crl.Revoked, at: answer.RevokedAt, reason: answer.Reason, invalidity: answer.Invalidity,
-				from: made, rests: l.rests, name: "CRL of " + made.UTC().Format(time.RFC3339),
-			})
-		default:
-			if entry, ok := l.verified.Permanent(crl.SubjectOf(certificate)); ok {
-				r.found = append(r.found, finding{
-					revoked: true, at: entry.At, reason: entry.Reason, invalidity: entry.Invalidity,
-					from: made, rests: l.rests, name: "CRL of " + made.UTC().Format(time.RFC3339),
-				})
-			} else {
-				for _, piece := range l.rests {
-					r.unusable = append(r.unusable, unusable{answer.Code, piece})
-				}
-			}
-		}
-	}
 }
 
 func later(a, b time.Time) time.Time {

@@ -93,7 +93,7 @@ func eachAnswer(files []nucsamples.File, do func(file nucsamples.File, single oc
 				do(file, single, response.Basic.ProducedAt, func(der []byte, at time.Time) standing {
 					v := verification{policy: &Policy{}, algorithms: StandardAlgorithms()}
 					v.pool.add(EvidenceOCSP, der)
-					return v.evidenceOn(subject, issuer, at).settle(at)
+					return v.evidenceOn([]*x509.Certificate{subject, issuer}, 0, at).settle(at)
 				})
 			}
 		}

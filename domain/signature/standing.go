@@ -42,7 +42,7 @@ func (p *Policy) Standings(path []*x509.Certificate, at time.Time, evidence []Ev
 	for depth := range max(0, len(path)-1) {
 		found := v.revocation(pki.Path{Certificates: path, Anchored: true}, depth, at)
 		s := Standing{Code: found.code, Detail: found.detail, RestsOn: found.rests}
-		for _, f := range v.evidenceOn(path[depth], path[depth+1], at).found {
+		for _, f := range v.evidenceOn(path, depth, at).found {
 			if f.revoked {
 				s.Revoked = append(s.Revoked, Revocation{At: f.at, Reason: f.reason, Invalidity: f.invalidity, Never: f.never})
 			}

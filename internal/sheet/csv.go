@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -173,16 +174,22 @@ func inside(text string, begins bool) string {
 
 // skipped says that a program may pass over a character in search of a cell's
 // first.
-// The list is our own, not the standard library's: a new version of Unicode must
-// not change what was written.
-func skipped(r rune) bool {
-	switch {
-	case r <= ' ', r >= 0x7f && r <= 0xa0, r == 0xad, r == 0x61c, r == 0x1680, r == 0x180e:
-		return true
-	case r >= 0x2000 && r <= 0x200f, r >= 0x2028 && r <= 0x202f, r >= 0x205f && r <= 0x206f:
-		return true
-	}
-	return r == 0x3000 || r == 0xfeff || r >= 0xfff9 && r <= 0xfffb
+func skipped(r rune) bool { return unicode.Is(invisible, r) }
+
+// invisible has the characters that are controls, blanks or have no form of
+// their own. The list is not the standard library's: a new version of Unicode
+// must not change what was written.
+var invisible = &unicode.RangeTable{
+	R16: []unicode.Range16{
+		{0x0000, 0x0020, 1}, {0x007f, 0x00a0, 1}, {0x00ad, 0x00ad, 1}, {0x034f, 0x034f, 1}, {0x0600, 0x0605, 1}, {0x061c, 0x061c, 1}, {0x06dd, 0x06dd, 1},
+		{0x070f, 0x070f, 1}, {0x0890, 0x0891, 1}, {0x08e2, 0x08e2, 1}, {0x115f, 0x1160, 1}, {0x1680, 0x1680, 1}, {0x17b4, 0x17b5, 1}, {0x180b, 0x180f, 1},
+		{0x2000, 0x200f, 1}, {0x2028, 0x202f, 1}, {0x205f, 0x206f, 1}, {0x2800, 0x2800, 1}, {0x3000, 0x3000, 1}, {0x3164, 0x3164, 1}, {0xfe00, 0xfe0f, 1},
+		{0xfeff, 0xfeff, 1}, {0xffa0, 0xffa0, 1}, {0xfff0, 0xfffb, 1},
+	},
+	R32: []unicode.Range32{
+		{0x110bd, 0x110bd, 1}, {0x110cd, 0x110cd, 1}, {0x13430, 0x1343f, 1}, {0x1bca0, 0x1bca3, 1}, {0x1d173, 0x1d17a, 1}, {0xe0000, 0xe0fff, 1},
+	},
+	LatinOffset: 3,
 }
 
 // digit knows the wide forms too, which some programs read as numbers.

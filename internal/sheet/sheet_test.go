@@ -72,7 +72,7 @@ func TestR_G1_CSVLeavesARussianExcelNothingToGuess(t *testing.T) {
 func TestWhatASpreadsheetWouldTakeForSomethingElseIsMarkedAsText(t *testing.T) {
 	for text, want := range map[string]string{
 		"=1+1": "'=1+1", "+7 701 000 00 00": "'+7 701 000 00 00", "-5": "'-5", "@SUM(A1)": "'@SUM(A1)", " =1": "' =1", "\u00a0=1": "'\u00a0=1",
-		"\t=1": "' =1", "\u200b=1": "'\u200b=1", "＝1": "'＝1", "＋1": "'＋1", "－1": "'－1", "＠1": "'＠1", "﹦1": "'﹦1", "−5": "'−5", "|cmd": "'|cmd",
+		"\t=1": "' =1", "\u200b=1": "'\u200b=1", "\u0600=1": "'\u0600=1", "＝1": "'＝1", "＋1": "'＋1", "－1": "'－1", "＠1": "'＠1", "﹦1": "'﹦1", "−5": "'−5", "|cmd": "'|cmd",
 		"скидка, -5 %": "скидка, '-5 %", "a;=1": "a;'=1", `a"=1`: `a"'=1`, "a,=1,@b": "a,'=1,'@b", "a\r\n=1": "a =1", "a\u202eb": "a\ufffdb",
 		"0045": "'0045", "1e5": "'1e5", "1E+19": "'1E+19", "1,5": "'1,5", "1 234": "'1 234", "1\u00a0234": "'1\u00a0234", "50%": "'50%", "12:30": "'12:30",
 		"03/04": "'03/04", "3-4": "'3-4", "01.02.2027": "'01.02.2027", "2027": "'2027", "100 ₸": "'100 ₸", "(5)": "'(5)",
@@ -95,7 +95,7 @@ func undefused(text string) string {
 		if begins && r == '\'' {
 			return -1
 		}
-		begins = strings.ContainsRune(`,;"`, r) || begins && (unicode.IsSpace(r) || unicode.Is(unicode.Cf, r))
+		begins = strings.ContainsRune(`,;"`, r) || begins && sheet.Skipped(r)
 		return r
 	}, text)
 }

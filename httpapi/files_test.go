@@ -68,3 +68,18 @@ func TestR_D1_ACharacterThatNobodySeesIsRefusedByItsNameAndPlace(t *testing.T) {
 	require.Equal(t, "text.character", name.code())
 	require.Contains(t, name.body, "U+202E at character 2")
 }
+
+func TestR_D1_ACreditNoteHasASumThatIsOwedBack(t *testing.T) {
+	w := newWorld(t)
+	create := func(minor, currency string) answer {
+		return w.do(request{method: "POST", path: "/api/v1/documents", token: w.sender.token, json: map[string]any{
+			"kind": "invoice", "title": "t", "sum": map[string]any{"minor": minor, "currency": currency}}})
+	}
+	made := create("-125000", "KZT")
+	require.Equal(t, 201, made.status, made.body)
+	shown := w.get("/api/v1/documents/"+made.text("id"), w.sender.token).value()["details"].(map[string]any)
+	require.Equal(t, map[string]any{"minor": "-125000", "currency": "KZT"}, shown["sum"])
+	for _, wrong := range [][2]string{{"-0", "KZT"}, {"--5", "KZT"}, {"5", "TEN"}, {"5", "XXX"}} {
+		require.Equal(t, "document.invalid", create(wrong[0], wrong[1]).code(), "%v", wrong)
+	}
+}

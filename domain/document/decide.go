@@ -8,6 +8,7 @@ import (
 
 	"dalel/domain/event"
 	"dalel/domain/fileformat"
+	"dalel/domain/isocode"
 	"dalel/domain/signature"
 	"dalel/domain/wording"
 	"dalel/internal/fault"
@@ -616,9 +617,8 @@ func checkWords(what, text string) error {
 }
 
 var (
-	datePattern     = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}$`)
-	minorPattern    = regexp.MustCompile(`^(0|[1-9]\d{0,17})$`)
-	currencyPattern = regexp.MustCompile(`^[A-Z]{3}$`)
+	datePattern  = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}$`)
+	minorPattern = regexp.MustCompile(`^(0|-?[1-9]\d{0,17})$`)
 )
 
 // Tidy returns the details with their words in the form in which they are
@@ -649,8 +649,12 @@ func (d Details) check() error {
 			return invalid("the date is written YYYY-MM-DD")
 		}
 	}
-	if d.Sum != nil && (!minorPattern.MatchString(d.Sum.Minor) || !currencyPattern.MatchString(d.Sum.Currency)) {
-		return invalid("a sum is up to 18 digits in hundredths and an ISO 4217 currency")
+	switch {
+	case d.Sum == nil:
+	case !minorPattern.MatchString(d.Sum.Minor):
+		return invalid("a sum is a whole number of hundredths, of up to 18 digits, with a minus if it is owed back")
+	case !isocode.Currency(d.Sum.Currency):
+		return invalid("the currency is a three-letter code of ISO 4217, such as KZT")
 	}
 	return nil
 }

@@ -271,6 +271,15 @@ func TestR_D1_WordsThatNobodyCanReadAreRefusedAndTidyOnesTaken(t *testing.T) {
 		Then(document.Created{Document: doc, Sender: alpha, By: by(alpha), Details: tidy})
 }
 
+func TestR_D1_ASumMayBeOwedBackAndInAnyCurrencyThereIsOrWas(t *testing.T) {
+	for _, sum := range []document.Sum{{Minor: "-5", Currency: "KZT"}, {Minor: "-999999999999999999", Currency: "USD"}, {Minor: "0", Currency: "DEM"}, {Minor: "100", Currency: "VES"}} {
+		owed := details()
+		owed.Sum = &sum
+		given(t).When(document.Create{Document: doc, By: by(alpha), Details: owed}).
+			Then(document.Created{Document: doc, Sender: alpha, By: by(alpha), Details: owed})
+	}
+}
+
 func TestR_D1_DetailsThatNoPageCouldShowAreRefused(t *testing.T) {
 	for name, change := range map[string]func(*document.Details){
 		"unknown kind":       func(d *document.Details) { d.Kind = "poem" },
@@ -280,7 +289,14 @@ func TestR_D1_DetailsThatNoPageCouldShowAreRefused(t *testing.T) {
 		"invalid UTF-8":      func(d *document.Details) { d.Title = "a\xff" },
 		"no such date":       func(d *document.Details) { d.Date = "2026-02-30" },
 		"date in words":      func(d *document.Details) { d.Date = "1 March" },
-		"negative sum":       func(d *document.Details) { d.Sum = &document.Sum{Minor: "-1", Currency: "KZT"} },
+		"nothing owed back":  func(d *document.Details) { d.Sum = &document.Sum{Minor: "-0", Currency: "KZT"} },
+		"minus alone":        func(d *document.Details) { d.Sum = &document.Sum{Minor: "-", Currency: "KZT"} },
+		"plus":               func(d *document.Details) { d.Sum = &document.Sum{Minor: "+1", Currency: "KZT"} },
+		"minus, then a zero": func(d *document.Details) { d.Sum = &document.Sum{Minor: "-01", Currency: "KZT"} },
+		"19 digits":          func(d *document.Details) { d.Sum = &document.Sum{Minor: "-1000000000000000000", Currency: "KZT"} },
+		"no such currency":   func(d *document.Details) { d.Sum = &document.Sum{Minor: "1", Currency: "TEN"} },
+		"the code for none":  func(d *document.Details) { d.Sum = &document.Sum{Minor: "1", Currency: "XXX"} },
+		"currency in small":  func(d *document.Details) { d.Sum = &document.Sum{Minor: "1", Currency: "kzt"} },
 		"leading zero":       func(d *document.Details) { d.Sum = &document.Sum{Minor: "01", Currency: "KZT"} },
 		"no currency":        func(d *document.Details) { d.Sum = &document.Sum{Minor: "1"} },
 	} {

@@ -68,7 +68,8 @@ const (
 // Sum is an amount of money.
 type Sum struct {
 	// Minor is the amount in hundredths of the currency's unit, as a decimal
-	// string, since JSON numbers lose digits beyond 2^53.
+	// string, since JSON numbers lose digits beyond 2^53. It begins with a minus
+	// where money is owed back, as by a credit note or a corrected invoice.
 	Minor string `json:"minor"`
 	// Currency is the ISO 4217 code: KZT.
 	Currency string `json:"currency"`

@@ -7,10 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/text/language"
-
 	"dalel/domain/event"
 	"dalel/domain/identifier"
+	"dalel/domain/isocode"
 	"dalel/domain/wording"
 	"dalel/eventstore"
 	"dalel/internal/fault"
@@ -338,8 +337,7 @@ func countryOf(kind Kind, code string) (string, error) {
 	case code == "":
 		return "KZ", nil
 	}
-	region, err := language.ParseRegion(code)
-	if err != nil || len(code) != 2 || !region.IsCountry() || region.String() != code {
+	if !isocode.Country(code) {
 		return "", fault.New(fault.ParticipantInvalid, "the country must be a two-letter code of ISO 3166-1 in capitals")
 	}
 	return code, nil

@@ -197,6 +197,8 @@ func TestR_A1_WrongDetailsAreRefused(t *testing.T) {
 		"a country in words":       func(c *participant.Register) { c.Country = "Kazakhstan" },
 		"a country in small":       func(c *participant.Register) { c.Country = "kz" },
 		"a country that is none":   func(c *participant.Register) { c.Country = "ZZ" },
+		"a country that was":       func(c *participant.Register) { c.Country = "SU" },
+		"a code kept free":         func(c *participant.Register) { c.Country = "EU" },
 		"a country of three":       func(c *participant.Register) { c.Country = "KAZ" },
 		"an e-mail with a name":    func(c *participant.Register) { c.Email = "A <a@example.kz>" },
 		"an e-mail without place":  func(c *participant.Register) { c.Email = "a" },

@@ -111,7 +111,10 @@ func (l Language) money(sum *document.Sum) string {
 	if l == English {
 		thousands, point = ",", "."
 	}
-	digits := sum.Minor
+	minus, digits := "", sum.Minor
+	if rest, negative := strings.CutPrefix(digits, "-"); negative {
+		minus, digits = "-", rest
+	}
 	if len(digits) < 3 {
 		digits = strings.Repeat("0", 3-len(digits)) + digits
 	}
@@ -120,7 +123,7 @@ func (l Language) money(sum *document.Sum) string {
 	if sign == "KZT" {
 		sign = "₸"
 	}
-	return group(whole, thousands) + point + cents + nbsp + sign
+	return minus + group(whole, thousands) + point + cents + nbsp + sign
 }
 
 // group parts digits by threes from the right.

@@ -24,6 +24,9 @@ func TestMoneyIsWrittenAsEachLanguageDoes(t *testing.T) {
 	require.Equal(t, "1,00 RUB", plain(Russian.money(sum("100", "RUB"))), "a currency other than the tenge goes by its code")
 	require.NotContains(t, Russian.money(sum("125000000", "KZT")), " ", "a sum does not break")
 	require.Equal(t, "9 999 999 999 999 999,99 ₸", plain(Russian.money(sum("999999999999999999", "KZT"))))
+	require.Equal(t, "-1 250 000,00 ₸", plain(Russian.money(sum("-125000000", "KZT"))))
+	require.Equal(t, "-0,07 ₸", plain(Kazakh.money(sum("-7", "KZT"))))
+	require.Equal(t, "-100.00 USD", plain(English.money(sum("-10000", "USD"))))
 	require.Empty(t, Russian.money(nil))
 }
 

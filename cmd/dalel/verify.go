@@ -19,9 +19,10 @@ import (
 //	dalel verify [--json] [--trust DIR [--renewals RECORD]] PACKET
 //
 // The exit status is the answer: 0 all holds and rests on the anchors in DIR,
-// 1 something does not hold, 2 it cannot be read, 3 it is consistent in itself
-// but rests on anchors that are not in DIR, or a claim of it could not be
-// decided. Without --trust nothing rests on anchors, and 3 is the best answer.
+// 1 something does not hold, 2 it cannot be read, 3 nothing is wrong and it
+// cannot be said that all is right: it rests on anchors that are not in DIR,
+// evidence is missing or cannot be used, or a later version's events are in it
+// that this one does not understand. Which of these is said. Without --trust nothing rests on anchors, and 3 is the best answer.
 // With --renewals the record of how the packet's time stamp was renewed since
 // (`dalel renewals make`) must hold too; one that cannot be read is 2, unless the
 // packet itself does not hold.
@@ -177,6 +178,16 @@ func readable(report packet.Report, trust packet.Trust) string {
 		}
 		fmt.Fprintf(&b, "  %s (%s): %s\n", where, p.Claim, printable(p.Detail))
 	}
+	if len(report.Doubts) > 0 {
+		b.WriteString("\nWhat cannot be told\n")
+	}
+	for _, p := range report.Doubts {
+		where := "the packet as a whole"
+		if p.File != "" {
+			where = printable(p.File)
+		}
+		fmt.Fprintf(&b, "  %s (%s): %s\n", where, p.Claim, printable(p.Detail))
+	}
 	for _, fallen := range report.Fallen {
 		fmt.Fprintf(&b, "\n[LOST] signature-%s   No longer valid: the key was compromised before it was made\n                     of %s, by notice %s\n",
 			printable(fallen.Signature), printable(fallen.Party), printable(fallen.Notice))
@@ -192,9 +203,23 @@ func readable(report packet.Report, trust packet.Trust) string {
 	case trust.IsZero():
 		b.WriteString("Consistent in itself, but no anchors of yours were given (--trust DIR): a packet does not vouch for itself.\n")
 	default:
-		b.WriteString("Consistent in itself, but not all of it rests on your anchors, or not all of it could be decided.\n")
+		b.WriteString("Nothing is wrong, and it cannot be said that all is right: " + lacking(report.Lacks) + ".\n")
 	}
 	return b.String()
+}
+
+// lacking says what a packet lacks that nothing contradicts.
+func lacking(lacks []packet.Lack) string {
+	says := map[packet.Lack]string{
+		packet.LackAnchors:  "it rests on anchors that are not among yours",
+		packet.LackEvidence: "evidence is missing or cannot be used",
+		packet.LackVersion:  "it has what a later version of the ledger wrote, and this verifier does not understand it (ask a newer one)",
+	}
+	var texts []string
+	for _, lack := range lacks {
+		texts = append(texts, says[lack])
+	}
+	return strings.Join(texts, "; ")
 }
 
 // shownDocuments is how many documents a packet may have for every claim on

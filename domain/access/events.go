@@ -53,5 +53,5 @@ func (TokenRevoked) EventType() string { return "TokenRevoked" }
 
 // Events lists the package's event types.
 func Events() []event.Definition {
-	return []event.Definition{{Zero: TokenIssued{}}, {Zero: TokenRevoked{}}}
+	return event.On(Category, "token", TokenIssued{}, TokenRevoked{})
 }

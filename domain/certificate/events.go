@@ -138,8 +138,6 @@ func (ExpiryWarned) EventType() string { return "CertificateExpiryWarned" }
 
 // Events lists the package's event types.
 func Events() []event.Definition {
-	return []event.Definition{
-		{Zero: Registered{}}, {Zero: KeyCompromiseReported{}}, {Zero: Suspended{}}, {Zero: Resumed{}}, {Zero: Annulled{}},
-		{Zero: ExpiryWarned{}},
-	}
+	return event.On(Category, "certificate", Registered{},
+		KeyCompromiseReported{}, Suspended{}, Resumed{}, Annulled{}, ExpiryWarned{})
 }

@@ -135,5 +135,5 @@ func (EvidenceKept) EventType() string { return "StampEvidenceKept" }
 
 // Events lists the package's event types.
 func Events() []event.Definition {
-	return []event.Definition{{Zero: Published{}}, {Zero: Cosigned{}}, {Zero: TimeStamped{}}, {Zero: EvidenceKept{}}}
+	return event.OnAny(Category, Published{}, Cosigned{}, TimeStamped{}, EvidenceKept{})
 }

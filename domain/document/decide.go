@@ -38,7 +38,8 @@ const (
 )
 
 // Decide answers a command: the events that it makes happen, none if what it
-// asks for is so already and may be asked twice, or a *fault.Error.
+// asks for is so already and may be asked twice, or a *fault.Error. Each event
+// [Follows] on the one before.
 func Decide(s State, command Command) ([]event.Event, error) {
 	if create, ok := command.(Create); ok {
 		return decideCreate(s, create)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +73,32 @@ func send() document.Send {
 		By: by(alpha), SenderSigns: true, Recipients: recipients(), Now: at(1),
 		Known: map[string]bool{beta: true, gamma: true, delta: true},
 	}
+}
+
+// decide is document.Decide, whose every event must be one that whoever checks
+// a document's events later finds possible.
+func decide(s document.State, c document.Command) ([]event.Event, error) {
+	happened, err := document.Decide(s, c)
+	if err == nil {
+		err = document.CheckFollow(s, happened)
+	}
+	return happened, err
+}
+
+func TestR_M2_EveryEventOfADocumentHasARuleOfWhatItMayFollowOn(t *testing.T) {
+	codec, err := event.NewCodec(document.Events())
+	require.NoError(t, err)
+	types := codec.TypesOn(document.Category)
+	for _, d := range document.Events() {
+		if !slices.Contains(types, d.Zero.EventType()) {
+			continue
+		}
+		for _, s := range []document.State{{}, {ID: doc, Status: document.Draft}} {
+			err := document.Follows(s, d.Zero)
+			require.NotErrorIs(t, err, document.ErrForeign, "%s", d.Zero.EventType())
+		}
+	}
+	require.ErrorIs(t, document.Follows(document.State{Status: document.Draft}, document.NumberClaimed{}), document.ErrForeign)
 }
 
 func verdict(status signature.Status) signature.Verdict {
@@ -224,14 +251,14 @@ func cases() []commandCase {
 
 func TestEveryCommandInEveryState(t *testing.T) {
 	matrix := eventtest.Matrix[document.State, document.Command]{
-		Decide: document.Decide, Evolve: document.Evolve, Definitions: document.Events(),
+		Decide: decide, Evolve: document.Evolve, Definitions: document.Events(),
 		Situations: situations(), Cases: cases(),
 	}
 	eventtest.Document(t, "doc.go", "Every command in every state", matrix.Run(t), *update)
 }
 
 func given(t testing.TB, history ...event.Event) *eventtest.Scenario[document.State, document.Command] {
-	return eventtest.Given(t, document.Decide, document.Evolve, history...)
+	return eventtest.Given(t, decide, document.Evolve, history...)
 }
 
 func TestR_D1_ASentDocumentsFilesNeverChange(t *testing.T) {
@@ -432,7 +459,7 @@ func TestR_E3_ANegativeCheckIsRecordedAndChangesNothing(t *testing.T) {
 		attempt := sign(beta, 3)
 		attempt.Signatures = signatures(status)
 		code := map[signature.Status]fault.Code{signature.Invalid: fault.SignatureInvalid, signature.Unknown: fault.SignatureUnknown}[status]
-		happened, err := document.Decide(before, attempt)
+		happened, err := decide(before, attempt)
 		require.NoError(t, err)
 		require.Len(t, happened, 1)
 		refusal, ok := happened[0].(event.Refusal)
@@ -505,7 +532,7 @@ func TestRandomRoutesKeepTheirPromises(t *testing.T) {
 		for range rapid.IntRange(1, 40).Draw(t, "length") {
 			c := rapid.SampledFrom(all).Draw(t, "command")
 			before := state
-			happened, err := document.Decide(state, c.Command)
+			happened, err := decide(state, c.Command)
 			if err != nil {
 				require.NotEqual(t, fault.Internal, fault.CodeOf(err))
 				require.Empty(t, happened)

@@ -448,15 +448,16 @@ func (NumberClaimed) EventType() string { return "NumberClaimed" }
 
 // Events lists the package's event types.
 func Events() []event.Definition {
-	return []event.Definition{
-		{Zero: Created{}}, {Zero: Described{}}, {Zero: FileAttached{}}, {Zero: FileRemoved{}},
-		{Zero: Sent{}}, {Zero: Delivered{}}, {Zero: Viewed{}}, {Zero: Acknowledged{}},
-		{Zero: Signed{}}, {Zero: SignatureRefused{}}, {Zero: Approved{}}, {Zero: Rejected{}},
-		{Zero: Completed{}}, {Zero: Revoked{}},
-		{Zero: RevocationProposed{}}, {Zero: RevocationConsented{}}, {Zero: RevocationDeclined{}},
-		{Zero: Expired{}}, {Zero: KeyCompromised{}}, {Zero: NumberClaimed{}},
-		{Zero: FileRefused{}}, {Zero: ExemplarIssued{}}, {Zero: PaperCopyIssued{}},
-		{Zero: HoldPlaced{}}, {Zero: HoldLifted{}},
-		{Zero: DestructionRequested{}}, {Zero: DestructionProposed{}}, {Zero: DestructionOrdered{}}, {Zero: Destroyed{}},
-	}
+	return append(
+		event.On(Category, "document", Created{},
+			Described{}, FileAttached{}, FileRemoved{},
+			Sent{}, Delivered{}, Viewed{}, Acknowledged{},
+			Signed{}, SignatureRefused{}, Approved{}, Rejected{},
+			Completed{}, Revoked{},
+			RevocationProposed{}, RevocationConsented{}, RevocationDeclined{},
+			Expired{}, KeyCompromised{},
+			FileRefused{}, ExemplarIssued{}, PaperCopyIssued{},
+			HoldPlaced{}, HoldLifted{},
+			DestructionRequested{}, DestructionProposed{}, DestructionOrdered{}, Destroyed{}),
+		event.On(NumberCategory, "number", NumberClaimed{})...)
 }

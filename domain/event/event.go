@@ -1,10 +1,12 @@
 // Package event turns what aggregates say happened into bytes and back.
 //
 // Each aggregate package declares its events as plain structs and lists them
-// in Definitions. A [Codec] made from those lists writes an event as
-// canonical JSON and reads it again, older versions through upcasters. A type
-// that no definition names stops the reader with event.unknown-type: it is
-// never skipped.
+// in Definitions, with the streams that they stand on ([On]). A [Codec] made
+// from those lists writes an event as canonical JSON and reads it again, older
+// versions through upcasters, and says whether an event belongs where it stands
+// ([Codec.CheckPlace]). A type that no definition names, or a member that its
+// struct does not have, stops the reader with event.unknown-type: it is never
+// skipped.
 //
 // Fields that hold personal data carry the tag `personal:"<subject>"`, where
 // subject is the JSON name of the field in the same event that says whose
@@ -25,6 +27,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -75,6 +78,13 @@ type Definition struct {
 	// Upcasters leads from each older version to the next: the key is the
 	// version read.
 	Upcasters map[int]Upcaster
+	// Category is the category of the streams that the event stands on, Place
+	// where on them.
+	Category string
+	Place    Place
+	// Subject is the JSON name of the event's field that has the stream's id,
+	// "" where the event does not say it.
+	Subject string
 }
 
 func (d Definition) schema() int { return max(d.Schema, 1) }
@@ -85,6 +95,9 @@ type Codec struct {
 	definitions map[string]Definition
 	// personal has the places of personal fields, for the types that have any.
 	personal map[string]*tree
+	// subjects has the index of each type's field that names its stream, for the
+	// types that have one.
+	subjects map[string]int
 	// boxed has each type's struct with room for boxes beside it, so that both
 	// are read in one go.
 	boxed   map[string]reflect.Type
@@ -94,9 +107,13 @@ type Codec struct {
 }
 
 // NewCodec makes a codec of several packages' definitions. Two definitions of
-// one type are an error, and so is an older version without an upcaster.
+// one type are an error, and so are an older version without an upcaster and a
+// type that stands on no stream.
 func NewCodec(lists ...[]Definition) (*Codec, error) {
-	codec := &Codec{definitions: map[string]Definition{}, personal: map[string]*tree{}, boxed: map[string]reflect.Type{}}
+	codec := &Codec{
+		definitions: map[string]Definition{}, personal: map[string]*tree{},
+		subjects: map[string]int{}, boxed: map[string]reflect.Type{},
+	}
 	for _, definition := range slices.Concat(lists...) {
 		name := definition.Zero.EventType()
 		if _, twice := codec.definitions[name]; twice {
@@ -106,6 +123,9 @@ func NewCodec(lists ...[]Definition) (*Codec, error) {
 			if definition.Upcasters[version] == nil {
 				return nil, fmt.Errorf("event type %s has no upcaster from schema %d", name, version)
 			}
+		}
+		if err := codec.takePlace(definition); err != nil {
+			return nil, err
 		}
 		codec.definitions[name] = definition
 		codec.boxed[name] = boxedType(definition.Zero)
@@ -174,7 +194,7 @@ func (c *Codec) DecodeData(ctx context.Context, eventType string, schema int, da
 	}
 	whole := reflect.New(c.boxed[eventType])
 	if err := jsonv2.Unmarshal(data, whole.Interface(), jsonv2.RejectUnknownMembers(true)); err != nil {
-		return nil, fault.Wrap(fault.EventInvalid, err, "data of a %s", eventType)
+		return nil, fault.Wrap(codeOf(err), err, "data of a %s", eventType)
 	}
 	boxes := whole.Elem().Field(1).Interface().([]SealedBox)
 	for i := range boxes {
@@ -187,12 +207,21 @@ func (c *Codec) DecodeData(ctx context.Context, eventType string, schema int, da
 	return c.fill(whole.Elem().Field(0).Addr(), eventType, texts...)
 }
 
+// codeOf is the code for data that cannot be read into an event's struct: with
+// a member that the struct does not have they are a later version's.
+func codeOf(err error) fault.Code {
+	if errors.Is(err, jsonv2.ErrUnknownName) {
+		return fault.EventUnknown
+	}
+	return fault.EventInvalid
+}
+
 // fill reads parts of one event's data into its struct.
 func (c *Codec) fill(target reflect.Value, eventType string, parts ...[]byte) (Event, error) {
 	for _, part := range parts {
 		// A member that this version does not know would be lost in silence.
 		if err := jsonv2.Unmarshal(part, target.Interface(), jsonv2.RejectUnknownMembers(true)); err != nil {
-			return nil, fault.Wrap(fault.EventInvalid, err, "data of a %s", eventType)
+			return nil, fault.Wrap(codeOf(err), err, "data of a %s", eventType)
 		}
 	}
 	return target.Elem().Interface().(Event), nil

@@ -26,7 +26,7 @@ type moved struct {
 func (moved) EventType() string { return "ThingMoved" }
 
 func movedDefinition() event.Definition {
-	return event.Definition{Zero: moved{}, Schema: 3, Upcasters: map[int]event.Upcaster{
+	return event.Definition{Zero: moved{}, Category: "thing", Schema: 3, Upcasters: map[int]event.Upcaster{
 		1: without("from"),
 		2: renamed("place", "to"),
 	}}
@@ -117,8 +117,8 @@ func TestWhatThisVersionDoesNotKnowStopsTheReader(t *testing.T) {
 		"no type":               {"", 1, `{}`, fault.EventUnknown},
 		"a newer schema":        {"ThingMoved", 4, `{}`, fault.EventUnknown},
 		"no schema":             {"ThingMoved", 0, `{}`, fault.EventUnknown},
-		"a member too many":     {"ThingMoved", 3, `{"thing":"chair","to":"hall","why":"noise"}`, fault.EventInvalid},
-		"a member of schema 1":  {"ThingMoved", 2, `{"from":"attic","place":"hall","thing":"chair"}`, fault.EventInvalid},
+		"a member too many":     {"ThingMoved", 3, `{"thing":"chair","to":"hall","why":"noise"}`, fault.EventUnknown},
+		"a member of schema 1":  {"ThingMoved", 2, `{"from":"attic","place":"hall","thing":"chair"}`, fault.EventUnknown},
 		"another kind of value": {"ThingMoved", 3, `{"thing":1}`, fault.EventInvalid},
 		"a list":                {"ThingMoved", 3, `[]`, fault.EventInvalid},
 		"cut off":               {"ThingMoved", 3, `{"thing":"ch`, fault.EventInvalid},
@@ -137,13 +137,48 @@ func TestWhatThisVersionDoesNotKnowStopsTheReader(t *testing.T) {
 }
 
 func TestACodecThatCouldNotReadEverythingIsNotMade(t *testing.T) {
-	_, err := event.NewCodec([]event.Definition{{Zero: moved{}}}, []event.Definition{{Zero: moved{}}})
+	_, err := event.NewCodec(event.OnAny("thing", moved{}), event.OnAny("thing", moved{}))
 	require.EqualError(t, err, "event type ThingMoved is defined twice")
 	gap := movedDefinition()
 	delete(gap.Upcasters, 2)
 	_, err = event.NewCodec([]event.Definition{gap})
 	require.EqualError(t, err, "event type ThingMoved has no upcaster from schema 2")
+	_, err = event.NewCodec([]event.Definition{{Zero: moved{}}})
+	require.EqualError(t, err, `event type ThingMoved stands on streams of the category ""`)
+	_, err = event.NewCodec(event.On("thing", "name", moved{}))
+	require.EqualError(t, err, `event type ThingMoved has no text "name" that names its stream`)
 }
+
+func TestAnEventStandsOnItsOwnStreamAndInItsPlace(t *testing.T) {
+	c := codec(t, event.On("thing", "thing", moved{}, moves{}))
+	for what, test := range map[string]struct {
+		stream   eventstore.StreamID
+		revision eventstore.Revision
+		event    event.Event
+		want     string
+	}{
+		"the first":                  {"thing-chair", 0, moved{Thing: "chair"}, ""},
+		"a later one":                {"thing-chair", 3, moves{Thing: "chair"}, ""},
+		"the first, later":           {"thing-chair", 3, moved{Thing: "chair"}, "first event of its stream"},
+		"a later one, first":         {"thing-chair", 0, moves{Thing: "chair"}, "does not begin with"},
+		"on another subject's":       {"thing-table", 0, moved{Thing: "chair"}, "speaks of another thing"},
+		"on another kind of stream":  {"place-chair", 0, moved{Thing: "chair"}, "does not belong on"},
+		"of a type nobody knows yet": {"thing-chair", 3, outer{}, "event.unknown-type"},
+	} {
+		err := c.CheckPlace(test.stream, test.revision, test.event)
+		if test.want == "" {
+			require.NoError(t, err, what)
+			continue
+		}
+		require.ErrorContains(t, err, test.want, what)
+	}
+}
+
+type moves struct {
+	Thing string `json:"thing"`
+}
+
+func (moves) EventType() string { return "ThingMoving" }
 
 // inner and outer have personal data in every shape that the walk follows.
 type inner struct {
@@ -163,7 +198,7 @@ func (outer) EventType() string { return "OuterSeen" }
 
 func TestPersonalFieldsAreFoundHoweverDeepTheyAre(t *testing.T) {
 	var paths []string
-	for _, field := range codec(t, []event.Definition{{Zero: outer{}}}).PersonalFields() {
+	for _, field := range codec(t, event.OnAny("thing", outer{})).PersonalFields() {
 		require.Equal(t, "OuterSeen", field.EventType)
 		require.Equal(t, "whose", field.Subject)
 		paths = append(paths, field.Path)
@@ -179,7 +214,7 @@ type listed struct {
 func (listed) EventType() string { return "ListSeen" }
 
 func TestAPersonalFieldInAListCannotBeSealedAndIsRefused(t *testing.T) {
-	_, err := event.NewCodec([]event.Definition{{Zero: listed{}}})
+	_, err := event.NewCodec(event.OnAny("thing", listed{}))
 	require.EqualError(t, err, "event type ListSeen has a personal field in a list: list[].name")
 }
 

@@ -859,7 +859,11 @@ func (l *Ledger) onDocument(ctx context.Context, act Act, name, id string, reque
 			if err != nil || c == nil {
 				return nil, err
 			}
-			return document.Decide(s, c)
+			happened, err := document.Decide(s, c)
+			if err == nil {
+				err = document.CheckFollow(s, happened)
+			}
+			return happened, err
 		},
 	})
 }

@@ -379,7 +379,12 @@ func (l *Ledger) commandHash(request []byte) string {
 
 func (l *Ledger) append(ctx context.Context, stream eventstore.StreamID, head eventstore.Head, metadata eventstore.Metadata, happened []event.Event) (Outcome, error) {
 	drafts := make([]eventstore.Draft, 0, len(happened))
-	for _, e := range happened {
+	for i, e := range happened {
+		// What stands on the wrong stream would be found by whoever checks a
+		// packet, for ever.
+		if err := l.codec.CheckPlace(stream, head.Next+eventstore.Revision(i), e); err != nil {
+			return Outcome{}, fault.Wrap(fault.Internal, err, "append to %s", stream)
+		}
 		draft, err := l.codec.Encode(ctx, e, metadata)
 		if err != nil {
 			return Outcome{}, err

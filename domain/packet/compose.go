@@ -170,8 +170,17 @@ type item struct {
 	digest  blobs.Digest
 	// size of stored content, -1 until it is known.
 	size int64
+	// untold says that nobody knows its content: some event that it follows
+	// from is not understood.
+	untold bool
 	// open gives the content of what is neither: the verifier.
 	open func() (io.ReadCloser, error)
+}
+
+// certain says that a later version's events cannot have made the item another:
+// it is those events, or what lies beside them.
+func (i item) certain() bool {
+	return slices.Contains([]string{ClaimArchive, ClaimEvents, ClaimInclusion, ClaimCheckpoint}, i.claim)
 }
 
 func (i item) file() File { return File{i.name, i.mediaType, i.size, i.digest.String()} }
@@ -305,6 +314,12 @@ func compose(head Manifest, id, folder string, history []record, log *logPart) (
 	c.addProofs()
 	if folder == "" {
 		c.items = append(c.items, log.items()...)
+	}
+	if blind(history) {
+		c.addUntold()
+		return c, nil
+	}
+	if folder == "" {
 		tables, err := journalItems(report.Journal{At: newest.metadata.RecordedAt, Entries: c.journal(), Files: true})
 		if err != nil {
 			return nil, err
@@ -322,6 +337,18 @@ func compose(head Manifest, id, folder string, history []record, log *logPart) (
 
 func (c *composition) add(name, mediaType, claim string, content []byte) {
 	c.items = append(c.items, made(name, mediaType, claim, content))
+}
+
+// addUntold adds what is told by all events together, of which only the names are
+// known. The journal is at the packet's root.
+func (c *composition) addUntold() {
+	untold := map[string]string{readmeName: ClaimContents, reportHTMLName: ClaimReport, reportPDFName: ClaimReport}
+	if c.folder == "" {
+		untold[journalName], untold[journalXLSXName] = ClaimJournal, ClaimJournal
+	}
+	for _, name := range sortedKeys(untold) {
+		c.items = append(c.items, item{name: name, claim: untold[name], untold: true, size: -1})
+	}
 }
 
 // made is an item of known content.

@@ -105,7 +105,16 @@ func Export(ctx context.Context, out io.Writer, request Request) (Manifest, erro
 	if request.Events == nil || request.Content == nil || request.Sealer == nil {
 		return Manifest{}, fault.New(fault.Internal, "an export needs events, content and a sealer")
 	}
-	head, stories, err := gather(ctx, request)
+	codec, err := newCodec()
+	if err != nil {
+		return Manifest{}, fault.Wrap(fault.Internal, err, "event types")
+	}
+	return exportWith(ctx, codec, out, request)
+}
+
+// exportWith exports what a codec can read.
+func exportWith(ctx context.Context, codec *event.Codec, out io.Writer, request Request) (Manifest, error) {
+	head, stories, err := gather(ctx, request, codec)
 	if err != nil {
 		return Manifest{}, err
 	}
@@ -265,7 +274,7 @@ func seal(ctx context.Context, sealer Sealer, items []item, manifest Manifest) (
 }
 
 // gather reads what a request asks for, and says what the packet's head is.
-func gather(ctx context.Context, request Request) (Manifest, []story, error) {
+func gather(ctx context.Context, request Request, codec *event.Codec) (Manifest, []story, error) {
 	head := Manifest{
 		Format: Format, Ledger: request.Ledger, Verifier: request.Verifier, Subject: Subject{Kind: KindDocument},
 		Operator: Operator{Certificate: fingerprint(request.Sealer.Certificate())},
@@ -284,24 +293,21 @@ func gather(ctx context.Context, request Request) (Manifest, []story, error) {
 		}
 		head.Subject = Subject{Kind: KindParticipant, Participant: request.Participant, From: &from, To: &to}
 	}
-	stories, err := gatherStories(ctx, request, ids)
+	stories, err := gatherStories(ctx, request, ids, codec)
 	return head, stories, err
 }
 
 // gatherStories reads the events of documents, as they were at one position.
-func gatherStories(ctx context.Context, request Request, ids []string) ([]story, error) {
+func gatherStories(ctx context.Context, request Request, ids []string, codec *event.Codec) ([]story, error) {
 	switch {
 	case len(ids) == 0:
 		return nil, fault.New(fault.RequestInvalid, "there is no document to make a packet of")
 	case len(ids) > MaxDocuments:
 		return nil, fault.New(fault.RequestTooLarge, "a packet holds at most %d documents, and these are %d: ask for a shorter period, or for fewer at a time", MaxDocuments, len(ids))
 	}
-	codec, err := newCodec()
-	if err != nil {
-		return nil, fault.Wrap(fault.Internal, err, "event types")
-	}
 	if request.At == 0 {
 		// The position is fixed first: what comes later on any stream is out.
+		var err error
 		if request.At, err = request.Events.End(ctx); err != nil {
 			return nil, fmt.Errorf("find the newest event: %w", err)
 		}

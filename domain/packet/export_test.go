@@ -4,9 +4,14 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"slices"
 
 	"dalel/blobs"
+	"dalel/domain/certificate"
+	"dalel/domain/document"
+	"dalel/domain/event"
 	"dalel/domain/packet/container"
+	"dalel/domain/participant"
 	"dalel/domain/signature"
 )
 
@@ -42,7 +47,11 @@ func Lists(m Manifest) (manifest, sha256, asic []byte) {
 // report, 3 that before the transparency log, 4 that before the issuers of the
 // log's time tokens.
 func ExportFormat(ctx context.Context, format int, out io.Writer, request Request) (Manifest, error) {
-	head, stories, err := gather(ctx, request)
+	codec, err := newCodec()
+	if err != nil {
+		return Manifest{}, err
+	}
+	head, stories, err := gather(ctx, request, codec)
 	if err != nil {
 		return Manifest{}, err
 	}
@@ -62,12 +71,30 @@ func ExportFormat(ctx context.Context, format int, out io.Writer, request Reques
 	return write(ctx, out, request.Content, request.Sealer, w.manifest, w.items)
 }
 
+// ExportLater exports as a later version of the ledger does, which has these
+// events too, or in place of those of the same types.
+func ExportLater(ctx context.Context, later []event.Definition, out io.Writer, request Request) (Manifest, error) {
+	definitions := slices.Concat(document.Events(), participant.Events(), certificate.Events())
+	definitions = slices.DeleteFunc(definitions, func(d event.Definition) bool {
+		return slices.ContainsFunc(later, func(l event.Definition) bool { return l.Zero.EventType() == d.Zero.EventType() })
+	})
+	codec, err := event.NewCodec(definitions, later)
+	if err != nil {
+		return Manifest{}, err
+	}
+	return exportWith(ctx, codec, out, request)
+}
+
 // ExportSwapped exports a document as an operator would who holds the seal and
 // tells another story: the event number at, from 1, stands before the one that
 // came before it. Each stays where it is in its own stream and in the log. It
 // says whether the two are of different streams; if not, nothing is written.
 func ExportSwapped(ctx context.Context, at int, out io.Writer, request Request) (swapped bool, err error) {
-	head, stories, err := gather(ctx, request)
+	codec, err := newCodec()
+	if err != nil {
+		return false, err
+	}
+	head, stories, err := gather(ctx, request, codec)
 	if err != nil {
 		return false, err
 	}

@@ -20,7 +20,10 @@ import (
 type record struct {
 	eventstore.Recorded
 	metadata eventstore.Metadata
-	event    event.Event
+	// event is nil where a later version wrote it and this one does not
+	// understand it; unread says why.
+	event  event.Event
+	unread error
 	// openings are what opens the event's boxes; a box without one is
 	// withheld: its key was destroyed.
 	openings []opening
@@ -85,7 +88,8 @@ func newCodec() (*event.Codec, error) {
 }
 
 // readRecord reads an event with what opens it. An opening that is no box's,
-// or whose text is not the box's, is event.invalid.
+// or whose text is not the box's, is event.invalid. With event.unknown-type the
+// record has all but the event.
 func readRecord(ctx context.Context, codec *event.Codec, recorded eventstore.Recorded, given []opening) (record, error) {
 	boxes, err := event.Boxes(recorded.Event)
 	if err != nil {
@@ -115,11 +119,9 @@ func readRecord(ctx context.Context, codec *event.Codec, recorded eventstore.Rec
 	if err != nil {
 		return record{}, err
 	}
-	decoded, err := codec.DecodeData(ctx, recorded.Type, metadata.Schema, recorded.Data)
-	if err != nil {
-		return record{}, err
-	}
-	return record{recorded, metadata, decoded, given, withheld}, nil
+	read := record{Recorded: recorded, metadata: metadata, openings: given, withheld: withheld}
+	read.event, err = codec.DecodeData(ctx, recorded.Type, metadata.Schema, recorded.Data)
+	return read, err
 }
 
 // need is a stream that belongs into a packet.
@@ -127,6 +129,12 @@ type need struct {
 	stream eventstore.StreamID
 	// first says that only the stream's first event does.
 	first bool
+}
+
+// Categories are the categories of streams of which a packet has every event up
+// to its position; of a participant's it has the first.
+func Categories() []string {
+	return []string{document.Category, document.NumberCategory, certificate.Category}
 }
 
 // needs lists the streams that a document's events call for besides their own:
@@ -195,7 +203,9 @@ func encodeEvent(r record) ([]byte, error) {
 }
 
 // decodeEvent reads an event's file. What it says of itself (id, commitment)
-// is kept as it stands, for the caller to check with eventstore.Follow.
+// is kept as it stands, for the caller to check with eventstore.Follow. An event
+// that a later version wrote is no error: it can be held against its commitment
+// all the same.
 func decodeEvent(ctx context.Context, codec *event.Codec, raw []byte) (record, error) {
 	var f eventFile
 	if err := json.Unmarshal(raw, &f); err != nil {
@@ -214,5 +224,15 @@ func decodeEvent(ctx context.Context, codec *event.Codec, raw []byte) (record, e
 	case recorded.ID.String() != f.ID:
 		return record{}, fault.New(fault.ChainBroken, "the id is not cut from its commitment")
 	}
-	return readRecord(ctx, codec, recorded, f.Openers)
+	r, err := readRecord(ctx, codec, recorded, f.Openers)
+	if fault.Is(err, fault.EventUnknown) {
+		r.unread, err = err, nil
+	}
+	return r, err
+}
+
+// blind says that some event is not understood, so that what follows from all
+// of them cannot be told.
+func blind(history []record) bool {
+	return slices.ContainsFunc(history, func(r record) bool { return r.unread != nil })
 }

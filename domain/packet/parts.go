@@ -119,6 +119,7 @@ func (v *verification) checkTogether(parts []*verification) error {
 	contents := v.claim(ClaimContents)
 	for i, part := range parts {
 		c := part.composition
+		v.blind = v.blind || part.blind
 		if c == nil {
 			return cannot("the events of a document do not hold")
 		}
@@ -129,7 +130,7 @@ func (v *verification) checkTogether(parts []*verification) error {
 			contents.no(part.folder, "its documents are not in the order of their first events, or one is there twice")
 		}
 		if err := inPeriod(v.manifest.Subject, c); err != nil {
-			contents.no(part.folder, "%v", err)
+			contents.against(part.blind, part.folder, "%v", err)
 		}
 		w.parts = append(w.parts, c)
 		for _, item := range c.items {

@@ -37,6 +37,20 @@ const (
 	Untrusted Status = "untrusted"
 )
 
+// Lack is what keeps a packet that nothing contradicts from being Good.
+type Lack string
+
+// The lacks, in the order in which they are said.
+const (
+	// LackAnchors: it rests on anchors that are not among those given.
+	LackAnchors Lack = "anchors"
+	// LackEvidence: what would be needed to decide is missing, or cannot be used.
+	LackEvidence Lack = "evidence"
+	// LackVersion: a later version of the ledger wrote what this verifier does
+	// not understand.
+	LackVersion Lack = "version"
+)
+
 // Ids of the claims. Each signature has one of its own: signature-01, ….
 const (
 	ClaimArchive      = "archive"
@@ -83,6 +97,12 @@ type Report struct {
 	Manifest Manifest  `json:"packet"`
 	Claims   []Claim   `json:"claims"`
 	Problems []Problem `json:"problems"`
+	// Doubts say what could not be told, and because of which file. Nothing has
+	// been shown to be wrong there.
+	Doubts []Problem `json:"doubts"`
+	// Lacks say what an Untrusted packet lacks to be Good, the first of them
+	// first.
+	Lacks []Lack `json:"lacks"`
 	// Fallen are the signatures that count for nothing although the packet
 	// holds: it proves that they fell.
 	Fallen []Fallen `json:"fallen"`
@@ -116,6 +136,10 @@ type findings struct {
 	Claim
 	problems []Problem
 	more     int
+	doubts   []Problem
+	// newer says that a later version's writing is what keeps the claim from
+	// being decided; missing that evidence does.
+	newer, missing bool
 }
 
 // no records that the claim does not hold, because of a file ("" for none).
@@ -130,9 +154,34 @@ func (f *findings) no(file, format string, args ...any) {
 
 // unknown records that the claim cannot be decided.
 func (f *findings) unknown(format string, args ...any) {
+	f.missing = true
+	f.undecided(fmt.Sprintf(format, args...))
+}
+
+func (f *findings) undecided(detail string) {
 	if f.Holds != No {
-		f.Holds, f.Detail = CannotTell, fmt.Sprintf(format, args...)
+		f.Holds, f.Detail = CannotTell, detail
 	}
+}
+
+// ununderstood records that the claim cannot be decided by this version, because
+// of a file ("" for none).
+func (f *findings) ununderstood(file, format string, args ...any) {
+	f.newer = true
+	f.undecided(fmt.Sprintf(format, args...))
+	if len(f.doubts) < maxProblems {
+		f.doubts = append(f.doubts, Problem{file, f.ID, fmt.Sprintf(format, args...)})
+	}
+}
+
+// against records what would speak against the claim if every event were
+// understood: with some that a later version wrote it may be as it must.
+func (f *findings) against(blind bool, file, format string, args ...any) {
+	if !blind {
+		f.no(file, format, args...)
+		return
+	}
+	f.ununderstood(file, format+" (or a later version's event says why: ask a newer verifier)", args...)
 }
 
 // unanchored records that the claim rests on a foreign anchor.
@@ -169,7 +218,8 @@ func (q *inquiry) claim(id string) *findings {
 
 func (q *inquiry) report(m Manifest) Report {
 	m.Files = nil
-	r := Report{Status: Good, Manifest: m, Claims: []Claim{}, Problems: []Problem{}, Fallen: []Fallen{}}
+	r := Report{Status: Good, Manifest: m, Claims: []Claim{}, Problems: []Problem{}, Doubts: []Problem{}, Lacks: []Lack{}, Fallen: []Fallen{}}
+	lacks := map[Lack]bool{}
 	for _, f := range q.claims {
 		switch {
 		case f.Holds == No:
@@ -183,6 +233,15 @@ func (q *inquiry) report(m Manifest) Report {
 		}
 		r.Claims = append(r.Claims, f.Claim)
 		r.Problems = append(r.Problems, f.problems...)
+		r.Doubts = append(r.Doubts, f.doubts...)
+		lacks[LackAnchors] = lacks[LackAnchors] || f.Holds == NotAnchored
+		lacks[LackEvidence] = lacks[LackEvidence] || f.Holds == CannotTell && (f.missing || !f.newer)
+		lacks[LackVersion] = lacks[LackVersion] || f.Holds == CannotTell && f.newer
+	}
+	for _, lack := range []Lack{LackAnchors, LackEvidence, LackVersion} {
+		if lacks[lack] && r.Status == Untrusted {
+			r.Lacks = append(r.Lacks, lack)
+		}
 	}
 	return r
 }

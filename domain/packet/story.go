@@ -2,7 +2,6 @@ package packet
 
 import (
 	"context"
-	"encoding/json"
 	"path"
 	"slices"
 	"time"
@@ -10,8 +9,6 @@ import (
 	"dalel/domain/certificate"
 	"dalel/domain/document"
 	"dalel/domain/event"
-	"dalel/domain/participant"
-	"dalel/domain/signature"
 )
 
 // clockSlack is how far the moment of a verdict may lie from the moment at
@@ -24,28 +21,34 @@ const clockSlack = time.Hour
 func (v *verification) story(ctx context.Context) error {
 	c, claim := v.composition, v.claim(ClaimStory)
 	id := c.manifest.Subject.Document
+	codec, err := newCodec()
+	if err != nil {
+		return err
+	}
 	var s document.State
+	blind := false // from the first of the document's events that is not understood
 	for i, r := range c.history {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		file := eventName(i+1, r.Type)
-		if r.Stream != document.StreamID(id) {
-			v.checkSide(claim, file, r)
+		if r.event == nil {
+			blind = blind || r.Stream == document.StreamID(id)
+			claim.ununderstood(file, "what it says is not understood: ask a newer verifier")
 			continue
 		}
-		var about struct {
-			Document string `json:"document"`
+		if err := codec.CheckPlace(r.Stream, r.Revision, r.event); err != nil {
+			claim.no(file, "%v", err)
 		}
-		if err := json.Unmarshal(r.Data, &about); err != nil || about.Document != id {
-			claim.no(file, "it is recorded on this document and speaks of another")
+		if r.Stream != document.StreamID(id) {
+			continue
 		}
-		if why := impossible(s, r.event, r.Revision == 0); why != "" {
-			claim.no(file, "%s at this point: %s", r.Type, why)
+		if err := document.Follows(s, r.event); err != nil {
+			claim.against(blind, file, "%s at this point: %v", r.Type, err)
 		}
 		v.checkReferences(claim, file, r)
 		if mark, ok := r.event.(document.KeyCompromised); ok && !v.reported(mark) {
-			claim.no(file, "the certificate's events have no such compromise notice")
+			claim.against(v.blind, file, "the certificate's events have no such compromise notice")
 		}
 		s = document.Evolve(s, r.event)
 	}
@@ -63,184 +66,6 @@ func (v *verification) reported(mark document.KeyCompromised) bool {
 		e, ok := r.event.(certificate.KeyCompromiseReported)
 		return ok && e.Notice == mark.Notice && e.CompromisedFrom.Equal(mark.CompromisedFrom)
 	})
-}
-
-// impossible says why an event cannot follow on a state, "" if it can.
-func impossible(s document.State, e event.Event, first bool) string {
-	waiting := slices.ContainsFunc(s.Parties, func(p document.Party) bool {
-		return (p.Role == document.RoleSign || p.Role == document.RoleApprove) && p.Outcome == ""
-	})
-	turn := func(party string, role document.Role, at time.Time) string {
-		p, ok := s.Party(party)
-		switch {
-		case !ok:
-			return "it is by somebody who is no party"
-		case !s.IsTurn(party):
-			return "it is not this party's turn"
-		case role != "" && p.Role != role:
-			return "the route asks this party for something else"
-		case p.Deadline != nil && !at.Before(*p.Deadline):
-			return "the party's deadline had passed"
-		}
-		return ""
-	}
-	recipient := func(party string) string {
-		if p, ok := s.Party(party); !ok || p.DeliveredAt == nil {
-			return "the document had not been delivered to this party"
-		}
-		return ""
-	}
-	if _, ok := e.(document.Created); ok != first {
-		return "a document begins with its creation, once"
-	}
-	switch e := e.(type) {
-	case document.Created:
-		return ""
-	case document.Described, document.FileAttached, document.FileRemoved:
-		if s.Status != document.Draft {
-			return "the document had been sent"
-		}
-	case document.Sent:
-		if s.Status != document.Draft || len(s.Files) == 0 {
-			return "only a draft with files is sent"
-		}
-	case document.Delivered:
-		if _, ok := s.Party(e.Recipient); !ok {
-			return "it is to somebody who is no party"
-		}
-	case document.Viewed:
-		return recipient(e.Recipient)
-	case document.Acknowledged:
-		return recipient(e.Recipient)
-	case document.Signed:
-		if why := turn(e.Party, document.RoleSign, e.ReceivedAt); why != "" {
-			return why
-		}
-		for _, f := range s.Files {
-			if !slices.ContainsFunc(e.Signatures, func(sig document.FileSignature) bool {
-				return sig.File == f.SHA256 && sig.Verdict.Status == signature.Valid
-			}) {
-				return "not every file is signed"
-			}
-		}
-		if !e.TrustedTime && !e.SignedAt.Equal(e.ReceivedAt) {
-			return "without a time token the moment of signing is that of receipt"
-		}
-	case document.SignatureRefused:
-		if _, ok := s.Party(e.Party); !ok {
-			return "it is by somebody who is no party"
-		}
-	case document.Approved:
-		return turn(e.Party, document.RoleApprove, e.ApprovedAt)
-	case document.Rejected:
-		return turn(e.Party, "", e.RejectedAt)
-	case document.Completed:
-		if s.Status != document.Awaiting || waiting {
-			return "somebody had yet to act"
-		}
-		if document.CheckNumber(e.Number) != nil {
-			return "the number's check digits are wrong"
-		}
-	case document.Revoked:
-		if e.Party != s.Sender || e.AfterCompletion != (s.Status == document.Complete) ||
-			s.Status != document.Complete && s.Status != document.Awaiting {
-			return "a document is revoked by its sender, while it is open or after completion"
-		}
-		for _, p := range s.Parties {
-			acts := p.Role == document.RoleSign || p.Role == document.RoleApprove
-			if e.AfterCompletion && acts && p.Participant != s.Sender &&
-				(s.Proposal == nil || !slices.Contains(s.Proposal.Consents, p.Participant)) {
-				return "another party had not consented"
-			}
-		}
-	case document.RevocationProposed:
-		if s.Status != document.Complete || s.Proposal != nil {
-			return "a revocation is proposed once, after completion"
-		}
-	case document.RevocationConsented, document.RevocationDeclined:
-		if s.Proposal == nil {
-			return "no revocation was proposed"
-		}
-	case document.Expired:
-		if s.Status != document.Awaiting {
-			return "the route had ended"
-		}
-	case document.KeyCompromised:
-		for _, party := range e.Affected {
-			if !slices.ContainsFunc(s.Signatures, func(sig document.Signature) bool {
-				return sig.Party == party && sig.Certificate == e.Certificate && !sig.SignedAt.Before(e.CompromisedFrom)
-			}) {
-				return "a party that it names did not sign with that key after that moment"
-			}
-		}
-	case document.FileRefused:
-		if s.Status != document.Draft {
-			return "the document had been sent"
-		}
-	case document.ExemplarIssued, document.PaperCopyIssued:
-		if s.Status == document.Draft || s.Gone() {
-			return "exemplars and copies are issued of a document that was sent and is there"
-		}
-	case document.HoldPlaced, document.DestructionRequested, document.DestructionProposed:
-		if s.Gone() {
-			return "its destruction had been ordered"
-		}
-	case document.HoldLifted:
-		if !s.Held() {
-			return "no hold stood"
-		}
-	case document.DestructionOrdered:
-		switch {
-		case s.Gone():
-			return "its destruction had been ordered"
-		case s.Held():
-			return "a legal hold stood"
-		case e.Basis == document.BasisRetention && (e.RetainedUntil == nil || e.OrderedAt.Before(*e.RetainedUntil)):
-			return "the time for which it must be kept had not ended"
-		}
-	case document.Destroyed:
-		if !s.Gone() {
-			return "its destruction had not been ordered"
-		}
-	default:
-		return "an event of another kind of stream"
-	}
-	return ""
-}
-
-// checkSide checks that the events of other streams speak of what their stream
-// is named for.
-func (v *verification) checkSide(claim *findings, file string, r record) {
-	subject := ""
-	switch e := r.event.(type) {
-	case participant.Registered:
-		subject = string(participant.StreamID(e.Participant))
-	case document.NumberClaimed:
-		subject = string(document.NumberStreamID(e.Number))
-	case certificate.Registered:
-		subject = string(certificate.StreamID(e.Certificate))
-	case certificate.KeyCompromiseReported:
-		subject = string(certificate.StreamID(e.Certificate))
-	case certificate.Suspended:
-		subject = string(certificate.StreamID(e.Certificate))
-	case certificate.Resumed:
-		subject = string(certificate.StreamID(e.Certificate))
-	case certificate.Annulled:
-		subject = string(certificate.StreamID(e.Certificate))
-	}
-	switch r.event.(type) {
-	case participant.Registered, document.NumberClaimed, certificate.Registered:
-		if r.Revision != 0 {
-			claim.no(file, "a %s is the first event of its stream, and no other", r.Type)
-		}
-	default:
-		if r.Revision == 0 {
-			claim.no(file, "the stream %s does not begin with a %s", r.Stream, r.Type)
-		}
-	}
-	if subject != string(r.Stream) {
-		claim.no(file, "a %s does not belong on the stream %s", r.Type, r.Stream)
-	}
 }
 
 // checkReferences holds the states of other streams that an event relied on
@@ -279,7 +104,7 @@ func (v *verification) checkReferences(claim *findings, file string, r record) {
 func (v *verification) checkNumber(claim *findings, s document.State) {
 	claims := v.composition.streams[document.NumberStreamID(s.Number)]
 	if len(claims) != 1 {
-		claim.no("", "the number %s is claimed %d times", s.Number, len(claims))
+		claim.against(v.blind, "", "the number %s is claimed %d times", s.Number, len(claims))
 		return
 	}
 	e, ok := claims[0].event.(document.NumberClaimed)
@@ -309,7 +134,7 @@ func (v *verification) certificates(ctx context.Context) error {
 			}
 		}
 		if err := then.CheckSigning(s.by.Party, s.by.SignedAt); err != nil {
-			claim.no(file, "when the signature was recorded it did not count for this party: %v", err)
+			claim.against(v.blind, file, "when the signature was recorded it did not count for this party: %v", err)
 		}
 		if s.replaced {
 			// It fell, the events say so, and the party signed anew.
@@ -321,7 +146,7 @@ func (v *verification) certificates(ctx context.Context) error {
 			continue
 		}
 		if now.CompromisedFrom != nil && !s.by.SignedAt.Before(*now.CompromisedFrom) {
-			claim.no(file, "the signature falls, though the document does not record it: its key was compromised before it was made (notice %s)", now.Notice)
+			claim.against(v.blind, file, "the signature falls, though the document does not record it: its key was compromised before it was made (notice %s)", now.Notice)
 		}
 	}
 	return nil

@@ -104,6 +104,8 @@ type verification struct {
 	folder string
 	// log is what the packet has of the transparency log, nil for nothing.
 	log *logPart
+	// blind says that some event is not understood.
+	blind bool
 }
 
 // checkWholeLog looks into what is about the log and not about single events.
@@ -193,6 +195,10 @@ func (v *verification) checkManifest(context.Context) error {
 		return nil
 	}
 	var m Manifest
+	if newer := formatOf(raw); newer > Format {
+		claim.ununderstood(manifestName, "its format is %d and this verifier knows none above %d: ask a newer one", newer, Format)
+		return nil
+	}
 	err := json.Unmarshal(raw, &m)
 	if err == nil {
 		var again []byte
@@ -204,7 +210,7 @@ func (v *verification) checkManifest(context.Context) error {
 	case err != nil:
 		claim.no(manifestName, "it cannot be read: %v", err)
 		return nil
-	case m.Format < oldest || m.Format > Format:
+	case m.Format < oldest:
 		claim.no(manifestName, "its format is %d, this verifier knows %d to %d", m.Format, oldest, Format)
 		return nil
 	case !m.wellFormed():
@@ -241,6 +247,16 @@ func (v *verification) checkManifest(context.Context) error {
 	}
 	claim.says("%d files listed", len(m.Files))
 	return nil
+}
+
+// formatOf reads the format alone, since nobody knows what else a manifest of a
+// later format says.
+func formatOf(raw []byte) int {
+	var head struct {
+		Format int `json:"format"`
+	}
+	_ = json.Unmarshal(raw, &head) // what cannot be read is found when all of it is read
+	return head.Format
 }
 
 // wellFormed says that a manifest's head is one that could have been written.
@@ -439,8 +455,12 @@ func (v *verification) checkEvents(ctx context.Context) error {
 			}
 			heads[r.Stream] = head
 		}
+		if r.unread != nil {
+			claim.ununderstood(f.name, "a later version of the ledger wrote it, and this verifier does not understand it (%v): ask a newer one", r.unread)
+		}
 		v.history = append(v.history, r)
 	}
+	v.blind = blind(v.history)
 	v.checkStreams(claim, heads)
 	claim.says("%d events in %d streams%s", len(v.history), len(heads), v.checkWithheld(claim))
 	return nil
@@ -501,14 +521,14 @@ func (v *verification) checkStreams(claim *findings, heads map[eventstore.Stream
 		wanted[n.stream] = true
 		switch count := heads[n.stream].Next; {
 		case count == 0:
-			claim.no("", "the stream %s, which the document refers to, is missing", n.stream)
+			claim.against(v.blind, "", "the stream %s, which the document refers to, is missing", n.stream)
 		case n.first && count != 1:
-			claim.no("", "of the stream %s only the first event belongs here", n.stream)
+			claim.against(v.blind, "", "of the stream %s only the first event belongs here", n.stream)
 		}
 	}
 	for i, r := range v.history {
 		if !wanted[r.Stream] {
-			claim.no(eventName(i+1, r.Type), "the document has nothing to do with the stream %s", r.Stream)
+			claim.against(v.blind, eventName(i+1, r.Type), "the document has nothing to do with the stream %s", r.Stream)
 		}
 	}
 }
@@ -531,7 +551,9 @@ func (v *verification) checkContents(ctx context.Context) error {
 	}
 	ends = append(ends, contents)
 
-	if v.claim(ClaimEvents).Holds == Yes {
+	// Events that are not understood are in their places all the same, and what
+	// is signed can be looked into.
+	if f := v.claim(ClaimEvents); f.Holds == Yes || f.Holds == CannotTell && f.newer && !f.missing {
 		var subject string
 		for _, r := range v.history {
 			if r.Stream.Category() == document.Category {
@@ -622,15 +644,20 @@ func (v *verification) compare(items []item) (expected map[string]bool) {
 			v.claim(item.claim).unknown("%s cannot be compared, because manifest.json cannot be read", item.name)
 			continue
 		}
+		if item.untold {
+			v.claim(item.claim).ununderstood(item.name, "it cannot be compared: a later version's event is among those that it follows from")
+			item.size = v.sizes[item.name]
+			continue
+		}
 		claim := v.claim(item.claim)
 		digest, ok := v.digests[item.name]
 		switch {
 		case !ok:
-			claim.no(item.name, "it is missing")
+			claim.against(v.blind && !item.certain(), item.name, "it is missing")
 		case digest != item.digest && item.stored:
 			claim.no(item.name, "its SHA-256 is not the one that the events name")
 		case digest != item.digest:
-			claim.no(item.name, "it is not what follows from the events")
+			claim.against(v.blind && !item.certain(), item.name, "it is not what follows from the events")
 		case item.size >= 0 && v.sizes[item.name] != item.size:
 			claim.no(item.name, "it has %d bytes, the events say %d", v.sizes[item.name], item.size)
 		}
@@ -643,7 +670,7 @@ func (v *verification) compare(items []item) (expected map[string]bool) {
 func (v *verification) checkNothingElse(expected map[string]bool) {
 	for _, f := range v.archive.Files {
 		if !expected[f.Name] {
-			v.claim(ClaimContents).no(f.Name, "nothing in the events calls for it")
+			v.claim(ClaimContents).against(v.blind, f.Name, "nothing in the events calls for it")
 		}
 	}
 }
@@ -666,6 +693,10 @@ func (v *verification) checkWhole(expected map[string]bool, m Manifest, items []
 		}
 	}
 	v.checkNothingElse(expected)
+	if v.blind {
+		contents.ununderstood(manifestName, "it cannot be compared: a later version's event is among those that it follows from")
+		return
+	}
 	if v.manifest.Format != 0 {
 		again, err := encode(withFiles(m, slices.Concat(items, carried)))
 		if err != nil || !bytes.Equal(again, v.held[manifestName]) {
@@ -679,7 +710,7 @@ func (v *verification) checkSignature(ctx context.Context, s signed) error {
 	claim := v.claim(s.claim)
 	name := s.folder + "signature.p7s"
 	if len(s.files) == 0 {
-		claim.no(name, "what it signs is no file of the document")
+		claim.against(v.blind, name, "what it signs is no file of the document")
 		return nil
 	}
 	s.checkRecorded(claim)

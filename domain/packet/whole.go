@@ -107,13 +107,18 @@ func (w *whole) compose() error {
 	if m.Format >= formatLog {
 		overview.Log = w.log.reading(0)
 	}
+	root := &composition{manifest: *m, log: w.log}
+	root.items = append(root.items, w.log.items()...)
+	root.add(mimetypeName, "text/plain", ClaimArchive, []byte(mimetype))
+	if slices.ContainsFunc(w.parts, func(c *composition) bool { return blind(c.history) }) {
+		root.addUntold()
+		w.items = append(w.items, root.items...)
+		return nil
+	}
 	tables, err := journalItems(report.Journal{At: m.ExportedAt, Entries: journal, Files: true})
 	if err != nil {
 		return err
 	}
-	root := &composition{manifest: *m, log: w.log}
-	root.items = append(root.items, w.log.items()...)
-	root.add(mimetypeName, "text/plain", ClaimArchive, []byte(mimetype))
 	root.items = append(root.items, tables...)
 	root.add(readmeName, typeText, ClaimContents, readmeOfSeveral(*m, w.log))
 	if err := root.addReports(overview); err != nil {

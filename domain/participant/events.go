@@ -112,13 +112,12 @@ type IdentifierClaimed struct {
 // EventType implements event.Event.
 func (IdentifierClaimed) EventType() string { return "IdentifierClaimed" }
 
-// Events lists the package's event types.
+// Events lists the package's event types. A claim's stream is named for the
+// identifier, which its event does not say.
 func Events() []event.Definition {
-	return []event.Definition{
-		{Zero: Registered{}}, {Zero: Activated{}},
-		{Zero: EmployeeAdded{}}, {Zero: EmployeeRightsChanged{}}, {Zero: EmployeeRemoved{}},
-		{Zero: IdentifierClaimed{}},
-		{Zero: HoldPlaced{}}, {Zero: HoldLifted{}},
-		{Zero: ErasureRequested{}}, {Zero: ErasureOrdered{}}, {Zero: Erased{}},
-	}
+	return append(
+		event.On(Category, "participant", Registered{},
+			Activated{}, EmployeeAdded{}, EmployeeRightsChanged{}, EmployeeRemoved{},
+			HoldPlaced{}, HoldLifted{}, ErasureRequested{}, ErasureOrdered{}, Erased{}),
+		event.On(ClaimCategory, "", IdentifierClaimed{})...)
 }

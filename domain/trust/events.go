@@ -94,5 +94,5 @@ func (Removed) EventType() string { return "TrustAnchorRemoved" }
 
 // Events lists the package's event types.
 func Events() []event.Definition {
-	return []event.Definition{{Zero: Added{}}, {Zero: Removed{}}}
+	return event.OnAny(Category, Added{}, Removed{})
 }

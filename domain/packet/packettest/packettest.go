@@ -113,7 +113,7 @@ func NewWith(ctx context.Context, options Options) (*Ledger, error) {
 func NewDraft(ctx context.Context) (*Ledger, error) { return newDraft(ctx, Options{}) }
 
 func newDraft(ctx context.Context, options Options) (*Ledger, error) {
-	codec, err := event.NewCodec(document.Events(), participant.Events(), certificate.Events(), checkpoint.Events())
+	codec, err := event.NewCodec(definitions())
 	if err != nil {
 		return nil, err
 	}
@@ -152,9 +152,14 @@ func newDraft(ctx context.Context, options Options) (*Ledger, error) {
 
 // Next plays the same story again with another document.
 func (l *Ledger) Next(ctx context.Context, id, number string) error {
+	l.Begin(id, number)
+	return errors.Join(l.Complete(ctx), l.err)
+}
+
+// Begin makes another draft, with which the story goes on.
+func (l *Ledger) Begin(id, number string) {
 	l.document, l.number = id, number
 	l.draft()
-	return errors.Join(l.Complete(ctx), l.err)
 }
 
 func (l *Ledger) draft() {
@@ -359,6 +364,24 @@ func (l *Ledger) Sign(ctx context.Context, name string) error {
 	return nil
 }
 
+// Later makes the ledger one of a later version, which has these events too, or
+// in place of those of the same types.
+func (l *Ledger) Later(later []event.Definition) error {
+	definitions := slices.DeleteFunc(definitions(), func(d event.Definition) bool {
+		return slices.ContainsFunc(later, func(l event.Definition) bool { return l.Zero.EventType() == d.Zero.EventType() })
+	})
+	codec, err := event.NewCodec(definitions, later)
+	if err != nil {
+		return err
+	}
+	l.codec = codec.Sealed(l.keys, rand.Reader)
+	return nil
+}
+
+func definitions() []event.Definition {
+	return slices.Concat(document.Events(), participant.Events(), certificate.Events(), checkpoint.Events())
+}
+
 // Append records an event.
 func (l *Ledger) Append(stream eventstore.StreamID, e event.Event) { l.append(stream, e) }
 
@@ -409,6 +432,14 @@ func (l *Ledger) Corrupt(digest blobs.Digest) { l.stored.contents[l.addresses[di
 
 // Destroy destroys the key of a subject.
 func (l *Ledger) Destroy(subject string) error { return l.keys.Destroy(context.Background(), subject) }
+
+// Types are those of a stream's events, in order.
+func (l *Ledger) Types(stream eventstore.StreamID) (types []string) {
+	for _, r := range l.streams[stream] {
+		types = append(types, r.Type)
+	}
+	return types
+}
 
 // End implements packet.Source.
 func (l *Ledger) End(context.Context) (eventstore.Position, error) { return l.position, nil }

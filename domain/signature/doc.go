@@ -53,6 +53,7 @@
 //	chain.not-a-ca                  invalid          an issuer is no certification authority
 //	chain.path-too-long             invalid          an issuer may not have that many authorities below it
 //	chain.key-usage                 invalid          an issuer's key is not for signing certificates
+//	chain.name                      invalid          a certificate has a name that an issuer above it may not certify
 //	chain.policy                    invalid          an issuer demands a policy of the certificates below, and the chain has none in common
 //	revocation.good                 valid            the certificate was not revoked at the moment
 //	revocation.revoked              invalid          the certificate was revoked at the moment

@@ -50,7 +50,7 @@ func (v *verification) lists(issuer, root *x509.Certificate, at time.Time) lists
 			all.unusable = append(all.unusable, unusable{unreadableList(err), piece}) // whose it is, nobody can tell
 			continue
 		}
-		if !bytes.Equal(parsed.Issuer, issuer.RawSubject) {
+		if !pki.SameName(parsed.Issuer, issuer.RawSubject) {
 			continue
 		}
 		one := list{rests: []Evidence{piece}}
@@ -110,7 +110,7 @@ const (
 func (v *verification) signedByOther(parsed *crl.List, issuer, root *x509.Certificate, at time.Time) (found list, own bool) {
 	for _, set := range [][]*x509.Certificate{v.policy.Intermediates, v.policy.Offered, v.offered} {
 		for _, other := range set {
-			if !bytes.Equal(other.RawSubject, issuer.RawSubject) || bytes.Equal(other.Raw, issuer.Raw) ||
+			if !pki.SameName(other.RawSubject, issuer.RawSubject) || bytes.Equal(other.Raw, issuer.Raw) ||
 				other.KeyUsage&x509.KeyUsageCRLSign == 0 || v.tried == maxTried {
 				continue
 			}
@@ -145,7 +145,7 @@ func (v *verification) sameAuthority(other, issuer *x509.Certificate) bool {
 		return true // a key for lists alone
 	}
 	certified := func(child, parent *x509.Certificate) bool {
-		return bytes.Equal(child.RawIssuer, parent.RawSubject) && v.algorithms.CheckCertificate(child, parent) == nil
+		return pki.SameName(child.RawIssuer, parent.RawSubject) && v.algorithms.CheckCertificate(child, parent) == nil
 	}
 	return certified(other, issuer) || certified(issuer, other)
 }

@@ -56,6 +56,7 @@ const (
 	ChainPathTooLong       = string(pki.ChainPathTooLong)
 	ChainKeyUsage          = string(pki.ChainKeyUsage)
 	ChainPolicy            = string(pki.ChainPolicy)
+	ChainName              = string(pki.ChainName)
 
 	RevocationGood         = "revocation.good"
 	RevocationRevoked      = "revocation.revoked"
@@ -136,6 +137,7 @@ func Definitions() []Definition {
 		{ChainNotCA, Invalid, "an issuer is no certification authority"},
 		{ChainPathTooLong, Invalid, "an issuer may not have that many authorities below it"},
 		{ChainKeyUsage, Invalid, "an issuer's key is not for signing certificates"},
+		{ChainName, Invalid, "a certificate has a name that an issuer above it may not certify"},
 		{ChainPolicy, Invalid, "an issuer demands a policy of the certificates below, and the chain has none in common"},
 		{RevocationGood, Valid, "the certificate was not revoked at the moment"},
 		{RevocationRevoked, Invalid, "the certificate was revoked at the moment"},

@@ -75,8 +75,12 @@ func scenarios() []scenario {
 	good := func(t *testing.T, p party, _ *signature.Policy) signature.Request { return ask(p.sign(t, text)) }
 	sum := sha256.Sum256(text)
 	critical := []pkix.Extension{{Id: stdasn1.ObjectIdentifier{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}}
+	// A country alone is permitted in which nobody below is.
 	nameConstraints := []pkix.Extension{{Id: stdasn1.ObjectIdentifier{2, 5, 29, 30}, Critical: true,
-		Value: []byte{0x30, 0x09, 0xa0, 0x07, 0x30, 0x05, 0x82, 0x03, 'a', '.', 'b'}}}
+		Value: tlv(0x30, tlv(0xa0, tlv(0x30, tlv(0xa4, tlv(0x30, tlv(0x31, tlv(0x30, oidDER("2.5.4.6"), tlv(0x13, []byte("XX")))))))))}}
+	// With a minimum a subtree is nothing that RFC 5280 knows.
+	oddConstraints := []pkix.Extension{{Id: stdasn1.ObjectIdentifier{2, 5, 29, 30}, Critical: true,
+		Value: []byte{0x30, 0x0c, 0xa0, 0x0a, 0x30, 0x08, 0x82, 0x03, 'a', '.', 'b', 0x80, 1, 1}}}
 	none := x509.KeyUsageKeyEncipherment
 	return []scenario{
 		{name: "no CMS at all", code: signature.CMSUnreadable, build: func(*testing.T, party, *signature.Policy) signature.Request {
@@ -190,8 +194,9 @@ func scenarios() []scenario {
 			NotBefore: time.Now().AddDate(0, 0, 1), NotAfter: time.Now().AddDate(1, 0, 0)})},
 		{name: "a critical extension", code: signature.ExtensionUnknown, build: leaf(testca.Leaf{Extra: critical})},
 		{name: "a critical extension of an issuer", code: signature.ExtensionUnknown, build: issuer(testca.CA{Extra: critical})},
-		{name: "critical name constraints", code: signature.ExtensionUnknown, build: issuer(testca.CA{Extra: nameConstraints})},
-		{name: "name constraints that are not marked critical", code: signature.ExtensionUnknown, build: issuer(testca.CA{Extra: []pkix.Extension{{
+		{name: "name constraints that nobody knows", code: signature.ExtensionUnknown, build: issuer(testca.CA{Extra: oddConstraints})},
+		{name: "names that an issuer may not certify", code: signature.ChainName, build: issuer(testca.CA{Extra: nameConstraints})},
+		{name: "names that an issuer may not certify, not marked critical", code: signature.ChainName, build: issuer(testca.CA{Extra: []pkix.Extension{{
 			Id: nameConstraints[0].Id, Value: nameConstraints[0].Value}}})},
 		{name: "a certificate for signing in", code: signature.PurposeWrong, build: leaf(testca.Leaf{Authentication: true})},
 		{name: "a key for encryption", code: signature.PurposeWrong, build: leaf(testca.Leaf{KeyUsage: &none})},

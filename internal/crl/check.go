@@ -41,7 +41,7 @@ func verify(list *List, issuer *x509.Certificate, algorithms *pki.Algorithms) *P
 	switch {
 	case list == nil:
 		return problem(Unreadable, "there is no list")
-	case issuer == nil || !bytes.Equal(list.Issuer, issuer.RawSubject):
+	case issuer == nil || !pki.SameName(list.Issuer, issuer.RawSubject):
 		return problem(OtherIssuer, "the list's issuer has another name than the certificate of the authority")
 	case len(list.AuthorityKeyID) > 0 && len(issuer.SubjectKeyId) > 0 && !bytes.Equal(list.AuthorityKeyID, issuer.SubjectKeyId):
 		return problem(OtherIssuer, "the list names another key of the authority")
@@ -174,7 +174,7 @@ func (v *Verified) Check(question Question) Answer {
 	switch {
 	case subject.Serial == nil:
 		return answer.because(CertificateUnspecified, "no serial number was given")
-	case subject.Issuer != nil && !bytes.Equal(subject.Issuer, v.issuer.RawSubject):
+	case subject.Issuer != nil && !pki.SameName(subject.Issuer, v.issuer.RawSubject):
 		return answer.because(OtherIssuer, "the certificate names another issuer than the list's")
 	case list.Base != nil:
 		return answer.because(BaseMissing, "the list is a delta to list %s", list.Base)
@@ -209,7 +209,7 @@ func (v *Verified) Check(question Question) Answer {
 // takes nothing from that.
 func (v *Verified) Permanent(subject Subject) (Entry, bool) {
 	if v == nil || v.list == nil || subject.Serial == nil || v.list.scope.indirect ||
-		subject.Issuer != nil && !bytes.Equal(subject.Issuer, v.issuer.RawSubject) {
+		subject.Issuer != nil && !pki.SameName(subject.Issuer, v.issuer.RawSubject) {
 		return Entry{}, false
 	}
 	for _, list := range []*List{v.delta, v.list} {

@@ -43,7 +43,7 @@ type Question struct {
 
 // About is a question about a certificate, without nonce, moment and tolerance.
 func About(certificate, issuer *x509.Certificate) Question {
-	if certificate == nil || issuer == nil || !bytes.Equal(certificate.RawIssuer, issuer.RawSubject) {
+	if certificate == nil || issuer == nil || !pki.SameName(certificate.RawIssuer, issuer.RawSubject) {
 		return Question{} // incomplete, and answered so
 	}
 	return Question{Serial: certificate.SerialNumber, Issuer: issuer, NotAfter: certificate.NotAfter}

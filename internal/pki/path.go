@@ -28,6 +28,7 @@ const (
 	ChainPathTooLong       Code = "chain.path-too-long"
 	ChainKeyUsage          Code = "chain.key-usage"
 	ChainPolicy            Code = "chain.policy"
+	ChainName              Code = "chain.name"
 )
 
 // Bounds of the search for a path. A national hierarchy has three levels; the
@@ -88,11 +89,11 @@ type Builder struct {
 	At time.Time
 }
 
-// Build looks for a path from leaf to a root (RFC 5280, 6.1, without name
-// constraints: a certificate that has them ends in [ExtensionUnknown]).
+// Build looks for a path from leaf to a root (RFC 5280, 6.1). Any policy is
+// acceptable.
 //
-// An issuer is matched by its subject, byte for byte, and by key identifier
-// where both have one. If several paths exist, a good one wins over one that
+// An issuer is matched by its subject ([SameName]), and by key identifier where
+// both have one. If several paths exist, a good one wins over one that
 // cannot be decided, that over one that is wrong, and that over one that
 // leads to no root. A path that leads to no root never has a problem that
 // says "wrong": nothing about it is known to be true.
@@ -231,7 +232,7 @@ func (s *search) problemsOf(path []*x509.Certificate, issuer *x509.Certificate, 
 	} else if limit := issuer.MaxPathLen; limit > 0 || (limit == 0 && issuer.MaxPathLenZero) {
 		between := 0
 		for _, certificate := range path[1:] {
-			if !bytes.Equal(certificate.RawSubject, certificate.RawIssuer) {
+			if !selfIssued(certificate) {
 				between++
 			}
 		}
@@ -250,8 +251,10 @@ func (s *search) problemsOf(path []*x509.Certificate, issuer *x509.Certificate, 
 
 func (s *search) finish(path []*x509.Certificate, problems []Problem, anchored bool) {
 	if anchored {
-		if p, ok := checkPolicies(path); ok {
-			problems = append(problems, p)
+		for _, check := range []func([]*x509.Certificate) (Problem, bool){checkNames, checkPolicies} {
+			if p, ok := check(path); ok {
+				problems = append(slices.Clip(problems), p)
+			}
 		}
 	}
 	rank := rankGood
@@ -284,14 +287,12 @@ func keepUndecided(problems []Problem) []Problem {
 // issuerOf says whether issuer may have issued child: same name, and no key
 // identifiers that differ. sure means that both have one and they are equal.
 func issuerOf(issuer, child *x509.Certificate) (named, sure bool) {
-	if !bytes.Equal(issuer.RawSubject, child.RawIssuer) {
-		return false, false
+	known := len(child.AuthorityKeyId) > 0 && len(issuer.SubjectKeyId) > 0
+	if known && !bytes.Equal(child.AuthorityKeyId, issuer.SubjectKeyId) {
+		return false, false // names that differ cost more to compare
 	}
-	if len(child.AuthorityKeyId) == 0 || len(issuer.SubjectKeyId) == 0 {
-		return true, false
-	}
-	equal := bytes.Equal(child.AuthorityKeyId, issuer.SubjectKeyId)
-	return equal, equal
+	named = SameName(issuer.RawSubject, child.RawIssuer)
+	return named, named && known
 }
 
 // onPath keeps the search from going round: the same key under the same name
@@ -327,22 +328,20 @@ func HasExtension(certificate *x509.Certificate, oid string) bool {
 }
 
 // unknownCritical returns a critical extension that is not taken into account
-// here. crypto/x509's own list will not do: it counts as handled what only its
-// own Verify handles (name constraints).
+// here. crypto/x509's own list will not do: it speaks of what its own Verify
+// handles.
 func unknownCritical(certificate *x509.Certificate) (string, bool) {
 	for _, extension := range certificate.Extensions {
-		oid := extension.Id.String()
-		// Name constraints are always meant (RFC 5280, 4.2.1.10: they must be
-		// critical), even where their author forgot to say so.
-		if !extension.Critical && oid != "2.5.29.30" {
+		if !extension.Critical {
 			continue
 		}
-		switch oid {
+		switch oid := extension.Id.String(); oid {
 		case "2.5.29.14", "2.5.29.35", // key identifiers
 			"2.5.29.15",              // key usage
 			"2.5.29.17", "2.5.29.18", // alternative names
-			"2.5.29.19", // basic constraints
-			"2.5.29.31", // where the CRL is
+			"2.5.29.19",        // basic constraints
+			"2.5.29.31",        // where the CRL is
+			oidNameConstraints, // always meant, critical or not (RFC 5280, 4.2.1.10)
 			oidPolicies, oidPolicyMappings, oidPolicyConstraints, oidInhibitAnyPolicy,
 			"2.5.29.37",         // extended key usage
 			"1.3.6.1.5.5.7.1.1": // where the issuer and OCSP are

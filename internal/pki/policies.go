@@ -1,9 +1,6 @@
 package pki
 
-import (
-	"bytes"
-	"crypto/x509"
-)
+import "crypto/x509"
 
 // anyPolicy stands for every policy (RFC 5280, 4.2.1.4).
 const anyPolicy = "2.5.29.32.0"
@@ -134,5 +131,3 @@ func (s *policyState) leave(c *x509.Certificate) {
 	limit(&s.mapping, c.InhibitPolicyMapping, c.InhibitPolicyMappingZero)
 	limit(&s.inhibit, c.InhibitAnyPolicy, c.InhibitAnyPolicyZero)
 }
-
-func selfIssued(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, c.RawIssuer) }

@@ -151,14 +151,15 @@ func (l *Ledger) RemoveFile(ctx context.Context, act Act, id, name string) (Outc
 }
 
 // Recipient is a recipient as a sender names it: by participant id, or by
-// IIN, BIN or internal number.
+// IIN, BIN or internal number, with the kind where an IIN means two.
 type Recipient struct {
-	Participant string          `json:"participant,omitempty"`
-	Identifier  string          `json:"identifier,omitempty"`
-	Role        document.Role   `json:"role"`
-	Method      document.Method `json:"method,omitempty"`
-	Order       int             `json:"order"`
-	Deadline    *time.Time      `json:"deadline,omitempty"`
+	Participant string           `json:"participant,omitempty"`
+	Identifier  string           `json:"identifier,omitempty"`
+	Kind        participant.Kind `json:"kind,omitempty"`
+	Role        document.Role    `json:"role"`
+	Method      document.Method  `json:"method,omitempty"`
+	Order       int              `json:"order"`
+	Deadline    *time.Time       `json:"deadline,omitempty"`
 }
 
 // SendDocument fixes files and route and starts it (R-D3).
@@ -185,6 +186,9 @@ func (l *Ledger) SendDocument(ctx context.Context, act Act, id string, senderSig
 			if errors.Is(err, errNoSuchRecipient) {
 				return nil, fault.New(fault.RecipientUnknown, "recipient %d is not a participant of this ledger", i+1)
 			}
+			if fault.Is(err, fault.ParticipantAmbiguous) {
+				return nil, fault.New(fault.ParticipantAmbiguous, "two participants have the identifier of recipient %d; say which by the kind, natural-person or sole-trader", i+1)
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -209,20 +213,38 @@ var errNoSuchRecipient = errors.New("no such recipient")
 func (l *Ledger) recipient(ctx context.Context, r Recipient) (Snapshot[participant.State], error) {
 	id := r.Participant
 	if r.Identifier != "" {
-		found, err := l.claimed(ctx, r.Identifier)
+		held, err := l.claims(ctx, r.Identifier)
 		if err != nil {
 			return Snapshot[participant.State]{}, err
 		}
-		if id != "" && id != found {
-			return Snapshot[participant.State]{}, errNoSuchRecipient
+		found, err := r.among(held.State)
+		if err != nil {
+			return Snapshot[participant.State]{}, err
 		}
 		id = found
 	}
 	snapshot, err := l.Participant(ctx, id)
-	if fault.Is(err, fault.ParticipantUnknown) {
+	if fault.Is(err, fault.ParticipantUnknown) || err == nil && r.Kind != "" && snapshot.State.Kind != r.Kind {
 		err = errNoSuchRecipient
 	}
 	return snapshot, err
+}
+
+// among returns which of those who have the recipient's identifier it is.
+func (r Recipient) among(claims participant.Claims) (string, error) {
+	if r.Participant != "" {
+		for _, kind := range claims.Kinds() {
+			if claims.Of(kind) == r.Participant {
+				return r.Participant, nil
+			}
+		}
+		return "", errNoSuchRecipient
+	}
+	id, err := claims.One(r.Kind)
+	if fault.Is(err, fault.ParticipantUnknown) {
+		err = errNoSuchRecipient
+	}
+	return id, err
 }
 
 // DeliverDue accounts a document to the recipients whose turn has come

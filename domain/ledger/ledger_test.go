@@ -291,9 +291,54 @@ func TestR_A1_AnIdentifierBelongsToOneParticipant(t *testing.T) {
 	registration.Identifier = "850412300560"
 	_, err = b.RegisterParticipant(b.ctx, b.operator, registration)
 	b.refused(err, fault.IdentifierInvalid)
-	found, err := b.FindParticipant(b.ctx, b.numbers["alpha"])
+	found, err := b.FindParticipant(b.ctx, b.numbers["alpha"], "")
 	require.NoError(t, err)
 	require.Equal(t, b.alpha.By.Participant, found)
+}
+
+func TestR_A1_OneIINMayBeAPersonAndASoleTraderAndWhoSendsSaysWhich(t *testing.T) {
+	b := newBench(t)
+	number := b.numbers["beta"]
+	trader := ledger.Registration{Kind: participant.SoleTrader, Identifier: number, Name: "ИП Beta"}
+	made, err := b.RegisterParticipant(b.ctx, keyed(b.operator, "trader"), trader)
+	require.NoError(t, err)
+	again, err := b.RegisterParticipant(b.ctx, keyed(b.operator, "trader"), trader)
+	require.NoError(t, err)
+	require.Equal(t, made.ID, again.ID)
+	_, err = b.RegisterParticipant(b.ctx, keyed(b.operator, "a second trader"), trader)
+	b.refused(err, fault.ParticipantExists)
+
+	_, err = b.FindParticipant(b.ctx, number, "")
+	b.refused(err, fault.ParticipantAmbiguous)
+	for kind, id := range map[participant.Kind]string{participant.NaturalPerson: b.beta.By.Participant, participant.SoleTrader: made.ID} {
+		found, err := b.FindParticipant(b.ctx, number, kind)
+		require.NoError(t, err)
+		require.Equal(t, id, found)
+	}
+
+	send := func(r ledger.Recipient) (string, error) {
+		id := b.draft()
+		r.Role = document.RoleSign
+		_, err := b.SendDocument(b.ctx, b.alpha, id, false, []ledger.Recipient{r})
+		return id, err
+	}
+	_, err = send(ledger.Recipient{Identifier: number})
+	b.refused(err, fault.ParticipantAmbiguous)
+	for _, r := range []ledger.Recipient{
+		{Identifier: number, Kind: participant.LegalEntity}, {Identifier: b.numbers["alpha"], Participant: made.ID}, {Participant: made.ID, Kind: participant.NaturalPerson},
+	} {
+		_, err = send(r)
+		b.refused(err, fault.RecipientUnknown)
+	}
+	for _, r := range []ledger.Recipient{
+		{Identifier: number, Kind: participant.SoleTrader}, {Identifier: number, Participant: made.ID}, {Participant: made.ID, Kind: participant.SoleTrader},
+	} {
+		id, err := send(r)
+		require.NoError(t, err, "%+v", r)
+		_, trader := b.state(id).Party(made.ID)
+		_, person := b.state(id).Party(b.beta.By.Participant)
+		require.True(t, trader && !person, "%+v", r)
+	}
 }
 
 func TestR_A1_ARegistrationThatStoppedHalfWayIsFinishedByTheNext(t *testing.T) {
@@ -314,7 +359,7 @@ func TestR_A1_ARegistrationThatStoppedHalfWayIsFinishedByTheNext(t *testing.T) {
 	b.store.before.Store(nil)
 	outcome, err := b.RegisterParticipant(b.ctx, keyed(b.operator, "two"), registration)
 	require.NoError(t, err)
-	found, err := b.FindParticipant(b.ctx, number)
+	found, err := b.FindParticipant(b.ctx, number, "")
 	require.NoError(t, err)
 	require.Equal(t, outcome.ID, found)
 }

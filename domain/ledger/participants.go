@@ -30,8 +30,8 @@ type Registration struct {
 }
 
 // RegisterParticipant registers a participant, who can do nothing but read
-// until it is activated. An identifier belongs to one participant only:
-// participant.exists otherwise.
+// until it is activated. An identifier belongs to one participant only, an IIN
+// perhaps to a natural person and a sole trader: participant.exists otherwise.
 func (l *Ledger) RegisterParticipant(ctx context.Context, act Act, r Registration) (Outcome, error) {
 	r.Name = wording.Tidy(r.Name)
 	if err := require(act, access.RoleOperator); err != nil {
@@ -62,7 +62,7 @@ func (l *Ledger) RegisterParticipant(ctx context.Context, act Act, r Registratio
 	if _, err := participant.Decide(participant.State{}, register); err != nil {
 		return Outcome{}, err
 	}
-	owner, err := l.claimIdentifier(ctx, act, number, id)
+	owner, err := l.claimIdentifier(ctx, act, number, participant.Claim{Participant: id, Kind: r.Kind, Now: l.now()})
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -87,7 +87,7 @@ func (l *Ledger) RegisterParticipant(ctx context.Context, act Act, r Registratio
 	})
 }
 
-// claimStream is the stream that makes an identifier one participant's. Its
+// claimStream is the stream that says whose an identifier is. Its
 // name is keyed, since an IIN could be found by trying all from a plain hash.
 func (l *Ledger) claimStream(number string) eventstore.StreamID {
 	mac := hmac.New(sha256.New, l.identifierKey)
@@ -95,26 +95,32 @@ func (l *Ledger) claimStream(number string) eventstore.StreamID {
 	return eventstore.Stream(participant.ClaimCategory, hex.EncodeToString(mac.Sum(nil)))
 }
 
-// claimed returns the participant that has an identifier, "" if none.
-func (l *Ledger) claimed(ctx context.Context, number string) (string, error) {
-	snapshot, err := load(ctx, l, l.claimStream(number), func(s string, e event.Event) string {
-		if claim, ok := e.(participant.IdentifierClaimed); ok && s == "" {
-			return claim.Participant
-		}
-		return s
-	}, "")
-	return snapshot.State, err
+// claims returns whose an identifier is.
+func (l *Ledger) claims(ctx context.Context, number string) (Snapshot[participant.Claims], error) {
+	return load(ctx, l, l.claimStream(number), participant.EvolveClaims, "")
 }
 
-// claimIdentifier claims an identifier for id unless it is claimed, and
-// returns who has it.
-func (l *Ledger) claimIdentifier(ctx context.Context, act Act, number, id string) (string, error) {
-	claim := []event.Event{participant.IdentifierClaimed{Participant: id, ClaimedAt: l.now()}}
-	_, err := l.append(ctx, l.claimStream(number), eventstore.Head{}, l.metadata(act, ""), claim)
-	if fault.Is(err, fault.StreamConflict) {
-		return l.claimed(ctx, number)
+// claimIdentifier claims an identifier unless a participant of that kind has
+// it, and returns who has it as that kind.
+func (l *Ledger) claimIdentifier(ctx context.Context, act Act, number string, claim participant.Claim) (string, error) {
+	for range maxAttempts {
+		held, err := l.claims(ctx, number)
+		if err != nil {
+			return "", err
+		}
+		if owner := held.State.Of(claim.Kind); owner != "" {
+			return owner, nil
+		}
+		claimed, err := participant.DecideClaim(held.State, claim)
+		if err != nil {
+			return "", err
+		}
+		_, err = l.append(ctx, l.claimStream(number), held.Head, l.metadata(act, ""), claimed)
+		if !fault.Is(err, fault.StreamConflict) {
+			return claim.Participant, err
+		}
 	}
-	return id, err
+	return "", fault.New(fault.StreamConflict, "others kept being faster; try again")
 }
 
 // ActivateParticipant records the operator's check (R-A3).
@@ -187,17 +193,16 @@ func (l *Ledger) Participant(ctx context.Context, id string) (Snapshot[participa
 	return snapshot, nil
 }
 
-// FindParticipant returns the id of the participant with an IIN, BIN or
-// internal number; participant.unknown if there is none.
-func (l *Ledger) FindParticipant(ctx context.Context, number string) (string, error) {
-	id, err := l.claimed(ctx, number)
+// FindParticipant returns the id of the participant of a kind with an IIN, BIN
+// or internal number; with no kind, of the only one. Errors:
+// participant.unknown, and participant.ambiguous where the number means a
+// person and a sole trader and no kind is given.
+func (l *Ledger) FindParticipant(ctx context.Context, number string, kind participant.Kind) (string, error) {
+	held, err := l.claims(ctx, number)
 	if err != nil {
 		return "", err
 	}
-	if id == "" {
-		return "", fault.New(fault.ParticipantUnknown, "no participant has this identifier")
-	}
-	return id, nil
+	return held.State.One(kind)
 }
 
 func (l *Ledger) onParticipant(ctx context.Context, act Act, name, id string, request any, make func(context.Context) (participant.Command, error)) (Outcome, error) {

@@ -4,8 +4,9 @@
 //
 // [Decide] and [Evolve] are pure: what another stream says (that an employee
 // is a registered, active person) is handed in as facts of the command, and
-// that an identifier belongs to one participant only is held by the claim
-// streams ([ClaimCategory]), not here.
+// that an identifier belongs to one participant only, or to a person and the
+// sole trader that it is, is held by the claim streams ([ClaimCategory],
+// [DecideClaim]).
 //
 // A participant starts as pending and may do nothing but read until it is
 // active. A legal entity never acts by itself: somebody with the right does,

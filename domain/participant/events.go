@@ -11,8 +11,9 @@ import (
 const Category = "participant"
 
 // ClaimCategory is the category of the streams that make an identifier belong
-// to one participant only: claim-<keyed hash of the identifier>. The key is
-// the ledger's secret, so that the name of the stream gives nobody's IIN away.
+// to one participant, or to a person and the sole trader that it is
+// ([DecideClaim]): claim-<keyed hash of the identifier>. The key is the ledger's
+// secret, so that the name of the stream gives nobody's IIN away.
 const ClaimCategory = "claim"
 
 // StreamID returns the stream of a participant.
@@ -102,10 +103,11 @@ type EmployeeRemoved struct {
 // EventType implements event.Event.
 func (EmployeeRemoved) EventType() string { return "EmployeeRemoved" }
 
-// IdentifierClaimed is the only event of a claim stream: whoever appends it
-// first has the identifier.
+// IdentifierClaimed is the only type of event of a claim stream: whoever appends
+// it first has the identifier, and for an IIN there may be a second.
 type IdentifierClaimed struct {
 	Participant string    `json:"participant"`
+	Kind        Kind      `json:"kind"`
 	ClaimedAt   time.Time `json:"claimedAt"`
 }
 

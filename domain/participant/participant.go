@@ -101,8 +101,8 @@ func (s State) Erased() bool { return s.Status == Ended }
 func (s State) Held() bool { return len(s.Holds) > 0 }
 
 // IsPerson reports whether a participant of this kind is a human being with
-// an IIN: whoever may be an employee. A sole trader is one, and has no second
-// registration as a natural person, since an identifier is claimed once.
+// an IIN: whoever may be an employee. A sole trader is one, and may be
+// registered as a natural person, too ([DecideClaim]).
 func (k Kind) IsPerson() bool { return k == NaturalPerson || k == SoleTrader }
 
 // Rights returns every right, sorted.

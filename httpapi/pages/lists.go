@@ -2,6 +2,7 @@ package pages
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"dalel/domain/access"
 	"dalel/domain/document"
 	"dalel/domain/ledger"
+	"dalel/domain/participant"
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
 	"dalel/projections"
@@ -322,8 +324,13 @@ type filterView struct {
 	Directions, Kinds, Statuses []option
 	// Unknown says that nobody has the identifier asked for.
 	Unknown bool
+	// Choices are the two participants, by kind, of an identifier that means
+	// two.
+	Choices []choiceView
 	Reset   string
 }
+
+type choiceView struct{ Text, Href string }
 
 // extractView is the form that takes out a sealed extract from the journal, or
 // the packet of what it has in a period. Both ends are filled in as the filter
@@ -391,8 +398,10 @@ func (p *Pages) filter(c echo.Context, w words) (view *filterView, filter projec
 	}
 	filter.Counterparty = view.Party
 	if err == nil && view.Identifier != "" {
-		found, failed := p.ledger.FindParticipant(c.Request().Context(), spaceless(view.Identifier))
+		found, failed := p.ledger.FindParticipant(c.Request().Context(), spaceless(view.Identifier), "")
 		switch {
+		case fault.Is(failed, fault.ParticipantAmbiguous):
+			view.Choices, err = p.choices(c, w, keep, spaceless(view.Identifier))
 		case fault.Is(failed, fault.ParticipantUnknown), fault.Is(failed, fault.StreamInvalid):
 			view.Unknown = true
 		case failed != nil:
@@ -402,6 +411,23 @@ func (p *Pages) filter(c echo.Context, w words) (view *filterView, filter projec
 		}
 	}
 	return view, filter, keep, err
+}
+
+// choices are the filter's addresses for a natural person and a sole trader who
+// have one identifier.
+func (p *Pages) choices(c echo.Context, w words, keep url.Values, number string) ([]choiceView, error) {
+	var list []choiceView
+	for _, kind := range []participant.Kind{participant.NaturalPerson, participant.SoleTrader} {
+		found, err := p.ledger.FindParticipant(c.Request().Context(), number, kind)
+		if err != nil {
+			return nil, err
+		}
+		query := maps.Clone(keep)
+		query.Del("identifier")
+		query.Set("party", found)
+		list = append(list, choiceView{w.T("participant-kind." + string(kind)), c.Request().URL.Path + "?" + query.Encode()})
+	}
+	return list, nil
 }
 
 func texts[T ~string](values []T) []string {
@@ -436,7 +462,7 @@ func (p *Pages) journal(c echo.Context, caller route.Caller) error {
 	}
 	page, around := paging(c, keep)
 	var found projections.Result[projections.JournalRow]
-	if !view.Unknown {
+	if !view.Unknown && len(view.Choices) == 0 {
 		if found, err = p.models.Journal(ctx, filter, page); err != nil {
 			return err
 		}

@@ -59,7 +59,7 @@ const (
 // Ledger is what the pages ask of the ledger; *ledger.Ledger does it.
 type Ledger interface {
 	Authenticate(ctx context.Context, token string) (ledger.Principal, error)
-	FindParticipant(ctx context.Context, number string) (string, error)
+	FindParticipant(ctx context.Context, number string, kind participant.Kind) (string, error)
 	Certificate(ctx context.Context, fingerprint string) (ledger.Snapshot[certificate.State], error)
 	Document(ctx context.Context, act ledger.Act, id string) (ledger.Snapshot[document.State], error)
 	ViewDocument(ctx context.Context, act ledger.Act, id string) (ledger.Outcome, error)

@@ -436,6 +436,18 @@ func TestR_C3_BothVerdictsAreShownWithReasonsCodesAndWhatTheyRestOn(t *testing.T
 	}
 }
 
+func TestR_A1_AnIdentifierThatMeansTwoOffersBothInTheJournal(t *testing.T) {
+	h := newStory("x", "y").serve(t)
+	body := get(t, h, "participant", "/journal?identifier=8504+1230+0561&kind=contract", "en").Body.String()
+	text := check(t, body)
+	require.Contains(t, text, "Two participants have this IIN")
+	require.NotContains(t, text, "Nobody in this ledger")
+	for _, id := range []string{aliya, shop} {
+		require.Contains(t, body, `href="/journal?kind=contract&amp;party=`+id+`"`)
+		require.Equal(t, 200, get(t, h, "participant", "/journal?kind=contract&party="+id, "en").Code)
+	}
+}
+
 func TestR_D2_AFilesCautionsStandOnItsDocumentInEachLanguage(t *testing.T) {
 	s := newStory("x", "y")
 	const drawn = "eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee"

@@ -241,7 +241,16 @@ func (s *story) Authenticate(_ context.Context, token string) (ledger.Principal,
 	return principal, nil
 }
 
-func (s *story) FindParticipant(_ context.Context, number string) (string, error) {
+func (s *story) FindParticipant(_ context.Context, number string, kind participant.Kind) (string, error) {
+	if number == "850412300561" { // a person's and a sole trader's
+		switch kind {
+		case participant.NaturalPerson:
+			return aliya, nil
+		case participant.SoleTrader:
+			return shop, nil
+		}
+		return "", fault.New(fault.ParticipantAmbiguous, "two")
+	}
 	if number == "990140000015" {
 		return almaty, nil
 	}

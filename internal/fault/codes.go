@@ -91,6 +91,7 @@ const (
 
 	ParticipantExists    Code = "participant.exists"
 	ParticipantUnknown   Code = "participant.unknown"
+	ParticipantAmbiguous Code = "participant.ambiguous"
 	ParticipantInvalid   Code = "participant.invalid"
 	ParticipantNotActive Code = "participant.not-active"
 	ParticipantState     Code = "participant.wrong-state"
@@ -233,6 +234,7 @@ func Catalogue() []Definition {
 
 		{ParticipantExists, KindConflict, "This participant is registered already"},
 		{ParticipantUnknown, KindNotFound, "No such participant"},
+		{ParticipantAmbiguous, KindRefused, "Two participants have this identifier, and the kind was not said"},
 		{ParticipantInvalid, KindInvalid, "The participant's details are wrong"},
 		{ParticipantNotActive, KindRefused, "The participant is not active"},
 		{ParticipantState, KindConflict, "Not possible in the participant's present state"},

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"bytes"
-	"encoding/pem"
 	"io"
 	"mime"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 	"dalel/domain/ledger"
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
+	"dalel/internal/wrapping"
 	"dalel/projections"
 
 	"github.com/labstack/echo/v4"
@@ -37,15 +37,13 @@ func (s *Server) registerCertificate(c echo.Context, caller route.Caller) error 
 	if err != nil || !slices.Contains(certificateTypes, name) {
 		return fault.New(fault.MediaType, "send a certificate as application/pkix-cert, in DER or PEM")
 	}
-	der, err := io.ReadAll(c.Request().Body)
+	data, err := io.ReadAll(c.Request().Body)
 	if err != nil {
 		return err
 	}
-	if block, rest := pem.Decode(der); block != nil {
-		if block.Type != "CERTIFICATE" || len(rest) > 0 {
-			return fault.New(fault.CertificateInvalid, "send one certificate, and nothing else")
-		}
-		der = block.Bytes
+	der, err := wrapping.Certificate(data)
+	if err != nil {
+		return fault.Wrap(fault.CertificateInvalid, err, "send one certificate in DER, PEM or base64, and nothing else")
 	}
 	outcome, err := s.Ledger.RegisterCertificate(c.Request().Context(), caller.Act, param(c, "id"), der)
 	return created(c, "/certificates/", outcome, err)

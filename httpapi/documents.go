@@ -21,6 +21,7 @@ import (
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
 )
 
@@ -369,12 +370,23 @@ func (s *Server) send(c echo.Context, caller route.Caller) error {
 	return done(c, http.StatusOK, outcome, err)
 }
 
+// submittedSignature is a ledger.SubmittedSignature in JSON: the CMS is a text in
+// base64 or PEM, or an answer of NCALayer. The ledger reads it as it stands.
+type submittedSignature struct {
+	File string         `json:"file"`
+	CMS  jsontext.Value `json:"cms"`
+}
+
 func (s *Server) sign(c echo.Context, caller route.Caller) error {
-	var body []ledger.SubmittedSignature
+	var body []submittedSignature
 	if err := readJSON(c, &body); err != nil {
 		return err
 	}
-	outcome, err := s.Ledger.SignDocument(c.Request().Context(), caller.Act, param(c, "id"), body)
+	submitted := make([]ledger.SubmittedSignature, 0, len(body))
+	for _, one := range body {
+		submitted = append(submitted, ledger.SubmittedSignature{File: one.File, CMS: one.CMS})
+	}
+	outcome, err := s.Ledger.SignDocument(c.Request().Context(), caller.Act, param(c, "id"), submitted)
 	return done(c, http.StatusOK, outcome, err)
 }
 

@@ -3,6 +3,8 @@ package httpapi_test
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
@@ -42,42 +44,47 @@ func TestBadInputHasItsOwnCodeAndLeavesNothingBehind(t *testing.T) {
 		status  int
 		code    string
 	}{
-		"a wrong IIN":                   {request{method: "POST", path: "/api/v1/participants", token: w.operator, json: registration("850412300560")}, 400, "identifier.invalid"},
-		"a participant twice":           {request{method: "POST", path: "/api/v1/participants", token: w.operator, json: registration(w.sender.number)}, 409, "participant.exists"},
-		"an unknown recipient":          {request{method: "POST", path: draft + "/send", token: w.sender.token, json: map[string]any{"recipients": []any{map[string]any{"identifier": "000000000000", "role": "sign"}}}}, 422, "recipient.unknown"},
-		"a file that is something else": {request{method: "PUT", path: draft + "/files/a.pdf", token: w.sender.token, raw: []byte("MZ this is a program"), mediaType: "application/pdf"}, 422, "file.not-as-claimed"},
-		"a type that is not taken":      {request{method: "PUT", path: draft + "/files/a.exe", token: w.sender.token, raw: []byte("MZ"), mediaType: "application/x-msdownload"}, 400, "file.invalid"},
-		"a file of no type":             {request{method: "PUT", path: draft + "/files/a.txt", token: w.sender.token, raw: []byte("a")}, 415, "request.media-type"},
-		"a name that leads elsewhere":   {request{method: "PUT", path: draft + "/files/..%2Fpasswd.txt", token: w.sender.token, raw: []byte("a"), mediaType: "text/plain"}, 400, "file.invalid"},
-		"somebody else's token":         {request{method: "PUT", path: draft + "/files/a.txt", token: w.stranger.token, raw: []byte("a"), mediaType: "text/plain"}, 404, "document.unknown"},
-		"the party's token on a sent":   {request{method: "DELETE", path: sent + "/files/letter.txt", token: w.party.token}, 403, "document.not-a-party"},
-		"a stale revision":              {request{method: "PUT", path: draft + "/details", token: w.sender.token, json: map[string]any{"kind": "letter", "title": "t"}, header: map[string]string{"If-Match": `"0"`}}, 412, "revision.stale"},
-		"a revision that is none":       {request{method: "PUT", path: draft + "/details", token: w.sender.token, json: map[string]any{"kind": "letter", "title": "t"}, header: map[string]string{"If-Match": "*"}}, 400, "request.invalid"},
-		"no signature at all":           {request{method: "POST", path: sent + "/signatures", token: w.party.token, json: []any{map[string]any{"file": "letter.txt", "cms": []byte("nonsense")}}}, 400, "signature.unreadable"},
-		"a certificate of another":      {request{method: "POST", path: "/api/v1/participants/" + w.party.id + "/certificates", token: w.party.token, raw: w.stranger.key.Certificate.Raw, mediaType: "application/pkix-cert"}, 409, "certificate.exists"},
-		"a certificate that is none":    {request{method: "POST", path: "/api/v1/participants/" + w.party.id + "/certificates", token: w.party.token, raw: []byte("x"), mediaType: "application/pkix-cert"}, 400, "certificate.invalid"},
-		"no idempotency key":            {with(create(good), func(r *request) { r.key = "-" }), 400, "idempotency-key.missing"},
-		"a key of 129 characters":       {with(create(good), func(r *request) { r.key = strings.Repeat("k", 129) }), 400, "idempotency-key.invalid"},
-		"a key in Cyrillic":             {with(create(good), func(r *request) { r.key = "ключ" }), 400, "idempotency-key.invalid"},
-		"not JSON":                      {create("{"), 400, "request.invalid"},
-		"an unknown member":             {create(`{"kind":"letter","title":"t","colour":"red"}`), 400, "request.invalid"},
-		"a member twice":                {create(`{"kind":"letter","title":"t","title":"u"}`), 400, "request.invalid"},
-		"two values":                    {create(good + good), 400, "request.invalid"},
-		"a wrong type":                  {create(`{"kind":"letter","title":7}`), 400, "request.invalid"},
-		"broken UTF-8":                  {create("{\"kind\":\"letter\",\"title\":\"\xff\"}"), 400, "request.invalid"},
-		"JSON a thousand deep":          {create(strings.Repeat("[", 1000) + strings.Repeat("]", 1000)), 400, "request.invalid"},
-		"a megabyte and more of JSON":   {create(`{"kind":"letter","title":"` + strings.Repeat("a", 1<<20) + `"}`), 413, "request.too-large"},
-		"another media type":            {with(create(good), func(r *request) { r.mediaType = "text/plain" }), 415, "request.media-type"},
-		"a body where none is taken":    {request{method: "POST", path: sent + "/views", token: w.party.token, raw: []byte("{}"), mediaType: "application/json"}, 413, "request.too-large"},
-		"no title":                      {create(`{"kind":"letter"}`), 400, "document.invalid"},
-		"a limit of 1000":               {request{method: "GET", path: "/api/v1/inbox?limit=1000", token: w.party.token}, 400, "request.invalid"},
-		"a position that is none":       {request{method: "GET", path: sent + "/timeline?after=x", token: w.party.token}, 400, "request.cursor-invalid"},
-		"no such file":                  {request{method: "GET", path: sent + "/files/b.txt", token: w.party.token}, 404, "file.unknown"},
-		"no such signature":             {request{method: "GET", path: sent + "/signatures/1/cms", token: w.party.token}, 404, "file.unknown"},
-		"no such method":                {request{method: "PATCH", path: sent, token: w.party.token}, 405, "request.method-not-allowed"},
-		"no such route":                 {request{method: "GET", path: "/api/v2/x", token: w.party.token}, 404, "request.no-such-route"},
-		"a token in the wrong scheme":   {request{method: "GET", path: "/api/v1/me", header: map[string]string{"Authorization": "Basic abc"}}, 401, "token.invalid"},
-		"another's token to revoke":     {request{method: "DELETE", path: "/api/v1/tokens/" + revoked.ID, token: w.party.token}, 404, "token.unknown"},
+		"a wrong IIN":                    {request{method: "POST", path: "/api/v1/participants", token: w.operator, json: registration("850412300560")}, 400, "identifier.invalid"},
+		"a participant twice":            {request{method: "POST", path: "/api/v1/participants", token: w.operator, json: registration(w.sender.number)}, 409, "participant.exists"},
+		"an unknown recipient":           {request{method: "POST", path: draft + "/send", token: w.sender.token, json: map[string]any{"recipients": []any{map[string]any{"identifier": "000000000000", "role": "sign"}}}}, 422, "recipient.unknown"},
+		"a file that is something else":  {request{method: "PUT", path: draft + "/files/a.pdf", token: w.sender.token, raw: []byte("MZ this is a program"), mediaType: "application/pdf"}, 422, "file.not-as-claimed"},
+		"a type that is not taken":       {request{method: "PUT", path: draft + "/files/a.exe", token: w.sender.token, raw: []byte("MZ"), mediaType: "application/x-msdownload"}, 400, "file.invalid"},
+		"a file of no type":              {request{method: "PUT", path: draft + "/files/a.txt", token: w.sender.token, raw: []byte("a")}, 415, "request.media-type"},
+		"a name that leads elsewhere":    {request{method: "PUT", path: draft + "/files/..%2Fpasswd.txt", token: w.sender.token, raw: []byte("a"), mediaType: "text/plain"}, 400, "file.invalid"},
+		"somebody else's token":          {request{method: "PUT", path: draft + "/files/a.txt", token: w.stranger.token, raw: []byte("a"), mediaType: "text/plain"}, 404, "document.unknown"},
+		"the party's token on a sent":    {request{method: "DELETE", path: sent + "/files/letter.txt", token: w.party.token}, 403, "document.not-a-party"},
+		"a stale revision":               {request{method: "PUT", path: draft + "/details", token: w.sender.token, json: map[string]any{"kind": "letter", "title": "t"}, header: map[string]string{"If-Match": `"0"`}}, 412, "revision.stale"},
+		"a revision that is none":        {request{method: "PUT", path: draft + "/details", token: w.sender.token, json: map[string]any{"kind": "letter", "title": "t"}, header: map[string]string{"If-Match": "*"}}, 400, "request.invalid"},
+		"no signature at all":            {request{method: "POST", path: sent + "/signatures", token: w.party.token, json: []any{map[string]any{"file": "letter.txt", "cms": []byte("nonsense")}}}, 400, "signature.unreadable"},
+		"a signature that was cancelled": {request{method: "POST", path: sent + "/signatures", token: w.party.token, json: []any{map[string]any{"file": "letter.txt", "cms": map[string]any{"status": true, "body": map[string]any{}}}}}, 400, "signature.cancelled"},
+		"a cancelled one of old":         {request{method: "POST", path: sent + "/signatures", token: w.party.token, json: []any{map[string]any{"file": "letter.txt", "cms": `{"code":"500","message":"action.canceled"}`}}}, 400, "signature.cancelled"},
+		"NCALayer's error":               {request{method: "POST", path: sent + "/signatures", token: w.party.token, json: []any{map[string]any{"file": "letter.txt", "cms": map[string]any{"status": false, "code": "500", "message": "storage.empty"}}}}, 400, "signature.not-made"},
+		"a signature that is a number":   {request{method: "POST", path: sent + "/signatures", token: w.party.token, json: []any{map[string]any{"file": "letter.txt", "cms": 7}}}, 400, "signature.unreadable"},
+		"no member for the signature":    {request{method: "POST", path: sent + "/signatures", token: w.party.token, json: []any{map[string]any{"file": "letter.txt"}}}, 400, "signature.unreadable"},
+		"a certificate of another":       {request{method: "POST", path: "/api/v1/participants/" + w.party.id + "/certificates", token: w.party.token, raw: w.stranger.key.Certificate.Raw, mediaType: "application/pkix-cert"}, 409, "certificate.exists"},
+		"a certificate that is none":     {request{method: "POST", path: "/api/v1/participants/" + w.party.id + "/certificates", token: w.party.token, raw: []byte("x"), mediaType: "application/pkix-cert"}, 400, "certificate.invalid"},
+		"no idempotency key":             {with(create(good), func(r *request) { r.key = "-" }), 400, "idempotency-key.missing"},
+		"a key of 129 characters":        {with(create(good), func(r *request) { r.key = strings.Repeat("k", 129) }), 400, "idempotency-key.invalid"},
+		"a key in Cyrillic":              {with(create(good), func(r *request) { r.key = "ключ" }), 400, "idempotency-key.invalid"},
+		"not JSON":                       {create("{"), 400, "request.invalid"},
+		"an unknown member":              {create(`{"kind":"letter","title":"t","colour":"red"}`), 400, "request.invalid"},
+		"a member twice":                 {create(`{"kind":"letter","title":"t","title":"u"}`), 400, "request.invalid"},
+		"two values":                     {create(good + good), 400, "request.invalid"},
+		"a wrong type":                   {create(`{"kind":"letter","title":7}`), 400, "request.invalid"},
+		"broken UTF-8":                   {create("{\"kind\":\"letter\",\"title\":\"\xff\"}"), 400, "request.invalid"},
+		"JSON a thousand deep":           {create(strings.Repeat("[", 1000) + strings.Repeat("]", 1000)), 400, "request.invalid"},
+		"a megabyte and more of JSON":    {create(`{"kind":"letter","title":"` + strings.Repeat("a", 1<<20) + `"}`), 413, "request.too-large"},
+		"another media type":             {with(create(good), func(r *request) { r.mediaType = "text/plain" }), 415, "request.media-type"},
+		"a body where none is taken":     {request{method: "POST", path: sent + "/views", token: w.party.token, raw: []byte("{}"), mediaType: "application/json"}, 413, "request.too-large"},
+		"no title":                       {create(`{"kind":"letter"}`), 400, "document.invalid"},
+		"a limit of 1000":                {request{method: "GET", path: "/api/v1/inbox?limit=1000", token: w.party.token}, 400, "request.invalid"},
+		"a position that is none":        {request{method: "GET", path: sent + "/timeline?after=x", token: w.party.token}, 400, "request.cursor-invalid"},
+		"no such file":                   {request{method: "GET", path: sent + "/files/b.txt", token: w.party.token}, 404, "file.unknown"},
+		"no such signature":              {request{method: "GET", path: sent + "/signatures/1/cms", token: w.party.token}, 404, "file.unknown"},
+		"no such method":                 {request{method: "PATCH", path: sent, token: w.party.token}, 405, "request.method-not-allowed"},
+		"no such route":                  {request{method: "GET", path: "/api/v2/x", token: w.party.token}, 404, "request.no-such-route"},
+		"a token in the wrong scheme":    {request{method: "GET", path: "/api/v1/me", header: map[string]string{"Authorization": "Basic abc"}}, 401, "token.invalid"},
+		"another's token to revoke":      {request{method: "DELETE", path: "/api/v1/tokens/" + revoked.ID, token: w.party.token}, 404, "token.unknown"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			end, stored := w.footprint()
@@ -93,6 +100,51 @@ func TestBadInputHasItsOwnCodeAndLeavesNothingBehind(t *testing.T) {
 			}
 			require.Equal(t, stored, storedAfter, "no content was stored")
 		})
+	}
+}
+
+func TestR_E1_ASignatureIsTakenAsNCALayerGivesItAndKeptAsTheCMSThatItIs(t *testing.T) {
+	w := newWorld(t)
+	block := func(der []byte) string { return string(pem.EncodeToMemory(&pem.Block{Type: "CMS", Bytes: der})) }
+	for name, wrap := range map[string]func(der []byte) any{
+		"base64": func(der []byte) any { return base64.StdEncoding.EncodeToString(der) },
+		"base64 in lines": func(der []byte) any {
+			text := base64.StdEncoding.EncodeToString(der)
+			return "\ufeff" + text[:76] + "\r\n" + text[76:] + "\r\n"
+		},
+		"PEM":        func(der []byte) any { return block(der) },
+		"a PEM file": func(der []byte) any { return []byte(strings.ReplaceAll(block(der), "\n", "\r\n")) },
+		"an answer": func(der []byte) any {
+			return map[string]any{"status": true, "body": map[string]any{"result": []any{der}}}
+		},
+		"the list of it":  func(der []byte) any { return []any{der} },
+		"an older answer": func(der []byte) any { return map[string]any{"code": "200", "responseObject": der} },
+		"an answer, a text": func(der []byte) any {
+			return `{"status":true,"body":{"result":["` + base64.StdEncoding.EncodeToString(der) + `"]}}`
+		},
+	} {
+		doc := "/api/v1/documents/" + w.sent()
+		der := w.cms(w.party, letter)
+		w.ok("POST", doc+"/signatures", w.party.token, []any{map[string]any{"file": "letter.txt", "cms": wrap(der)}})
+		require.Equal(t, string(der), w.get(doc+"/signatures/1/cms", w.sender.token).body, name)
+	}
+}
+
+func TestR_C1_ACertificateIsRegisteredFromPEM(t *testing.T) {
+	w := newWorld(t)
+	path := "/api/v1/participants/" + w.party.id + "/certificates"
+	for name, wrap := range map[string]func(der []byte) string{
+		"PEM": func(der []byte) string {
+			return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+		},
+		"PEM with CRLF and more": func(der []byte) string {
+			return "\ufeff" + strings.ReplaceAll(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), "\n", "\r\n") + "\r\n"
+		},
+		"base64": func(der []byte) string { return base64.StdEncoding.EncodeToString(der) },
+	} {
+		// One that is registered already is found to be that one.
+		a := w.do(request{method: "POST", path: path, token: w.party.token, raw: []byte(wrap(w.party.key.Certificate.Raw)), mediaType: "application/x-pem-file"})
+		require.Equal(t, "certificate.exists", a.code(), name+a.body)
 	}
 }
 

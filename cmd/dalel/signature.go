@@ -21,6 +21,7 @@ import (
 	"dalel/internal/cms"
 	"dalel/internal/pdfsig"
 	"dalel/internal/pki"
+	"dalel/internal/wrapping"
 )
 
 // Bounds of a folder of roots. A national hierarchy has a dozen certificates.
@@ -37,8 +38,8 @@ const (
 // The exit status is the answer for the moment of signing (of a trusted time
 // token, else the moment asked about): 0 valid, 1 invalid, 3 cannot tell; 2
 // when the signature or something named on the command line cannot be read.
-// SIGNATURE is a CMS in DER, PEM or base64, or an XML or PDF document with
-// signatures inside. OCSP answers, CRLs and time tokens (bare, or as the authority's
+// SIGNATURE is a CMS, or an XML or PDF document with signatures inside, as it is, in
+// PEM or base64, or in an answer of NCALayer (see package wrapping). OCSP answers, CRLs and time tokens (bare, or as the authority's
 // response) may be given several times, in the same forms. Of the certificates in DIR (*.pem, *.cer, *.crt,
 // *.der) those that signed themselves are the roots, the others help to build
 // the chain. Without --at the moment is now. With --online what is missing is
@@ -101,25 +102,24 @@ func signatureVerify(ctx context.Context, args []string, stdout, stderr io.Write
 	if request.Evidence, err = evidence.read(); err != nil {
 		return fail(err)
 	}
+	content, err := wrapping.Open(data)
+	if err != nil {
+		return fail(fmt.Errorf("%s: %w", files[0], err))
+	}
 	var document func(context.Context, *signature.Policy, []byte, time.Time, []signature.Evidence) (signature.Assessment, error)
-	switch {
-	case isXML(data):
+	switch content.Form {
+	case wrapping.XML:
 		document = xmlform.Assess
-	case pdfform.Is(data):
+	case wrapping.PDF:
 		document = pdfform.Assess
+	default:
+		request.CMS = content.Data
 	}
 	switch {
-	case document != nil:
-		if online.fetch {
-			return fail(errors.New("--online is for a CMS: nothing is fetched for an XML or PDF document"))
-		}
-		if *contentPath != "" {
-			return fail(errors.New("an XML or PDF document carries what it signs: --content is for a detached CMS"))
-		}
-	default:
-		if request.CMS, err = cms.Decode(data); err != nil {
-			return fail(fmt.Errorf("%s: %w", files[0], err))
-		}
+	case document != nil && online.fetch:
+		return fail(errors.New("--online is for a CMS: nothing is fetched for an XML or PDF document"))
+	case document != nil && *contentPath != "":
+		return fail(errors.New("an XML or PDF document carries what it signs: --content is for a detached CMS"))
 	}
 	if *contentPath != "" {
 		info, err := os.Stat(*contentPath)
@@ -134,7 +134,7 @@ func signatureVerify(ctx context.Context, args []string, stdout, stderr io.Write
 
 	var found signature.Assessment
 	if document != nil {
-		found, err = document(ctx, policy, data, request.At, request.Evidence)
+		found, err = document(ctx, policy, content.Data, request.At, request.Evidence)
 	} else {
 		found, err = verifier.Assess(ctx, request)
 	}

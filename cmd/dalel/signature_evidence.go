@@ -104,17 +104,3 @@ func unwrapped(data []byte) ([]byte, error) {
 	}
 	return data, nil
 }
-
-// isXML says whether a file is meant to be XML: its first character that is no
-// white space says so, in UTF-8 or (which is not read, and said so) in UTF-16. No CMS
-// in DER, PEM or base64 begins with it.
-func isXML(data []byte) bool {
-	for _, utf16 := range []string{"\xfe\xff\x00<", "\xff\xfe<\x00", "\x00<\x00", "<\x00"} {
-		if bytes.HasPrefix(data, []byte(utf16)) {
-			return true
-		}
-	}
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	data = bytes.TrimLeft(data, " \t\r\n")
-	return len(data) > 0 && data[0] == '<'
-}

@@ -20,12 +20,17 @@ import (
 	"dalel/eventstore"
 	"dalel/internal/crl"
 	"dalel/internal/fault"
+	"dalel/internal/wrapping"
 
 	"golang.org/x/sync/errgroup"
 )
 
-// MaxCMSBytes is the size of one signature file at most.
-const MaxCMSBytes = 4 << 20
+// MaxCMSBytes is the size of one CMS at most, and MaxSignatureBytes that of a file
+// with it in PEM or base64, or of an answer of NCALayer with it.
+const (
+	MaxCMSBytes       = 4 << 20
+	MaxSignatureBytes = MaxCMSBytes/2*3 + 4096
+)
 
 // CreateDocument makes a draft of the acting participant's (R-D1).
 func (l *Ledger) CreateDocument(ctx context.Context, act Act, details document.Details) (Outcome, error) {
@@ -349,7 +354,9 @@ type SubmittedSignature struct {
 	// File is the file's name.
 	File string `json:"file"`
 	// CMS is a CMS SignedData in DER or BER, detached, or attached with
-	// exactly the file's bytes in it.
+	// exactly the file's bytes in it; or that in PEM or base64, or in an answer of
+	// NCALayer (see package wrapping). The CMS itself is kept, in DER or BER as the
+	// signer's program made it, and no wrapping of it.
 	CMS []byte `json:"cms"`
 }
 
@@ -422,18 +429,19 @@ func (l *Ledger) verify(ctx context.Context, s document.State, submitted []Submi
 		if slices.ContainsFunc(signatures, func(fs document.FileSignature) bool { return fs.File == file.SHA256 }) {
 			return nil, fault.New(fault.SignatureIncomplete, "two signatures for one file")
 		}
-		if len(sub.CMS) > MaxCMSBytes {
-			return nil, fault.New(fault.RequestTooLarge, "a signature has at most %d bytes", MaxCMSBytes)
+		message, err := unwrapped(sub.CMS)
+		if err != nil {
+			return nil, err
 		}
 		ref, err := fileRef(s, file)
 		if err != nil {
 			return nil, err
 		}
-		found, err := l.assess(ctx, ref, sub.CMS, at, nil)
+		found, err := l.assess(ctx, ref, message, at, nil)
 		if err != nil {
 			return nil, err
 		}
-		kept, err := l.keep(ctx, s, sub.CMS)
+		kept, err := l.keep(ctx, s, message)
 		if err != nil {
 			return nil, fmt.Errorf("store a signature: %w", err)
 		}
@@ -444,6 +452,29 @@ func (l *Ledger) verify(ctx context.Context, s document.State, submitted []Submi
 		signatures = append(signatures, one)
 	}
 	return signatures, nil
+}
+
+// unwrapped takes the CMS out of what was handed over. Errors: request.too-large,
+// signature.cancelled, signature.not-made, signature.unreadable.
+func unwrapped(data []byte) ([]byte, error) {
+	tooLarge := fault.New(fault.RequestTooLarge, "a signature has at most %d bytes", MaxCMSBytes)
+	if len(data) > MaxSignatureBytes {
+		return nil, tooLarge
+	}
+	content, err := wrapping.Open(data)
+	switch {
+	case errors.Is(err, wrapping.ErrCancelled):
+		return nil, fault.Wrap(fault.SignatureCancelled, err, "NCALayer's answer says that it was cancelled")
+	case errors.Is(err, wrapping.ErrFailed):
+		return nil, fault.Wrap(fault.SignatureNotMade, err, "%v", err)
+	case err != nil:
+		return nil, fault.Wrap(fault.SignatureUnreadable, err, "no CMS signature can be read from it")
+	case content.Form != wrapping.CMS:
+		return nil, fault.New(fault.SignatureUnreadable, "it is an XML or PDF document, and a CMS signature is wanted")
+	case len(content.Data) > MaxCMSBytes:
+		return nil, tooLarge
+	}
+	return content.Data, nil
 }
 
 func reasonsOf(v signature.Verdict) []fault.Reason {

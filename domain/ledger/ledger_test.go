@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"io"
 	"path/filepath"
@@ -470,6 +472,50 @@ func TestR_C1_ASignatureCountsOnlyWithARegisteredCertificate(t *testing.T) {
 	_, err = b.SignDocument(b.ctx, b.beta, id, b.cms(b.keys["beta"], "Dear all,"))
 	require.NoError(t, err)
 	require.Equal(t, document.Complete, b.state(id).Status)
+}
+
+// However a signature comes, the CMS itself is kept as the signer's program made it.
+func TestR_E1_ASignatureIsTakenOutOfItsWrappings(t *testing.T) {
+	b := newBench(t)
+	for name, wrap := range map[string]func(der []byte) string{
+		"DER":    func(der []byte) string { return string(der) },
+		"PEM":    func(der []byte) string { return string(pem.EncodeToMemory(&pem.Block{Type: "CMS", Bytes: der})) },
+		"base64": func(der []byte) string { return "\ufeff" + base64.StdEncoding.EncodeToString(der) + "\r\n" },
+		"NCALayer's answer": func(der []byte) string {
+			return `{"status":true,"body":{"result":["` + base64.StdEncoding.EncodeToString(der) + `"]}}`
+		},
+		"NCALayer's older answer": func(der []byte) string {
+			return `{"code":"200","responseObject":"` + base64.StdEncoding.EncodeToString(der) + `"}`
+		},
+	} {
+		id := b.sent()
+		submitted := b.cms(b.keys["beta"], "Dear all,")
+		der := submitted[0].CMS
+		submitted[0].CMS = []byte(wrap(der))
+		_, err := b.SignDocument(b.ctx, b.beta, id, submitted)
+		require.NoError(t, err, name)
+		state := b.state(id)
+		require.Equal(t, document.Complete, state.Status, name)
+		kept, err := b.SignatureMessage(b.ctx, state, state.Signatures[0].Signatures[0])
+		require.NoError(t, err, name)
+		require.Equal(t, der, kept, name)
+	}
+	id := b.sent()
+	end := b.end()
+	for text, code := range map[string]fault.Code{
+		`{"status":true,"body":{}}`:                          fault.SignatureCancelled,
+		`{"code":"500","message":"action.canceled"}`:         fault.SignatureCancelled,
+		`{"status":false,"code":"500","message":"no token"}`: fault.SignatureNotMade,
+		`{"status":true}}`:                                   fault.SignatureUnreadable,
+		`<act/>`:                                             fault.SignatureUnreadable,
+		"%PDF-1.7":                                           fault.SignatureUnreadable,
+		strings.Repeat("A", ledger.MaxSignatureBytes+1):      fault.RequestTooLarge,
+		strings.Repeat("MIII", ledger.MaxCMSBytes/3+2):       fault.RequestTooLarge,
+	} {
+		_, err := b.SignDocument(b.ctx, b.beta, id, []ledger.SubmittedSignature{{File: "letter.txt", CMS: []byte(text)}})
+		b.refused(err, code)
+	}
+	require.Equal(t, end, b.end(), "nothing of it is an attempt")
 }
 
 func TestR_C7_R_C8_ACompromisedKeySignsNoMoreAndWhatItSignedSinceIsMarkedOnce(t *testing.T) {

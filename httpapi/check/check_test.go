@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -114,11 +116,28 @@ func TestR_M3_EachFormOfSignatureInsideAFileHasItsVerdict(t *testing.T) {
 	require.Equal(t, signature.Invalid, inside(bytes.Replace(message, []byte("words"), []byte("sword"), 1)).Status)
 	require.Equal(t, signature.Invalid, inside(bytes.Replace(xml, []byte("100"), []byte("900"), 1)).Status)
 
+	// What programs wrap them in takes nothing away.
+	packed := base64.StdEncoding.EncodeToString(message)
+	quoted, err := json.Marshal(string(xml))
+	require.NoError(t, err)
+	for text, form := range map[string]check.Form{
+		packed: check.CMS, "\ufeff" + packed[:64] + "\r\n" + packed[64:]: check.CMS, "-----BEGIN CMS-----\r\n" + packed + "\r\n-----END CMS-----\r\n": check.CMS,
+		`{"status":true,"body":{"result":["` + packed + `"]}}`: check.CMS, `{"code":"200","responseObject":"` + packed + `"}`: check.CMS,
+		`{"code":"200","responseObject":` + string(quoted) + `}`: check.XML, `{"body":{"result":[` + string(quoted) + `]},"status":true}`: check.XML,
+		base64.StdEncoding.EncodeToString(xml): check.XML,
+	} {
+		good := inside([]byte(text))
+		require.NotNil(t, good, text)
+		require.Equal(t, form, good.Form, text)
+		require.Equal(t, signature.Valid, good.Status, text)
+	}
+
 	// Nothing to judge is no verdict.
 	for name, data := range map[string][]byte{
 		"a PDF without signatures": plain, "an XML document without": []byte(`<act><total>1</total></act>`), "HTML": []byte("<!doctype html><p>one<br>two"),
 		"XHTML": []byte("<!DOCTYPE html><html></html>"), "XML in another encoding": []byte(`<?xml version="1.0" encoding="windows-1251"?><a/>`),
 		"text": []byte("MINUTES OF THE MEETING\nand so on"), "one byte": []byte("0"), "PEM of something else": []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+		"an answer that was cancelled": []byte(`{"status":true,"body":{}}`), "JSON": []byte(`{"a":` + strings.Repeat("[", 10_000)),
 		"DER of something else": {0x30, 0x80, 0x02, 0x01, 0x01, 0, 0}, "no PDF": []byte("%PDF-1.7 and no more"),
 	} {
 		require.Nil(t, inside(data), name)

@@ -10,16 +10,17 @@ import (
 	"dalel/domain/signature/pdfform"
 	"dalel/domain/signature/xmlform"
 	"dalel/internal/cms"
+	"dalel/internal/wrapping"
 )
 
 // Form is how a file carries signatures.
-type Form string
+type Form = wrapping.Form
 
 // The forms.
 const (
-	CMS Form = "cms"
-	XML Form = "xml"
-	PDF Form = "pdf"
+	CMS = wrapping.CMS
+	XML = wrapping.XML
+	PDF = wrapping.PDF
 )
 
 // Inside is what can be said of the signatures in a file now, by this ledger's
@@ -66,48 +67,55 @@ func (h *holder) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	h.Buffer.Write(p[:min(len(p), h.limit-h.Len())])
-	if h.Len() >= sniff && formOf(h.Bytes()) == "" {
+	if h.Len() >= sniff && !wrapping.Might(h.Bytes()) {
 		h.passed, h.Buffer = true, bytes.Buffer{}
 	}
 	return len(p), nil
 }
 
-// formOf says which form a file may have by how it begins.
-func formOf(data []byte) Form {
-	text := bytes.TrimLeft(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")), " \t\r\n")
-	switch {
-	case pdfform.Is(data):
-		return PDF
-	case bytes.HasPrefix(text, []byte("<")):
-		return XML
-	// A SEQUENCE in DER or BER, as it is or in base64, or PEM.
-	case len(data) > 1 && data[0] == 0x30 && data[1] >= 0x80, bytes.HasPrefix(text, []byte("MI")), bytes.HasPrefix(text, []byte("-----BEGIN ")):
-		return CMS
-	}
-	return ""
-}
-
 // inside judges the signatures in a file; nil if it carries none.
 func (c *Checker) inside(ctx context.Context, held *holder) (*Inside, error) {
-	form := formOf(held.Bytes())
-	if held.passed || form == "" {
+	if held.passed || !wrapping.Might(held.Bytes()) {
 		return nil, nil
 	}
 	now := c.Clock()
 	if held.size > int64(held.limit) {
-		code := map[Form]string{CMS: signature.CMSTooLarge, XML: signature.XMLTooLarge, PDF: signature.PDFTooLarge}[form]
+		form, code := tooLarge(held.Bytes())
+		if form == "" {
+			return nil, nil
+		}
 		return insideOf(form, now, signature.Whole(now, code, "only a smaller file is searched for signatures here")), nil
 	}
 	var found *signature.Assessment
+	var content wrapping.Content
 	err := c.thinking(ctx, func(ctx context.Context) error {
-		assessed, err := c.assess(ctx, form, held.Bytes(), now)
-		found = assessed
+		opened, err := wrapping.Open(held.Bytes())
+		if err != nil {
+			return nil // it may be any text; whatever it is, it is no signature
+		}
+		content = opened
+		found, err = c.assess(ctx, content.Form, content.Data, now)
 		return err
 	})
 	if err != nil || found == nil {
 		return nil, err
 	}
-	return insideOf(form, now, *found), nil
+	return insideOf(content.Form, now, *found), nil
+}
+
+// tooLarge says which form a file may have by its beginning, and what is said of one
+// that is too large; nothing of a text that may be anything.
+func tooLarge(beginning []byte) (Form, string) {
+	text := bytes.TrimLeft(bytes.TrimPrefix(beginning, []byte("\xef\xbb\xbf")), " \t\r\n")
+	switch {
+	case pdfform.Is(beginning):
+		return PDF, signature.PDFTooLarge
+	case bytes.HasPrefix(text, []byte("<")):
+		return XML, signature.XMLTooLarge
+	case len(beginning) > 0 && beginning[0] == 0x30, bytes.HasPrefix(text, []byte("MI")), bytes.HasPrefix(text, []byte("-----BEGIN ")):
+		return CMS, signature.CMSTooLarge
+	}
+	return "", ""
 }
 
 // assess judges a file of a form; nil if there is nothing to judge: no
@@ -119,14 +127,10 @@ func (c *Checker) assess(ctx context.Context, form Form, data []byte, now time.T
 	sign := "" // what a signature of the form has in it
 	switch form {
 	case CMS:
-		message, failed := cms.Decode(data)
-		if failed != nil {
+		if _, failed := cms.Parse(data); failed != nil {
 			return nil, nil
 		}
-		if _, failed = cms.Parse(message); failed != nil {
-			return nil, nil
-		}
-		found, err = c.Policy.Assess(ctx, signature.Request{CMS: message, At: now})
+		found, err = c.Policy.Assess(ctx, signature.Request{CMS: data, At: now})
 	case XML:
 		sign = "http://www.w3.org/2000/09/xmldsig#"
 		found, err = xmlform.Assess(ctx, c.Policy, data, now, nil)

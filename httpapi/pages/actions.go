@@ -230,14 +230,14 @@ func (p *Pages) sign(c echo.Context, act ledger.Act, id string) (ledger.Outcome,
 		if err != nil {
 			return ledger.Outcome{}, fault.Wrap(fault.RequestInvalid, err, "the form cannot be read")
 		}
-		if header.Size > ledger.MaxCMSBytes {
-			return ledger.Outcome{}, fault.New(fault.RequestTooLarge, "a signature has at most %d bytes", ledger.MaxCMSBytes)
+		if header.Size > ledger.MaxSignatureBytes {
+			return ledger.Outcome{}, fault.New(fault.RequestTooLarge, "a signature file has at most %d bytes", ledger.MaxSignatureBytes)
 		}
 		content, err := header.Open()
 		if err != nil {
 			return ledger.Outcome{}, fmt.Errorf("open an uploaded signature: %w", err)
 		}
-		cms, err := io.ReadAll(io.LimitReader(content, ledger.MaxCMSBytes))
+		cms, err := io.ReadAll(io.LimitReader(content, ledger.MaxSignatureBytes))
 		if err := errors.Join(err, content.Close()); err != nil {
 			return ledger.Outcome{}, fmt.Errorf("read an uploaded signature: %w", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -27,23 +28,45 @@ func Decode(data []byte) ([]byte, error) {
 		return nil, malformed("it is empty")
 	}
 	if IsPEM(text) {
-		block, rest := pem.Decode(text)
-		if block == nil {
-			return nil, malformed("the PEM block cannot be read")
-		}
-		switch block.Type {
-		case "CMS", "PKCS7", "PKCS #7 SIGNED DATA":
-		default:
-			return nil, malformed("PEM of type %q, not CMS", block.Type)
-		}
-		if len(bytes.TrimSpace(rest)) > 0 {
-			return nil, malformed("%d bytes follow the PEM block", len(rest))
-		}
-		return block.Bytes, nil
+		return decodePEM(text)
 	}
 	if !isText(text) {
 		return nil, malformed("neither DER nor PEM nor base64")
 	}
+	return decodeBase64(text)
+}
+
+// decodePEM reads one block. Its lines may have any length, and may even have been
+// put into one, as pasting into a field of a form does.
+func decodePEM(text []byte) ([]byte, error) {
+	block, rest := pem.Decode(text)
+	if block == nil {
+		const begin, end = "-----BEGIN ", "-----END "
+		_, after, _ := bytes.Cut(text, []byte(begin))
+		label, after, found := bytes.Cut(after, []byte("-----"))
+		inner, behind, ended := bytes.Cut(after, slices.Concat([]byte(end), label, []byte("-----")))
+		if !found || !ended || len(bytes.TrimSpace(behind)) > 0 || len(label) > 64 {
+			return nil, malformed("the PEM block cannot be read")
+		}
+		der, err := decodeBase64(inner)
+		if err != nil {
+			return nil, malformed("the PEM block cannot be read")
+		}
+		block, rest = &pem.Block{Type: string(label), Bytes: der}, nil
+	}
+	switch block.Type {
+	case "CMS", "PKCS7", "PKCS #7 SIGNED DATA":
+	default:
+		return nil, malformed("PEM of type %q, not CMS", block.Type)
+	}
+	if len(bytes.TrimSpace(rest)) > 0 {
+		return nil, malformed("%d bytes follow the PEM block", len(rest))
+	}
+	return block.Bytes, nil
+}
+
+// decodeBase64 reads either alphabet, with or without white space and padding.
+func decodeBase64(text []byte) ([]byte, error) {
 	packed := make([]byte, 0, len(text))
 	for _, b := range text {
 		switch b {

@@ -141,6 +141,8 @@ const (
 	SignatureInvalid    Code = "signature.invalid"
 	SignatureUnknown    Code = "signature.cannot-tell"
 	SignatureUnreadable Code = "signature.unreadable"
+	SignatureCancelled  Code = "signature.cancelled"
+	SignatureNotMade    Code = "signature.not-made"
 	SignatureIncomplete Code = "signature.incomplete"
 
 	CheckStateUnfit   Code = "check.state-unfit"
@@ -284,6 +286,8 @@ func Catalogue() []Definition {
 		{SignatureInvalid, KindRefused, "The signature is not valid"},
 		{SignatureUnknown, KindRefused, "It cannot be told whether the signature is valid"},
 		{SignatureUnreadable, KindInvalid, "The signature cannot be read"},
+		{SignatureCancelled, KindInvalid, "Signing was cancelled in NCALayer"},
+		{SignatureNotMade, KindInvalid, "NCALayer reports an error instead of a signature"},
 		{SignatureIncomplete, KindRefused, "Every file of the document must be signed"},
 
 		{CheckStateUnfit, KindConflict, "The state of the check is not that of this ledger"},

@@ -311,3 +311,44 @@ func TestR_C4_AListByAnotherKeyOfTheAuthorityCounts(t *testing.T) {
 		})
 	}
 }
+
+// Lists for some reasons each make a certificate good where together they speak of
+// all (RFC 5280, 6.3.3); any of them revokes.
+func TestR_C4_ListsForSomeReasonsCountTogether(t *testing.T) {
+	p := newParty(t, testca.P256)
+	text := []byte("the contract")
+	who, err := p.issuing.Issue(testca.Leaf{CRL: "http://crl.example/ca.crl"})
+	require.NoError(t, err)
+	signed := signBy(t, text, who)
+	const compromises = crl.ReasonSet(1<<1 | 1<<2)
+	some := func(reasons crl.ReasonSet, made time.Time, entries ...crltest.Entry) signature.Evidence {
+		return list(t, p.issuing, crltest.List{ThisUpdate: made, Scope: &crltest.Scope{SomeReasons: reasons}, Entries: entries})
+	}
+	entry := crltest.Entry{Serial: who.Certificate.SerialNumber, At: ago(2 * time.Hour), Reason: crl.CertificateHold}
+	for name, c := range map[string]struct {
+		evidence []signature.Evidence
+		want     signature.Status
+	}{
+		"some":                         {[]signature.Evidence{some(compromises, ago(time.Hour))}, signature.Unknown},
+		"the others":                   {[]signature.Evidence{some(crl.AllReasons&^compromises, ago(time.Hour))}, signature.Unknown},
+		"all, in two":                  {[]signature.Evidence{some(compromises, ago(time.Hour)), some(crl.AllReasons&^compromises, ago(2*time.Hour))}, signature.Valid},
+		"all but one":                  {[]signature.Evidence{some(1<<1, ago(time.Hour)), some(crl.AllReasons&^compromises, ago(time.Hour))}, signature.Unknown},
+		"all, and one is overdue":      {[]signature.Evidence{some(compromises, ago(24*time.Hour)), some(crl.AllReasons&^compromises, ago(time.Hour))}, signature.Unknown},
+		"all, and one names it":        {[]signature.Evidence{some(compromises, ago(time.Hour)), some(crl.AllReasons&^compromises, ago(time.Hour), entry)}, signature.Invalid},
+		"one alone, and it names it":   {[]signature.Evidence{some(compromises, ago(time.Hour), entry)}, signature.Invalid},
+		"some, and a list for all too": {[]signature.Evidence{some(compromises, ago(time.Hour)), list(t, p.issuing, crltest.List{ThisUpdate: ago(time.Hour)})}, signature.Valid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			request := signature.Request{CMS: signed, Content: contentOf(text), At: moment, Evidence: c.evidence}
+			found, err := p.policy().Assess(t.Context(), request)
+			require.NoError(t, err)
+			require.Equal(t, c.want, found.Signing.Status, "%+v", found.Signing)
+			if c.want != signature.Unknown {
+				request.Evidence = found.Evidence
+				found, err = p.policy().Assess(t.Context(), request)
+				require.NoError(t, err)
+				require.Equal(t, c.want, found.Signing.Status, "what it rests on does not say the same: %+v", found.Signing)
+			}
+		})
+	}
+}

@@ -194,13 +194,21 @@ func unreadableList(err error) string {
 	return crl.Unreadable
 }
 
+// ask asks lists about a certificate. Lists for some reasons only make it good
+// where together they speak of all (RFC 5280, 6.3.3).
 func (r *revocations) ask(lists []list, certificate *x509.Certificate, at time.Time) {
+	if len(lists) == 0 {
+		return
+	}
+	subject := crl.SubjectOf(certificate)
+	together := finding{name: "CRLs for some reasons each"}
+	var covered crl.ReasonSet
 	for _, l := range lists {
 		made := l.verified.List().ThisUpdate
 		if delta := l.verified.Delta(); delta != nil {
 			made = later(made, delta.ThisUpdate)
 		}
-		answer := l.verified.Check(crl.Question{Subject: crl.SubjectOf(certificate), At: later(at, made), Tolerance: Tolerance})
+		answer := l.verified.Check(crl.Question{Subject: subject, At: later(at, made), Tolerance: Tolerance})
 		switch answer.Status {
 		case crl.Good, crl.Revoked:
 			r.found = append(r.found, finding{
@@ -208,16 +216,26 @@ func (r *revocations) ask(lists []list, certificate *x509.Certificate, at time.T
 				from: made, rests: l.rests, name: "CRL of " + made.UTC().Format(time.RFC3339),
 			})
 		default:
-			if entry, ok := l.verified.Permanent(crl.SubjectOf(certificate)); ok {
+			if entry, ok := l.verified.Permanent(subject); ok {
 				r.found = append(r.found, finding{
 					revoked: true, at: entry.At, reason: entry.Reason, invalidity: entry.Invalidity,
 					from: made, rests: l.rests, name: "CRL of " + made.UTC().Format(time.RFC3339),
 				})
 			} else {
+				if answer.Covers != 0 {
+					covered |= answer.Covers
+					together.rests = append(together.rests, l.rests...)
+					if together.from.IsZero() || made.Before(together.from) {
+						together.from = made
+					}
+				}
 				for _, piece := range l.rests {
 					r.unusable = append(r.unusable, unusable{answer.Code, piece})
 				}
 			}
 		}
+	}
+	if covered == crl.AllReasons {
+		r.found = append(r.found, together)
 	}
 }

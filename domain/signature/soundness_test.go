@@ -121,7 +121,7 @@ func TestR_C3_EvidenceOfRevocationIsWeighed(t *testing.T) {
 		"somebody with a certificate of the authority":             {[]signature.Evidence{fresh, responder(issuing, testca.Leaf{})}, signature.RevocationUnusable},
 		"a responder that ended":                                   {[]signature.Evidence{fresh, responder(issuing, testca.Leaf{Extra: ocsptest.Responder(true), NotBefore: ago(48 * hour), NotAfter: ago(hour)})}, signature.RevocationUnusable},
 		"a list for other certificates":                            {[]signature.Evidence{fresh, list(t, issuing, crltest.List{ThisUpdate: ago(hour), Scope: &crltest.Scope{CAOnly: true}})}, signature.RevocationUnusable},
-		"a list for some reasons":                                  {[]signature.Evidence{fresh, list(t, issuing, crltest.List{ThisUpdate: ago(hour), Scope: &crltest.Scope{SomeReasons: true}})}, signature.RevocationUnusable},
+		"a list for some reasons":                                  {[]signature.Evidence{fresh, list(t, issuing, crltest.List{ThisUpdate: ago(hour), Scope: &crltest.Scope{SomeReasons: crl.AllReasons &^ 2}})}, signature.RevocationUnusable},
 		"the issuing authority's list, where the root's is wanted": {[]signature.Evidence{good(ago(time.Minute)), list(t, issuing, crltest.List{ThisUpdate: ago(hour)})}, signature.RevocationNoEvidence},
 		"an issuing authority revoked later for no stated reason": {[]signature.Evidence{good(ago(time.Minute)),
 			list(t, p.root, crltest.List{ThisUpdate: ago(-2 * hour), Entries: named(issuing, ago(-hour), crl.Unspecified)})}, signature.RevocationIssuerUnexplained},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"slices"
 	"time"
 
 	"dalel/internal/crl/der"
@@ -107,8 +106,8 @@ type Subject struct {
 	Issuer []byte
 	// CA says that it is an authority's.
 	CA bool
-	// Points are the addresses of its distribution points.
-	Points []string
+	// Points are the places at which its issuer publishes lists that name them.
+	Points []Point
 	// NotAfter is its end; zero means that it is not judged whether the list
 	// may have left it out for having ended.
 	NotAfter time.Time
@@ -122,7 +121,7 @@ func SubjectOf(certificate *x509.Certificate) Subject {
 	return Subject{
 		Serial: certificate.SerialNumber, Issuer: certificate.RawIssuer,
 		CA:     certificate.BasicConstraintsValid && certificate.IsCA,
-		Points: certificate.CRLDistributionPoints, NotAfter: certificate.NotAfter,
+		Points: pointsOf(certificate), NotAfter: certificate.NotAfter,
 	}
 }
 
@@ -149,6 +148,9 @@ type Answer struct {
 	// nextUpdate. With a delta, From is the delta's and To the earlier of both.
 	// They are there whenever the list could be read and was verified.
 	From, To time.Time
+	// Covers are the reasons of which the list speaks where it does not name the
+	// certificate and does not speak of all of them: with others it may.
+	Covers ReasonSet
 	// Number is the list's, DeltaNumber the delta's, nil if there is none.
 	Number, DeltaNumber *big.Int
 }
@@ -179,7 +181,8 @@ func (v *Verified) Check(question Question) Answer {
 	case list.Base != nil:
 		return answer.because(BaseMissing, "the list is a delta to list %s", list.Base)
 	}
-	if why := list.scope.excludes(subject); why != "" {
+	why, reasons := list.scope.excludes(subject)
+	if why != "" {
 		return answer.because(Scope, "%s", why)
 	}
 	switch {
@@ -200,6 +203,9 @@ func (v *Verified) Check(question Question) Answer {
 	case v.mayHaveDropped(subject.NotAfter):
 		return answer.because(CertificateExpired, "the certificate ended %s, the list was issued %s",
 			subject.NotAfter.UTC().Format(time.RFC3339), answer.From.Format(time.RFC3339))
+	case reasons != AllReasons:
+		answer.Covers = reasons
+		return answer.because(Scope, "the list is for some reasons only")
 	}
 	return answer.because(CodeGood, "not on the list issued %s", answer.From.Format(time.RFC3339))
 }
@@ -260,26 +266,22 @@ func (v *Verified) mayHaveDropped(notAfter time.Time) bool {
 }
 
 // excludes says why a list with this scope does not speak of the subject, ""
-// if it does.
-func (c scope) excludes(subject Subject) string {
+// if it does, and of which reasons it speaks.
+func (c scope) excludes(subject Subject) (why string, reasons ReasonSet) {
 	switch {
 	case c.raw == nil:
-		return ""
+		return "", AllReasons
 	case c.indirect:
-		return "the list is an indirect one"
-	case c.someReasons:
-		return "the list is for some reasons only"
+		return "the list is an indirect one", 0
 	case c.attributes:
-		return "the list is for attribute certificates"
+		return "the list is for attribute certificates", 0
 	case c.usersOnly && subject.CA:
-		return "the list is not for certificates of authorities"
+		return "the list is not for certificates of authorities", 0
 	case c.caOnly && !subject.CA:
-		return "the list is for certificates of authorities only"
-	case c.named && !slices.ContainsFunc(c.points, func(point string) bool { return slices.Contains(subject.Points, point) }):
-		if c.unreadPoints {
-			return "the list's distribution point is named in a way that is not understood"
-		}
-		return "the certificate does not name the list's distribution point"
+		return "the list is for certificates of authorities only", 0
 	}
-	return ""
+	if reasons = c.covers(subject); reasons == 0 {
+		return "the certificate does not name the list's distribution point", 0
+	}
+	return "", reasons
 }

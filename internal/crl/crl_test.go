@@ -3,6 +3,8 @@ package crl_test
 import (
 	"bytes"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	stdasn1 "encoding/asn1"
 	"math/big"
 	"testing"
 	"time"
@@ -15,6 +17,8 @@ import (
 	"dalel/internal/testca"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 	"pgregory.net/rapid"
 )
 
@@ -185,7 +189,7 @@ func TestR_C4_AListThatCannotBeReliedOnSaysSo(t *testing.T) {
 
 func TestR_C2_AListOfLimitedScopeCountsOnlyWithinIt(t *testing.T) {
 	ca := authority(t, testca.CA{})
-	person := crl.Subject{Serial: big.NewInt(5), Points: []string{"http://crl.test/1.crl"}}
+	person := crl.Subject{Serial: big.NewInt(5), Points: []crl.Point{crl.Address("http://crl.test/1.crl")}}
 	sub := person
 	sub.CA = true
 	for _, c := range []struct {
@@ -198,12 +202,12 @@ func TestR_C2_AListOfLimitedScopeCountsOnlyWithinIt(t *testing.T) {
 		{"the certificate's point", crltest.Scope{Points: []string{"http://crl.test/0.crl", "http://crl.test/1.crl"}}, person, crl.CodeGood},
 		{"another point", crltest.Scope{Points: []string{"http://crl.test/2.crl"}}, person, crl.Scope},
 		{"a point without a name", crltest.Scope{Points: []string{}}, person, crl.Scope},
-		{"a relative name", crltest.Scope{RelativeName: true}, person, crl.Scope},
+		{"a relative name", crltest.Scope{Relative: []byte{0x30, 0}}, person, crl.Scope},
 		{"users, a user", crltest.Scope{UsersOnly: true}, person, crl.CodeGood},
 		{"users, an authority", crltest.Scope{UsersOnly: true}, sub, crl.Scope},
 		{"authorities, a user", crltest.Scope{CAOnly: true}, person, crl.Scope},
 		{"authorities, an authority", crltest.Scope{CAOnly: true}, sub, crl.CodeGood},
-		{"some reasons", crltest.Scope{SomeReasons: true}, person, crl.Scope},
+		{"some reasons", crltest.Scope{SomeReasons: crl.AllReasons &^ 2}, person, crl.Scope},
 		{"indirect", crltest.Scope{Indirect: true}, person, crl.Scope},
 		{"attribute certificates", crltest.Scope{AttrsOn: true}, person, crl.Scope},
 	} {
@@ -212,6 +216,66 @@ func TestR_C2_AListOfLimitedScopeCountsOnlyWithinIt(t *testing.T) {
 			l.Scope = &c.scope
 			answer := crltest.Judge(sign(t, l, crltest.By(ca)), nil, ca.Certificate, known(), crl.Question{Subject: c.subject, At: now})
 			require.Equal(t, c.code, answer.Code, answer.Detail)
+		})
+	}
+}
+
+// A list with a name is for the certificates that name it: by an address, a name in
+// the directory, or what is to be put behind the issuer's.
+func TestR_C2_AListCountsForCertificatesThatNameItsPoint(t *testing.T) {
+	ca := authority(t, testca.CA{})
+	tagged := func(tag asn1.Tag, content ...byte) []byte {
+		var b cryptobyte.Builder
+		b.AddASN1(tag, func(b *cryptobyte.Builder) { b.AddBytes(content) })
+		return b.BytesOrPanic()
+	}
+	sequence, explicit := asn1.SEQUENCE, func(n uint8) asn1.Tag { return asn1.Tag(n).ContextSpecific().Constructed() }
+	attribute := []byte{0x30, 9, 6, 3, 0x55, 4, 3, 0x0c, 2, 'D', 'P'} // CN=DP
+	name := tagged(sequence, tagged(asn1.SET, attribute...)...)
+	below := func(certificate *x509.Certificate) []byte {
+		var parts cryptobyte.String
+		s := cryptobyte.String(certificate.RawSubject)
+		require.True(t, s.ReadASN1(&parts, asn1.SEQUENCE))
+		return tagged(sequence, append(bytes.Clone(parts), tagged(asn1.SET, attribute...)...)...)
+	}
+	full := func(name []byte) []byte {
+		return tagged(explicit(0), tagged(explicit(0), tagged(explicit(4), name...)...)...)
+	}
+	address := tagged(explicit(0), tagged(explicit(0), tagged(asn1.Tag(6).ContextSpecific(), []byte("http://crl.test/1.crl")...)...)...)
+	some := tagged(asn1.Tag(1).ContextSpecific(), crltest.Flags(1<<1|1<<2)...)
+	other := tagged(explicit(2), tagged(explicit(4), name...)...)
+	for title, c := range map[string]struct {
+		point  []byte // of the certificate; none if nil
+		scope  crltest.Scope
+		code   string
+		covers crl.ReasonSet
+	}{
+		"that address":                          {address, crltest.Scope{Points: []string{"http://crl.test/1.crl"}}, crl.CodeGood, 0},
+		"another address":                       {address, crltest.Scope{Points: []string{"http://crl.test/2.crl"}}, crl.Scope, 0},
+		"that name":                             {full(name), crltest.Scope{Directory: name}, crl.CodeGood, 0},
+		"another name":                          {full(name), crltest.Scope{Directory: below(ca.Certificate)}, crl.Scope, 0},
+		"a name behind the issuer's":            {full(below(ca.Certificate)), crltest.Scope{Relative: attribute}, crl.CodeGood, 0},
+		"a name behind another's":               {full(name), crltest.Scope{Relative: attribute}, crl.Scope, 0},
+		"the issuer's name, taken for granted":  {nil, crltest.Scope{Directory: ca.Certificate.RawSubject}, crl.CodeGood, 0},
+		"no point, and a list that has one":     {nil, crltest.Scope{Directory: name}, crl.Scope, 0},
+		"a point for some reasons":              {append(full(name), some...), crltest.Scope{Directory: name}, crl.Scope, 1<<1 | 1<<2},
+		"and a list for some of them":           {append(full(name), some...), crltest.Scope{Directory: name, SomeReasons: 1<<2 | 1<<3}, crl.Scope, 1 << 2},
+		"and a list for others":                 {append(full(name), some...), crltest.Scope{Directory: name, SomeReasons: 1 << 3}, crl.Scope, 0},
+		"and a list that has no point":          {append(full(name), some...), crltest.Scope{}, crl.CodeGood, 0},
+		"a point where somebody else has lists": {append(full(name), other...), crltest.Scope{Directory: name}, crl.Scope, 0},
+	} {
+		t.Run(title, func(t *testing.T) {
+			var leaf testca.Leaf
+			if c.point != nil {
+				leaf.Extra = []pkix.Extension{{Id: stdasn1.ObjectIdentifier{2, 5, 29, 31}, Value: tagged(sequence, tagged(sequence, c.point...)...)}}
+			}
+			made, err := ca.Issue(leaf)
+			require.NoError(t, err)
+			l := list()
+			l.Scope = &c.scope
+			answer := crltest.Judge(sign(t, l, crltest.By(ca)), nil, ca.Certificate, known(), crl.Question{Subject: crl.SubjectOf(made.Certificate), At: now})
+			require.Equal(t, c.code, answer.Code, answer.Detail)
+			require.Equal(t, c.covers, answer.Covers)
 		})
 	}
 }

@@ -27,9 +27,10 @@
 //
 // # What is not supported
 //
-// Indirect lists, lists for some reasons only, and lists for attribute
-// certificates are refused ([Scope]), not half understood. A list with a name of
-// its distribution point counts only for a certificate that names that point.
+// Indirect lists and lists for attribute certificates are refused ([Scope]), not
+// half understood. A list with a name of its distribution point counts only for a
+// certificate that names that point. Of one for some reasons only, the answer
+// says which ([Answer.Covers]); it revokes, but by itself it makes nothing good.
 //
 // # Delta lists
 //

@@ -76,15 +76,14 @@ type List struct {
 
 // scope is the IssuingDistributionPoint (RFC 5280, 5.2.5).
 type scope struct {
-	raw          []byte // nil: there is none
-	points       []string
-	named        bool // it has a distribution point
-	usersOnly    bool
-	caOnly       bool
-	someReasons  bool
-	indirect     bool
-	attributes   bool
-	unreadPoints bool // points that are no URI
+	raw        []byte // nil: there is none
+	names      [][]byte
+	named      bool // it has a distribution point
+	usersOnly  bool
+	caOnly     bool
+	reasons    ReasonSet
+	indirect   bool
+	attributes bool
 }
 
 // Raw is the whole list, as it was handed in.
@@ -191,7 +190,7 @@ func (l *List) readExtensions(s *cryptobyte.String) string {
 				l.AuthorityKeyID = id
 			}
 		case oidDistribution:
-			good = l.scope.read(e.Value)
+			good = l.scope.read(e.Value, l.Issuer)
 		case oidExpiredCerts:
 			good = der.ReadGeneralizedTime(&value, &l.ExpiredSince) && value.Empty()
 		}
@@ -205,16 +204,19 @@ func (l *List) readExtensions(s *cryptobyte.String) string {
 	return ""
 }
 
-func (c *scope) read(value []byte) bool {
-	c.raw = value
+func (c *scope) read(value, issuer []byte) bool {
+	c.raw, c.reasons = value, AllReasons
 	s := cryptobyte.String(value)
 	var body, point cryptobyte.String
 	if !s.ReadASN1(&body, asn1.SEQUENCE) || !s.Empty() ||
 		!body.ReadOptionalASN1(&point, &c.named, der.Explicit(0)) {
 		return false
 	}
-	if c.named && !c.readPoint(&point) {
-		return false
+	if c.named {
+		var ok bool
+		if c.names, ok = readPointName(&point, issuer); !ok {
+			return false
+		}
 	}
 	flag := func(number uint8, value *bool) bool {
 		var octet cryptobyte.String
@@ -228,38 +230,8 @@ func (c *scope) read(value []byte) bool {
 		*value = len(octet) == 1 && octet[0] == 0xff
 		return len(octet) == 1 && (octet[0] == 0 || octet[0] == 0xff)
 	}
-	var reasons cryptobyte.String
-	return flag(1, &c.usersOnly) && flag(2, &c.caOnly) &&
-		body.ReadOptionalASN1(&reasons, &c.someReasons, der.Implicit(3)) &&
+	return flag(1, &c.usersOnly) && flag(2, &c.caOnly) && readReasons(&body, 3, &c.reasons) &&
 		flag(4, &c.indirect) && flag(5, &c.attributes) && body.Empty()
-}
-
-// readPoint reads a DistributionPointName. Only addresses are understood.
-func (c *scope) readPoint(point *cryptobyte.String) bool {
-	var names cryptobyte.String
-	var tag asn1.Tag
-	if !point.ReadAnyASN1(&names, &tag) || !point.Empty() {
-		return false
-	}
-	if tag != der.Explicit(0) { // a name relative to the issuer
-		c.unreadPoints = true
-		return tag == der.Explicit(1)
-	}
-	for !names.Empty() {
-		var name cryptobyte.String
-		if !names.ReadAnyASN1(&name, &tag) {
-			return false
-		}
-		if tag != der.Implicit(6) {
-			c.unreadPoints = true
-			continue
-		}
-		if len(c.points) == der.MaxExtensions {
-			return false
-		}
-		c.points = append(c.points, string(name))
-	}
-	return true
 }
 
 // Entry is what a list says of one certificate.

@@ -86,10 +86,12 @@ type Entry struct {
 
 // Scope is an issuing distribution point.
 type Scope struct {
-	Points                         []string
-	RelativeName                   bool
-	UsersOnly, CAOnly              bool
-	SomeReasons, Indirect, AttrsOn bool
+	Points            []string
+	Directory         []byte // a Name in DER that names the point
+	Relative          []byte // attributes in DER that name the point below the issuer
+	UsersOnly, CAOnly bool
+	SomeReasons       crl.ReasonSet // all if 0
+	Indirect, AttrsOn bool
 }
 
 // List says what a list is to be like. Entries stay in their order, and may be
@@ -235,8 +237,16 @@ func (s *Scope) add(b *cryptobyte.Builder) {
 	explicit := func(number uint8) asn1.Tag { return asn1.Tag(number).ContextSpecific().Constructed() }
 	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		switch {
-		case s.RelativeName:
-			b.AddASN1(explicit(0), func(b *cryptobyte.Builder) { b.AddASN1(explicit(1), func(*cryptobyte.Builder) {}) })
+		case s.Relative != nil:
+			b.AddASN1(explicit(0), func(b *cryptobyte.Builder) {
+				b.AddASN1(explicit(1), func(b *cryptobyte.Builder) { b.AddBytes(s.Relative) })
+			})
+		case s.Directory != nil:
+			b.AddASN1(explicit(0), func(b *cryptobyte.Builder) {
+				b.AddASN1(explicit(0), func(b *cryptobyte.Builder) {
+					b.AddASN1(explicit(4), func(b *cryptobyte.Builder) { b.AddBytes(s.Directory) })
+				})
+			})
 		case s.Points != nil:
 			b.AddASN1(explicit(0), func(b *cryptobyte.Builder) {
 				b.AddASN1(explicit(0), func(b *cryptobyte.Builder) {
@@ -248,12 +258,23 @@ func (s *Scope) add(b *cryptobyte.Builder) {
 		}
 		flag(b, 1, s.UsersOnly)
 		flag(b, 2, s.CAOnly)
-		if s.SomeReasons {
-			b.AddASN1(asn1.Tag(3).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes([]byte{6, 0x40}) })
+		if s.SomeReasons != 0 {
+			b.AddASN1(asn1.Tag(3).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes(Flags(s.SomeReasons)) })
 		}
 		flag(b, 4, s.Indirect)
 		flag(b, 5, s.AttrsOn)
 	})
+}
+
+// Flags are reasons as the content of a BIT STRING (RFC 5280, 4.2.1.13).
+func Flags(reasons crl.ReasonSet) []byte {
+	octets := []byte{7, 0, 0}
+	for i := range 9 {
+		if reasons&(1<<i) != 0 {
+			octets[1+i/8] |= 0x80 >> (i % 8)
+		}
+	}
+	return octets
 }
 
 // AddIdentifier adds an AlgorithmIdentifier.

@@ -199,7 +199,11 @@ func (s *Server) inScope(ctx context.Context, c echo.Context, r route.Route, cal
 	case route.Certificate:
 		snapshot, err := s.Ledger.Certificate(ctx, param(c, "fingerprint"))
 		if err == nil && caller.Role == access.RoleParticipant && snapshot.State.Participant != caller.By.Participant {
-			err = fault.New(fault.CertificateUnknown, "the certificate is not registered")
+			// Whom it names may look at it and report it.
+			holds := false
+			if holds, err = s.Ledger.HoldsCertificate(ctx, caller.Act, snapshot.State); err == nil && !holds {
+				err = fault.New(fault.CertificateUnknown, "the certificate is not registered")
+			}
 		}
 		if fault.Is(err, fault.CertificateUnknown) {
 			return absent{err}

@@ -11,6 +11,7 @@ import (
 
 	"dalel/domain/certificate"
 	"dalel/domain/ledger"
+	"dalel/domain/signature"
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
 	"dalel/internal/wrapping"
@@ -115,9 +116,36 @@ type certificateView struct {
 	Notice          string             `json:"notice,omitempty"`
 	CompromisedFrom *time.Time         `json:"compromisedFrom,omitempty"`
 	AnnulledAt      *time.Time         `json:"annulledAt,omitempty"`
+	// Notices are all that were given, Revocation the authority's own.
+	Notices    []noticeView    `json:"notices"`
+	Revocation *revocationView `json:"revocation,omitempty"`
 	ending
 	Revision uint64 `json:"revision"`
 	Position uint64 `json:"position"`
+}
+
+// noticeView is a notice of compromise and what came of it (R-C7).
+type noticeView struct {
+	Notice          string              `json:"notice"`
+	Channel         certificate.Channel `json:"channel"`
+	Officer         string              `json:"officer,omitempty"`
+	Circumstances   string              `json:"circumstances,omitempty"`
+	ReceivedAt      time.Time           `json:"receivedAt"`
+	CompromisedFrom time.Time           `json:"compromisedFrom"`
+	SuspendedAt     *time.Time          `json:"suspendedAt,omitempty"`
+	ReactionSeconds int64               `json:"reactionSeconds"`
+	WithinLimit     bool                `json:"withinLimit"`
+	WithdrawnAt     *time.Time          `json:"withdrawnAt,omitempty"`
+}
+
+// revocationView is the authority's revocation, as the ledger learned of it.
+type revocationView struct {
+	RevokedAt  time.Time                `json:"revokedAt"`
+	Reason     string                   `json:"reason"`
+	Invalidity *time.Time               `json:"invalidity,omitempty"`
+	Kind       certificate.EvidenceKind `json:"kind"`
+	SHA256     string                   `json:"sha256"`
+	RecordedAt time.Time                `json:"recordedAt"`
 }
 
 func (s *Server) certificate(c echo.Context, caller route.Caller) error {
@@ -129,6 +157,19 @@ func (s *Server) certificate(c echo.Context, caller route.Caller) error {
 		Algorithm: state.Algorithm, Serial: state.Serial, Issuer: state.Issuer, NotBefore: state.NotBefore, NotAfter: state.NotAfter,
 		Status: state.Status, Notice: state.Notice, CompromisedFrom: state.CompromisedFrom, AnnulledAt: state.AnnulledAt,
 		ending: ending{EndsSoon: state.EndsSoon(now), DaysLeft: certificate.DaysLeft(state.NotAfter, now), WarnedAt: state.WarnedAt},
+	}
+	view.Notices = []noticeView{}
+	for _, n := range state.Notices {
+		view.Notices = append(view.Notices, noticeView{
+			Notice: n.ID, Channel: n.Channel, Officer: n.Officer, Circumstances: n.Circumstances, ReceivedAt: n.ReceivedAt,
+			CompromisedFrom: n.CompromisedFrom, SuspendedAt: n.SuspendedAt, ReactionSeconds: int64(n.Reaction / time.Second),
+			WithinLimit: n.WithinLimit, WithdrawnAt: n.WithdrawnAt,
+		})
+	}
+	if r := state.Revocation; r != nil {
+		view.Revocation = &revocationView{
+			RevokedAt: r.RevokedAt, Reason: r.Reason, Invalidity: r.Invalidity, Kind: r.Kind, SHA256: r.SHA256, RecordedAt: r.RecordedAt,
+		}
 	}
 	view.Revision, view.Position = place(c, snapshot)
 	return c.JSON(http.StatusOK, view)
@@ -177,4 +218,47 @@ func (s *Server) annul(c echo.Context, caller route.Caller) error {
 	}
 	outcome, err := s.Ledger.AnnulCertificate(c.Request().Context(), caller.Act, param(c, "fingerprint"), body.Reason)
 	return done(c, http.StatusOK, outcome, err)
+}
+
+// maxRevocation is the size of an authority's list or answer at most: the full
+// list of НУЦ РК had about 22 MB.
+const maxRevocation = 64 << 20
+
+// revocationTypes are the media types of what an authority says: lists (RFC
+// 2585) and answers (RFC 6960).
+var revocationTypes = map[string]signature.EvidenceKind{
+	"application/pkix-crl":      signature.EvidenceCRL,
+	"application/ocsp-response": signature.EvidenceOCSP,
+}
+
+// recordRevocation takes the authority's list or answer that proves that it
+// revoked the certificate.
+func (s *Server) recordRevocation(c echo.Context, caller route.Caller) error {
+	name, _, err := mime.ParseMediaType(c.Request().Header.Get("Content-Type"))
+	kind, ok := revocationTypes[name]
+	if err != nil || !ok {
+		return fault.New(fault.MediaType, "send a list as application/pkix-crl or an answer as application/ocsp-response, in DER")
+	}
+	der, err := io.ReadAll(c.Request().Body)
+	if err != nil {
+		return err
+	}
+	outcome, err := s.Ledger.RecordRevocation(c.Request().Context(), caller.Act, param(c, "fingerprint"), signature.Evidence{Kind: kind, DER: der})
+	return done(c, http.StatusOK, outcome, err)
+}
+
+// revocation sends what proves the authority's revocation.
+func (s *Server) revocation(c echo.Context, caller route.Caller) error {
+	der, revoked, err := s.Ledger.RevocationEvidence(c.Request().Context(), certificateOf(c).State.Fingerprint)
+	if fault.Is(err, fault.CertificateState) {
+		return absent{err}
+	}
+	if err != nil {
+		return err
+	}
+	mediaType, name := "application/pkix-crl", "revocation.crl"
+	if revoked.Kind == certificate.EvidenceOCSP {
+		mediaType, name = "application/ocsp-response", "revocation.ors"
+	}
+	return sendBytes(c, revoked.SHA256, mediaType, name, der)
 }

@@ -82,7 +82,9 @@ func TestR_M3_AFileOfACompletedDocumentIsFoundAndNobodyIsNamed(t *testing.T) {
 	require.Equal(t, number, one["number"])
 	require.Equal(t, "signed", one["status"])
 	require.Equal(t, 1.0, one["signatures"])
-	require.Equal(t, 0.0, one["fallen"])
+	require.Equal(t, 0.0, one["lost"])
+	require.Equal(t, 0.0, one["doubted"])
+	require.Equal(t, "signed", one["headline"])
 	require.Equal(t, map[string]any{"covered": true, "size": float64(w.tlog.Newest().Size)}, one["log"])
 	require.NotContains(t, a.body, path[len("/api/v1/documents/"):], "nor its id")
 	require.NotContains(t, a.value(), "inside")
@@ -360,4 +362,29 @@ func TestR_M3_ThePageTakesThePlainFormOfAnybody(t *testing.T) {
 		require.NotContains(t, w.logs.String(), secret)
 	}
 	w.requireNothingLeft()
+}
+
+// TestR_C8_ASignerWhoDatesBackANoticeUndoesNothing plays what a signer may try
+// who wants out of a contract: a notice on its own key dated before the
+// signature, and its withdrawal.
+func TestR_C8_ASignerWhoDatesBackANoticeUndoesNothing(t *testing.T) {
+	w := newWorld(t)
+	path := "/api/v1/documents/" + w.sent()
+	w.ok("POST", path+"/signatures", w.party.token, w.signatures(w.party, letter))
+	number := w.get(path, w.sender.token).text("number")
+	headline := func() string { return w.do(request{method: "GET", path: "/api/v1/check/" + number}).text("headline") }
+	require.Equal(t, "signed", headline())
+
+	key := "/api/v1/certificates/" + w.party.fingerprint()
+	w.ok("POST", key+"/compromise", w.party.token, map[string]any{"from": time.Now().Add(-24 * time.Hour).UTC(), "circumstances": "передумал"})
+	require.Equal(t, "signature-in-doubt", headline())
+	seen := w.get(path, w.sender.token)
+	require.Equal(t, "signed", seen.text("status"), "the contract stands as it was")
+	require.Contains(t, seen.body, `"force":"in-doubt"`)
+	require.Equal(t, "access.forbidden", w.do(request{method: "POST", path: path + "/signatures/1/decision", token: w.party.token, key: "d1",
+		json: map[string]any{"ruling": "lost", "ground": "I say so"}}).code())
+
+	w.ok("POST", key+"/resumption", w.party.token, map[string]any{"channel": "online", "reason": "ошибка"})
+	require.Equal(t, "signed", headline(), "at once, whether or not anybody was told")
+	require.Contains(t, w.get(key, w.party.token).body, `"circumstances":"передумал"`, "what was said stays")
 }

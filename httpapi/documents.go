@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"dalel/domain/access"
 	"dalel/domain/document"
 	"dalel/domain/event"
 	"dalel/domain/fileformat"
@@ -109,16 +110,50 @@ type undecidedView struct {
 }
 
 type signatureView struct {
-	Party       string              `json:"party"`
-	By          event.By            `json:"by"`
-	Method      document.Method     `json:"method"`
-	ReceivedAt  time.Time           `json:"receivedAt"`
-	SignedAt    time.Time           `json:"signedAt"`
-	TrustedTime bool                `json:"trustedTime"`
-	Certificate string              `json:"certificate"`
-	Seal        bool                `json:"seal"`
-	FallenBy    string              `json:"fallenBy,omitempty"`
-	Files       []fileSignatureView `json:"files"`
+	Party       string          `json:"party"`
+	By          event.By        `json:"by"`
+	Method      document.Method `json:"method"`
+	ReceivedAt  time.Time       `json:"receivedAt"`
+	SignedAt    time.Time       `json:"signedAt"`
+	TrustedTime bool            `json:"trustedTime"`
+	Certificate string          `json:"certificate"`
+	Seal        bool            `json:"seal"`
+	// Standing says whether it stands now (R-C8).
+	Standing forceView           `json:"standing"`
+	Files    []fileSignatureView `json:"files"`
+}
+
+// forceView is document.Standing for programs.
+type forceView struct {
+	Force    document.Force  `json:"force"`
+	Since    time.Time       `json:"since,omitzero"`
+	From     time.Time       `json:"from,omitzero"`
+	Notices  []string        `json:"notices,omitempty"`
+	Source   document.Source `json:"source,omitempty"`
+	Ground   string          `json:"ground,omitempty"`
+	Before   bool            `json:"before,omitempty"`
+	Proved   bool            `json:"proved,omitempty"`
+	Decision *decisionView   `json:"decision,omitempty"`
+	Replaced bool            `json:"replaced,omitempty"`
+}
+
+// decisionView is the operator's decision on a signature.
+type decisionView struct {
+	Ruling    document.Ruling `json:"ruling"`
+	Ground    string          `json:"ground,omitempty"`
+	Notices   []string        `json:"notices"`
+	DecidedAt time.Time       `json:"decidedAt"`
+}
+
+func viewOfForce(one document.Standing, replaced bool) forceView {
+	view := forceView{
+		Force: one.Force, Since: one.Since, From: one.From, Notices: one.Notices, Source: one.Source, Ground: one.Ground,
+		Before: one.Before, Proved: one.Proved, Replaced: replaced,
+	}
+	if d := one.Decision; d != nil {
+		view.Decision = &decisionView{Ruling: d.Ruling, Ground: d.Ground, Notices: d.Notices, DecidedAt: d.DecidedAt}
+	}
+	return view
 }
 
 type proposalView struct {
@@ -168,11 +203,12 @@ type documentView struct {
 	Turn        []string        `json:"turn"`
 	Signatures  []signatureView `json:"signatures"`
 	Undecided   []undecidedView `json:"undecided,omitempty"`
-	Compromised bool            `json:"compromised"`
-	Number      string          `json:"number,omitempty"`
-	CompletedAt *time.Time      `json:"completedAt,omitempty"`
-	Revocation  *proposalView   `json:"revocation,omitempty"`
-	EndReason   string          `json:"endReason,omitempty"`
+	// Headline is the one status that it is shown with to this caller.
+	Headline    document.Headline `json:"headline"`
+	Number      string            `json:"number,omitempty"`
+	CompletedAt *time.Time        `json:"completedAt,omitempty"`
+	Revocation  *proposalView     `json:"revocation,omitempty"`
+	EndReason   string            `json:"endReason,omitempty"`
 	// Retention is missing while the route is open.
 	Retention    *retentionView   `json:"retention,omitempty"`
 	Holds        []holdView       `json:"holds"`
@@ -191,7 +227,7 @@ func (s *Server) document(c echo.Context, caller route.Caller) error {
 	view := documentView{
 		ID: state.ID, Sender: state.Sender, Status: state.Status, Details: detailsView(state.Details),
 		Files: []fileView{}, SenderSigns: state.SenderSigns, SentAt: state.SentAt,
-		Parties: []partyView{}, Turn: []string{}, Signatures: []signatureView{}, Compromised: state.Compromised(),
+		Parties: []partyView{}, Turn: []string{}, Signatures: []signatureView{},
 		Number: state.Number, CompletedAt: state.CompletedAt, EndReason: state.EndReason,
 		Original:  s.original(c.Request().Context(), caller.Act, state.ID),
 		Exemplars: state.Exemplars, Copies: []copyView{}, RefusedFiles: state.FileRefusals,
@@ -213,11 +249,20 @@ func (s *Server) document(c echo.Context, caller route.Caller) error {
 			AcknowledgedAt: p.AcknowledgedAt, ActedAt: p.ActedAt, Attempts: p.Attempts,
 		})
 	}
+	standings, err := s.Ledger.Standings(c.Request().Context(), state)
+	if err != nil {
+		return err
+	}
+	viewer := ""
+	if caller.Role == access.RoleParticipant {
+		viewer = caller.By.Participant
+	}
+	view.Headline = state.Situation(state.Weakest(standings), viewer).Headline()
 	n := 0
-	for _, sig := range state.Signatures {
+	for nth, sig := range state.Signatures {
 		v := signatureView{
 			Party: sig.Party, By: sig.By, Method: sig.Method, ReceivedAt: sig.ReceivedAt, SignedAt: sig.SignedAt,
-			TrustedTime: sig.TrustedTime, Certificate: sig.Certificate, Seal: sig.Seal, FallenBy: sig.FallenBy, Files: []fileSignatureView{},
+			TrustedTime: sig.TrustedTime, Certificate: sig.Certificate, Seal: sig.Seal, Standing: viewOfForce(standings[nth], state.Replaced(nth)), Files: []fileSignatureView{},
 		}
 		for _, f := range sig.Signatures {
 			n++
@@ -482,4 +527,21 @@ func (s *Server) sendBuilt(c echo.Context, name string, build func(ctx context.C
 	}
 	describeContent(c, "", "application/vnd.etsi.asic-e+zip", "dalel-"+name+".asice", size)
 	return copyChecked(c, http.StatusOK, file)
+}
+
+// decideSignature records the operator's decision on a signature in doubt.
+func (s *Server) decideSignature(c echo.Context, caller route.Caller) error {
+	var body struct {
+		Ruling document.Ruling `json:"ruling"`
+		Ground string          `json:"ground"`
+	}
+	if err := readJSON(c, &body); err != nil {
+		return err
+	}
+	number, err := strconv.Atoi(param(c, "n"))
+	if err != nil {
+		return absent{fault.New(fault.SignatureUnknownNumber, "signatures are numbered from 1")}
+	}
+	outcome, err := s.Ledger.DecideSignature(c.Request().Context(), caller.Act, param(c, "id"), number, body.Ruling, body.Ground)
+	return done(c, http.StatusOK, outcome, err)
 }

@@ -73,6 +73,8 @@ func (s *Server) routes() []route.Route {
 		get("/certificates/:fingerprint/certificate.cer", "downloadCertificate", all, route.Certificate, s.downloadCertificate),
 		post("/certificates/:fingerprint/compromise", "reportCompromise", managers, route.Certificate, maxJSON, s.compromise),
 		post("/certificates/:fingerprint/resumption", "resumeCertificate", managers, route.Certificate, maxJSON, s.resume),
+		post("/certificates/:fingerprint/revocation", "recordRevocation", managers, route.Certificate, maxRevocation, s.recordRevocation),
+		get("/certificates/:fingerprint/revocation", "getRevocation", all, route.Certificate, s.revocation),
 		post("/certificates/:fingerprint/annulment", "annulCertificate", managers, route.Certificate, maxJSON, s.annul),
 
 		get("/trust", "getTrust", keepers, route.All, s.trust),
@@ -94,6 +96,7 @@ func (s *Server) routes() []route.Route {
 		post("/documents/:id/views", "viewDocument", roles{participant}, route.Document, 0, s.plain((*ledger.Ledger).ViewDocument)),
 		post("/documents/:id/acknowledgement", "acknowledgeDocument", roles{participant}, route.Document, 0, s.plain((*ledger.Ledger).AcknowledgeDocument)),
 		post("/documents/:id/signatures", "signDocument", roles{participant}, route.Document, maxSignatures, s.sign),
+		post("/documents/:id/signatures/:n/decision", "decideSignature", roles{operator}, route.All, maxJSON, s.decideSignature),
 		get("/documents/:id/signatures/:n/cms", "getSignature", readers, route.Document, s.signatureFile),
 		get("/documents/:id/evidence/:sha256", "getEvidence", readers, route.Document, s.evidence),
 		post("/documents/:id/approval", "approveDocument", roles{participant}, route.Document, 0, s.plain((*ledger.Ledger).ApproveDocument)),

@@ -242,7 +242,7 @@ func (s *Server) takeoutJournal(c echo.Context, caller route.Caller) error {
 			cells := []string{
 				strconv.FormatUint(uint64(row.Position), 10), row.RegisteredAt.UTC().Format(time.RFC3339Nano), string(row.Direction),
 				row.Document, string(row.Kind), row.Title, row.SenderNumber, row.Number, strings.Join(row.Counterparties, " "),
-				string(row.Status), string(row.State), strconv.FormatBool(row.Compromised),
+				string(row.Status), string(row.State), string(row.Force),
 			}
 			for i := range cells {
 				cells[i] = harmless(cells[i])

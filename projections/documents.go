@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"dalel/domain/certificate"
 	"dalel/domain/document"
 	"dalel/eventstore"
 	"dalel/internal/fault"
@@ -33,15 +34,22 @@ type entry struct {
 // card is what of a document is only ever shown. Moments are microseconds of
 // the UNIX epoch, 0 for none.
 type card struct {
-	Title       string        `json:"t"`
-	Date        string        `json:"d,omitzero"`
-	Sum         *document.Sum `json:"s,omitzero"`
-	Files       int           `json:"f,omitzero"`
-	CreatedAt   int64         `json:"c"`
-	SentAt      int64         `json:"n,omitzero"`
-	UpdatedAt   int64         `json:"u"`
-	Proposed    bool          `json:"p,omitzero"`
-	Compromised bool          `json:"k,omitzero"`
+	Title     string        `json:"t"`
+	Date      string        `json:"d,omitzero"`
+	Sum       *document.Sum `json:"s,omitzero"`
+	Files     int           `json:"f,omitzero"`
+	CreatedAt int64         `json:"c"`
+	SentAt    int64         `json:"n,omitzero"`
+	UpdatedAt int64         `json:"u"`
+	Proposed  bool          `json:"p,omitzero"`
+	// FileRefused says that the last file of a draft was not received,
+	// Undecided which attempts to sign are being checked again.
+	FileRefused bool      `json:"i,omitzero"`
+	Undecided   []attempt `json:"g,omitempty"`
+	// Signatures are those of the document in their order, and Force what they
+	// come to together: it moves with the certificates.
+	Signatures []signed       `json:"q,omitempty"`
+	Force      document.Force `json:"k,omitzero"`
 	// Hashes are the SHA-256 of its files until the route ends: those of a
 	// completed document stand in the table files.
 	Hashes []string `json:"z,omitempty"`
@@ -70,8 +78,11 @@ type party struct {
 	ViewedAt       int64            `json:"v,omitzero"`
 	AcknowledgedAt int64            `json:"k,omitzero"`
 	Outcome        document.Outcome `json:"x,omitzero"`
-	Fallen         bool             `json:"f,omitzero"`
-	// Signed says that it has signed, be it with a key that fell later.
+	// Force is that of its signature that counts.
+	Force document.Force `json:"f,omitzero"`
+	// Attempts counts its refused signatures.
+	Attempts int `json:"b,omitzero"`
+	// Signed says that it has signed, whatever became of the signature.
 	Signed bool `json:"s,omitzero"`
 }
 
@@ -185,6 +196,7 @@ type documents struct {
 	// document that was completed, or none for one whose content is gone.
 	files []contents
 	asked map[eventstore.Position]*entry
+	keys  keys
 }
 
 // knownDocuments is how many documents are held in memory: about 1 KB each.
@@ -215,6 +227,7 @@ func (d *documents) forget() {
 	clear(d.known)
 	d.changed, d.journal, d.times, d.gone, d.files = nil, nil, nil, nil, nil
 	clear(d.asked)
+	d.keys.forget()
 }
 
 // project folds a batch in memory.
@@ -224,6 +237,12 @@ func (d *documents) project(batch []happening) error {
 	}
 	for i := range batch {
 		h := &batch[i]
+		if h.Stream.Category() == certificate.Category {
+			if err := d.noteCertificate(h); err != nil {
+				return h.about(err)
+			}
+			continue
+		}
 		if h.Stream.Category() != document.Category {
 			continue
 		}
@@ -303,6 +322,7 @@ func (d *documents) evolve(e *entry, h *happening) error {
 		if ev.Replaces == "" {
 			c.Files++
 		}
+		c.FileRefused = false
 		c.drop(ev.Replaces)
 		c.Hashes = append(c.Hashes, ev.File.SHA256)
 	case document.FileRemoved:
@@ -349,7 +369,13 @@ func (d *documents) evolve(e *entry, h *happening) error {
 	case document.Signed:
 		c.record(ev.ReceivedAt)
 		if p := act(ev.Party, document.OutcomeSigned); p != nil {
-			p.Fallen, p.Signed = false, true
+			p.Signed = true
+		}
+		c.decided(ev.Party, 0)
+		c.Signatures = append(c.Signatures, signed{Party: ev.Party, Certificate: ev.Certificate, At: micros(ev.SignedAt)})
+		d.keys.signed(ev.Certificate, e.id)
+		if err := d.weigh(e); err != nil {
+			return h.about(err)
 		}
 	case document.Approved:
 		c.record(ev.ApprovedAt)
@@ -378,18 +404,23 @@ func (d *documents) evolve(e *entry, h *happening) error {
 	case document.Expired:
 		c.record(ev.ExpiredAt)
 		e.status, c.EndedAt, c.Hashes = StatusExpired, micros(ev.ExpiredAt), nil
-	case document.KeyCompromised:
+	case document.SignaturesDoubted:
 		c.record(ev.MarkedAt)
-		c.Compromised = c.Compromised || len(ev.Affected) > 0
-		for _, name := range ev.Affected {
-			p := e.party(name)
-			if p == nil || p.Outcome != document.OutcomeSigned {
-				continue
+	case document.DoubtLifted:
+		c.record(ev.LiftedAt)
+	case document.SignaturesRevoked:
+		c.record(ev.MarkedAt)
+		e.askAgain(ev.Parties...)
+	case document.SignatureDecided:
+		c.record(ev.DecidedAt)
+		if n := ev.Signature - 1; n >= 0 && n < len(c.Signatures) {
+			c.Signatures[n].Ruling, c.Signatures[n].Notices = ev.Ruling, ev.Notices
+			if ev.Ruling == document.RulingLost && !e.state().Replaced(n) {
+				e.askAgain(ev.Party)
 			}
-			p.Fallen = true
-			if e.status == StatusAwaiting {
-				p.Outcome = ""
-			}
+		}
+		if err := d.weigh(e); err != nil {
+			return h.about(err)
 		}
 	case document.ExemplarIssued:
 		c.record(ev.IssuedAt)
@@ -413,8 +444,19 @@ func (d *documents) evolve(e *entry, h *happening) error {
 		d.destruction(e, h, ev.DestroyedAt).DestroyedAt = micros(ev.DestroyedAt)
 		d.forgetWords(e)
 		d.forgetContents(e)
-	case document.SignatureRefused, document.FileRefused:
-		// Seen in the timeline alone.
+	case document.SignatureRefused:
+		if ev.Attempt > 0 {
+			c.decided(ev.Party, ev.Attempt)
+			break
+		}
+		if p := e.party(ev.Party); p != nil {
+			p.Attempts++
+			if ev.Again {
+				c.Undecided = append(c.Undecided, attempt{ev.Party, p.Attempts})
+			}
+		}
+	case document.FileRefused:
+		c.FileRefused = true
 	default:
 		return h.misplaced("it has no place in a document's stream")
 	}
@@ -422,11 +464,16 @@ func (d *documents) evolve(e *entry, h *happening) error {
 		return h.misplaced("its document does not exist")
 	}
 	e.position, c.UpdatedAt = h.Position, micros(h.meta.RecordedAt)
+	d.touch(e)
+	return nil
+}
+
+// touch has a document's row written with the batch.
+func (d *documents) touch(e *entry) {
 	if !e.dirty {
 		e.dirty = true
 		d.changed = append(d.changed, e)
 	}
-	return nil
 }
 
 // record notes an act in the document's journal. See
@@ -528,6 +575,9 @@ func (d *documents) write() error {
 		return err
 	}
 	if err := d.writeTimes(); err != nil {
+		return err
+	}
+	if err := d.keys.write(d.file); err != nil {
 		return err
 	}
 	if err := d.writeContents(); err != nil {

@@ -108,6 +108,18 @@ var tables = []string{
 	PRIMARY KEY (document, position)
 ) STRICT, WITHOUT ROWID`,
 
+	// What stands against the keys of certificates (JSON), and which documents
+	// were signed with them.
+	`CREATE TABLE keys (
+	certificate TEXT PRIMARY KEY,
+	against     TEXT NOT NULL
+) STRICT, WITHOUT ROWID`,
+	`CREATE TABLE signed (
+	certificate TEXT NOT NULL,
+	document    TEXT NOT NULL,
+	PRIMARY KEY (certificate, document)
+) STRICT, WITHOUT ROWID`,
+
 	`CREATE TABLE participants (
 	number INTEGER PRIMARY KEY,
 	id     TEXT NOT NULL UNIQUE,
@@ -290,6 +302,30 @@ func (f *file) row(query string, args, into []any) (found bool, err error) {
 		return false, writeFailure(err)
 	}
 	return true, nil
+}
+
+// texts reads a query's only column. It is for use within a transaction.
+func (f *file) texts(query string, args ...any) (texts []string, err error) {
+	statement, err := f.prepare(query)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := statement.QueryContext(context.Background(), args...)
+	if err != nil {
+		return nil, writeFailure(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, writeFailure(err)
+		}
+		texts = append(texts, text)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, writeFailure(err)
+	}
+	return texts, nil
 }
 
 // transaction runs work, moves the checkpoint and commits all of it, or none.

@@ -2,6 +2,7 @@ package projections_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"dalel/domain/certificate"
 	"dalel/domain/document"
 	"dalel/domain/event"
 	"dalel/domain/participant"
@@ -197,6 +199,7 @@ func oracle(t require.TestingT, codec *event.Codec, store eventstore.Store, mode
 	states := map[string]document.State{}
 	lengths := map[string]int{}
 	var participants, created []string
+	certificates := map[string]certificate.State{}
 	for recorded, err := range store.ReadAll(ctx, 0, 0) {
 		require.NoError(t, err)
 		decoded, err := codec.Decode(context.Background(), recorded.Event)
@@ -209,6 +212,8 @@ func oracle(t require.TestingT, codec *event.Codec, store eventstore.Store, mode
 			}
 			states[id] = document.Evolve(states[id], decoded)
 			lengths[id]++
+		case certificate.Category:
+			certificates[id] = certificate.Evolve(certificates[id], decoded)
 		case participant.Category:
 			if recorded.Revision == 0 {
 				participants = append(participants, id)
@@ -225,7 +230,9 @@ func oracle(t require.TestingT, codec *event.Codec, store eventstore.Store, mode
 		require.Equal(t, string(state.Status), string(row.Status))
 		require.Equal(t, state.Details.Title, row.Title)
 		require.Equal(t, state.Number, row.Number)
-		require.Equal(t, state.Compromised(), row.Compromised)
+		force := state.Weakest(state.Standings(certificates))
+		require.Equal(t, force, cmp.Or(row.Force, document.ForceStands))
+		require.Equal(t, state.Situation(force, "").Headline(), row.Headline)
 		require.Equal(t, state.Proposal != nil, row.RevocationPending)
 		require.Equal(t, len(state.Files), row.Files)
 		require.Equal(t, state.Gone(), row.Destroyed)

@@ -76,7 +76,7 @@ func (e *entry) counterparties(but string) []Counterparty {
 		if i == 0 {
 			role = RoleSender
 		}
-		others = append(others, Counterparty{Participant: p.Participant, Role: role, Order: p.Order, State: p.state(), Compromised: p.Fallen})
+		others = append(others, Counterparty{Participant: p.Participant, Role: role, Order: p.Order, State: p.state(), Force: p.Force})
 	}
 	slices.SortStableFunc(others, func(a, b Counterparty) int { return a.Order - b.Order })
 	return others
@@ -94,7 +94,7 @@ func (e *entry) row() DocumentRow {
 	return DocumentRow{
 		Document: e.id, Sender: e.sender, Kind: e.kind, Title: e.card.Title,
 		SenderNumber: e.senderNumber, Date: e.card.Date, Sum: e.card.Sum, Number: e.ledgerNumber,
-		Status: e.status, Compromised: e.card.Compromised, RevocationPending: e.card.Proposed,
+		Status: e.status, Headline: e.headline(""), Force: e.card.Force, RevocationPending: e.card.Proposed,
 		Destroyed: e.gone, DestroyedAt: e.destroyedAt(), Held: len(e.card.Holds) > 0,
 		Files: e.card.Files, Recipients: e.counterparties(e.sender),
 		Deadline: moment(e.deadline()), CreatedAt: *moment(e.card.CreatedAt), SentAt: moment(e.card.SentAt),
@@ -107,7 +107,7 @@ func (e *entry) box(participant string, direction Direction) BoxRow {
 		Participant: participant, Direction: direction, Document: e.id, Sender: e.sender,
 		Counterparties: e.counterparties(participant), Kind: e.kind, Title: e.card.Title,
 		SenderNumber: e.senderNumber, Date: e.card.Date, Sum: e.card.Sum, Number: e.ledgerNumber,
-		Status: e.status, Turn: e.turn(participant), RevocationPending: e.card.Proposed, Compromised: e.card.Compromised,
+		Status: e.status, Turn: e.turn(participant), RevocationPending: e.card.Proposed, Headline: e.headline(participant), Force: e.card.Force,
 		Destroyed: e.gone, DestroyedAt: e.destroyedAt(),
 		CreatedAt: *moment(e.card.CreatedAt), SentAt: moment(e.card.SentAt), UpdatedAt: *moment(e.card.UpdatedAt), Position: e.position,
 	}
@@ -275,7 +275,7 @@ func scanJournal(rows *sql.Rows) (JournalRow, error) {
 	}
 	row.RegisteredAt = time.UnixMicro(at).UTC()
 	row.Document, row.Kind, row.Title, row.SenderNumber, row.Number = e.id, e.kind, e.card.Title, e.senderNumber, e.ledgerNumber
-	row.Status, row.Compromised, row.Destroyed = e.status, e.card.Compromised, e.gone
+	row.Status, row.Headline, row.Force, row.Destroyed = e.status, e.headline(row.Participant), e.card.Force, e.gone
 	if p := e.party(row.Participant); p != nil {
 		row.State = p.state()
 	}

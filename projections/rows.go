@@ -58,8 +58,9 @@ type Counterparty struct {
 	Order int `json:"order"`
 	// State is how far it has come.
 	State State `json:"state,omitempty"`
-	// Compromised says that its signature fell with its key (R-C8).
-	Compromised bool `json:"compromised,omitempty"`
+	// Force says whether its signature stands, "" while it has not signed
+	// (R-C8).
+	Force document.Force `json:"force,omitempty"`
 }
 
 // RoleSender is the role of a document's sender in a Counterparty.
@@ -79,8 +80,10 @@ type DocumentRow struct {
 	// Number is the ledger's 20-digit number, "" before completion (R-D8).
 	Number string `json:"number,omitempty"`
 	Status Status `json:"status"`
-	// Compromised says that a signature on it fell with its key (R-C8).
-	Compromised bool `json:"compromised"`
+	// Headline is the one status that it is shown with, from the row's side.
+	Headline document.Headline `json:"headline"`
+	// Force says whether its signatures stand, "" while there are none (R-C8).
+	Force document.Force `json:"force,omitempty"`
 	// RevocationPending says that a party has proposed to revoke the completed
 	// document and the others have yet to answer (R-D6).
 	RevocationPending bool `json:"revocationPending"`
@@ -132,8 +135,10 @@ type BoxRow struct {
 	// RevocationPending says that a party has proposed to revoke the completed
 	// document and the others have yet to answer (R-D6).
 	RevocationPending bool `json:"revocationPending"`
-	// Compromised says that a signature on it fell with its key (R-C8).
-	Compromised bool `json:"compromised"`
+	// Headline is the one status that it is shown with, from the row's side.
+	Headline document.Headline `json:"headline"`
+	// Force says whether its signatures stand, "" while there are none (R-C8).
+	Force document.Force `json:"force,omitempty"`
 	// Destroyed says that its destruction is ordered or done: its words are
 	// gone, and nobody is shown its content. DestroyedAt is when its key was.
 	Destroyed   bool       `json:"destroyed"`
@@ -152,7 +157,7 @@ type BoxRow struct {
 
 // JournalRow is an entry of the journal of incoming and outgoing documents
 // (R-G1): made once, when the document is sent (outgoing) or delivered
-// (incoming), and never moved. Status, State, Number and Compromised are as
+// (incoming), and never moved. Status, State, Number, Headline and Force are as
 // they stand now.
 type JournalRow struct {
 	Participant string    `json:"participant"`
@@ -173,8 +178,10 @@ type JournalRow struct {
 	Counterparties []string `json:"counterparties"`
 	Status         Status   `json:"status"`
 	// State is how far this participant has come.
-	State       State `json:"state,omitempty"`
-	Compromised bool  `json:"compromised"`
+	State State `json:"state,omitempty"`
+	// Headline and Force are as in [BoxRow].
+	Headline document.Headline `json:"headline"`
+	Force    document.Force    `json:"force,omitempty"`
 	// Destroyed says that the document's words and content are gone.
 	Destroyed bool `json:"destroyed"`
 }
@@ -248,7 +255,12 @@ type Facts struct {
 	Parties  []string   `json:"parties,omitempty"`
 	Standing []string   `json:"standing,omitempty"`
 	Deadline *time.Time `json:"deadline,omitzero"`
-	// Notice and CompromisedFrom describe a compromised key.
+	// Signature is which of the document's signatures a decision is about,
+	// Ruling what it says; its ground is Reason.
+	Signature int             `json:"signature,omitzero"`
+	Ruling    document.Ruling `json:"ruling,omitzero"`
+	// Notice and CompromisedFrom describe a compromised key, or from when its
+	// authority does not trust it.
 	Notice          string     `json:"notice,omitzero"`
 	CompromisedFrom *time.Time `json:"compromisedFrom,omitzero"`
 	// Person is the employee who acted for the party, if any.

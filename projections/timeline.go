@@ -148,7 +148,13 @@ func tell(h *happening) (party string, facts Facts) {
 		return e.Party, Facts{Reason: e.Reason, At: at(e.DeclinedAt), Person: e.By.Person}
 	case document.Expired:
 		return "", Facts{Parties: e.Parties, Deadline: at(e.Deadline), At: at(e.ExpiredAt)}
-	case document.KeyCompromised:
+	case document.DoubtLifted:
+		return "", Facts{Notice: e.Notice, Certificate: e.Certificate, Parties: e.Parties, At: at(e.WithdrawnAt)}
+	case document.SignaturesRevoked:
+		return "", Facts{Certificate: e.Certificate, CompromisedFrom: at(e.From), Parties: e.Parties, At: at(e.MarkedAt)}
+	case document.SignatureDecided:
+		return e.Party, Facts{Signature: e.Signature, Ruling: e.Ruling, Reason: e.Ground, Certificate: e.Certificate, At: at(e.DecidedAt)}
+	case document.SignaturesDoubted:
 		return "", Facts{Notice: e.Notice, Certificate: e.Certificate, CompromisedFrom: at(e.CompromisedFrom),
 			Parties: e.Affected, Standing: e.Standing, At: at(e.MarkedAt)}
 	case document.FileRefused:

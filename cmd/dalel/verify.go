@@ -9,7 +9,9 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
+	"dalel/domain/document"
 	"dalel/domain/packet"
 	"dalel/domain/renewal"
 )
@@ -188,14 +190,19 @@ func readable(report packet.Report, trust packet.Trust) string {
 		}
 		fmt.Fprintf(&b, "  %s (%s): %s\n", where, p.Claim, printable(p.Detail))
 	}
-	for _, fallen := range report.Fallen {
-		fmt.Fprintf(&b, "\n[LOST] signature-%s   No longer valid: the key was compromised before it was made\n                     of %s, by notice %s\n",
-			printable(fallen.Signature), printable(fallen.Party), printable(fallen.Notice))
+	for _, d := range report.Disputed {
+		what := fmt.Sprintf("[DOUBT] signature-%s   In doubt since %s: a compromised key was reported, nothing is decided",
+			printable(d.Signature), d.Since.UTC().Format(time.RFC3339))
+		if d.Force == document.ForceLost {
+			what = fmt.Sprintf("[LOST] signature-%s   It has lost its force on %s, by the %s: %s",
+				printable(d.Signature), d.Since.UTC().Format(time.RFC3339), printable(string(d.Source)), printable(d.Ground))
+		}
+		fmt.Fprintf(&b, "\n%s\n                     of %s\n", what, printable(d.Party))
 	}
 	b.WriteByte('\n')
 	switch {
-	case report.Status == packet.Good && len(report.Fallen) > 0:
-		fmt.Fprintf(&b, "All holds, and rests on your anchors; but %d of the signatures above lost their force, as the document itself records.\n", len(report.Fallen))
+	case report.Status == packet.Good && len(report.Disputed) > 0:
+		fmt.Fprintf(&b, "All holds, and rests on your anchors; but %d of the signatures above are in doubt or have lost their force, as the events themselves record.\n", len(report.Disputed))
 	case report.Status == packet.Good:
 		b.WriteString("All holds, and rests on your anchors.\n")
 	case report.Status == packet.Bad:

@@ -17,6 +17,8 @@ import (
 const (
 	MaxProse = 4000
 	MaxField = 1000
+	// MaxOfficer bounds an officer's name and position.
+	MaxOfficer = 200
 )
 
 // Status is what may be done with a certificate's key.
@@ -65,13 +67,64 @@ type State struct {
 	// Notice is the open notice of a compromise whose moment counts, ""
 	// when there is none.
 	Notice string
-	// CompromisedFrom is the moment from which the key is not trusted, nil
-	// when no notice is open. It outlasts the annulment.
+	// CompromisedFrom is the moment from which the key is said not to be
+	// trusted, nil when no notice is open. It outlasts the annulment.
 	CompromisedFrom *time.Time
+	// Notices are all that were given, withdrawn ones too, in their order.
+	Notices []Notice
+	// Revocation is the authority's, nil while none is recorded. Of several it
+	// is the one from the earliest moment.
+	Revocation *Revoked
 	// AnnulledAt is nil until then.
 	AnnulledAt *time.Time
 	// WarnedAt is when it was warned that the certificate ends; nil until then.
 	WarnedAt *time.Time
+}
+
+// Notice is a notice of compromise and what came of it (R-C7).
+type Notice struct {
+	ID      string
+	Channel Channel
+	// Officer took it; see [KeyCompromiseReported].
+	Officer         string
+	Circumstances   string
+	ReceivedAt      time.Time
+	CompromisedFrom time.Time
+	// SuspendedAt is when the key was suspended by it, nil where it was
+	// suspended or annulled before; Reaction is how long that took, and
+	// WithinLimit whether no more than [ReactionLimit].
+	SuspendedAt *time.Time
+	Reaction    time.Duration
+	WithinLimit bool
+	// WithdrawnAt is nil while the notice is open.
+	WithdrawnAt *time.Time
+}
+
+// Open reports whether the notice was not withdrawn.
+func (n Notice) Open() bool { return n.WithdrawnAt == nil }
+
+// Covers reports whether the notice puts a signature of a moment in doubt: it
+// is open, and the signature was made at the claimed moment or since.
+func (n Notice) Covers(signedAt time.Time) bool {
+	return n.Open() && !signedAt.Before(n.CompromisedFrom)
+}
+
+// Covering returns the open notices that put a signature of a moment in doubt,
+// in the order in which they were recorded.
+func (s State) Covering(signedAt time.Time) []Notice {
+	var covering []Notice
+	for _, n := range s.Notices {
+		if n.Covers(signedAt) {
+			covering = append(covering, n)
+		}
+	}
+	return covering
+}
+
+// RevokedBefore reports whether the authority revoked the certificate with a
+// date at a moment or before it.
+func (s State) RevokedBefore(moment time.Time) bool {
+	return s.Revocation != nil && !moment.Before(s.Revocation.From())
 }
 
 // Exists reports whether the certificate was registered.
@@ -97,16 +150,15 @@ func (s State) EndsSoon(now time.Time) bool {
 // CheckSigning says whether a signature of participant with this certificate
 // counts, if it comes now and was made at the given moment.
 //
-// A suspended or annulled certificate is refused whatever the moment: the
-// suspension exists because the word of the key, and so a moment that the
-// signer chose to prove, is in doubt. What the ledger accepted before stays,
-// except from the moment of compromise on, which is for the document to mark
-// (R-C8).
+// A suspended, annulled or revoked certificate is refused whatever the moment:
+// the word of the key, and so a moment that the signer chose to prove, is in
+// doubt. What the ledger accepted before is not refused by that: whether it
+// stands, is in doubt or has lost its force is the document's to say (R-C8).
 //
 // Errors: certificate.unknown, certificate.of-another,
 // certificate.wrong-purpose, and of what follows the gravest with all in its
-// reasons: certificate.compromised for a moment at or after CompromisedFrom,
-// certificate.annulled, certificate.suspended.
+// reasons: certificate.revoked, certificate.compromised for a moment at or
+// after CompromisedFrom, certificate.annulled, certificate.suspended.
 //
 // Validity, path and revocation are the verdict's to judge, not asked here.
 func (s State) CheckSigning(participant string, at time.Time) error {
@@ -121,6 +173,9 @@ func (s State) CheckSigning(participant string, at time.Time) error {
 	var grounds []fault.Reason
 	add := func(code fault.Code, detail string) {
 		grounds = append(grounds, fault.Reason{Code: string(code), Detail: detail})
+	}
+	if s.Revocation != nil {
+		add(fault.CertificateRevoked, "the authority revoked the certificate from "+s.Revocation.From().Format(time.RFC3339)+" on")
 	}
 	if s.CompromisedFrom != nil && !at.Before(*s.CompromisedFrom) {
 		add(fault.CertificateCompromised, "the key is not trusted from "+s.CompromisedFrom.Format(time.RFC3339)+" on")
@@ -175,16 +230,23 @@ type ReportCompromise struct {
 	CompromisedFrom time.Time
 	// Circumstances may be empty.
 	Circumstances string
-	Now           time.Time
+	// Officer is the authorised officer who took the notice, by name and
+	// position. By phone and in writing somebody must have; online nobody does.
+	Officer string
+	Now     time.Time
 }
 
 // Resume asks for a suspended key to be trusted again (R-C7).
 type Resume struct {
 	// Requester is the participant who asks: the owner, or it is refused.
 	Requester string
-	Channel   Channel
-	Reason    string
-	Now       time.Time
+	// SessionCertificate is the fingerprint of the certificate that opened the
+	// session in which it is asked, "" where none did. The word of a reported
+	// key does not clear it.
+	SessionCertificate string
+	Channel            Channel
+	Reason             string
+	Now                time.Time
 }
 
 // Annul ends the certificate for good (R-C7).
@@ -206,6 +268,20 @@ type WarnOfExpiry struct {
 	Now         time.Time
 }
 
+// RecordRevocation records that the authority revoked the certificate. That
+// the evidence proves it is checked before.
+type RecordRevocation struct {
+	RevokedAt time.Time
+	// Invalidity is zero where the authority names no such date.
+	Invalidity time.Time
+	Reason     string
+	Kind       EvidenceKind
+	SHA256     string
+	Stored     string
+	Now        time.Time
+}
+
+func (RecordRevocation) command() {}
 func (WarnOfExpiry) command()     {}
 func (Register) command()         {}
 func (ReportCompromise) command() {}
@@ -230,6 +306,8 @@ func Decide(state State, command Command) ([]event.Event, error) {
 		return resume(state, c)
 	case Annul:
 		return annul(state, c)
+	case RecordRevocation:
+		return recordRevocation(state, c)
 	case WarnOfExpiry:
 		return warnOfExpiry(state, c)
 	}
@@ -327,7 +405,7 @@ func reportCompromise(state State, c ReportCompromise) ([]event.Event, error) {
 	}
 	events := []event.Event{KeyCompromiseReported{
 		Certificate: state.Fingerprint, Participant: state.Participant, Notice: c.Notice, Channel: c.Channel,
-		ReceivedAt: recorded(c.ReceivedAt), CompromisedFrom: from, Circumstances: c.Circumstances,
+		ReceivedAt: recorded(c.ReceivedAt), CompromisedFrom: from, Circumstances: c.Circumstances, Officer: c.Officer,
 	}}
 	if state.Status == StatusRegistered {
 		reaction := now.Sub(recorded(c.ReceivedAt))
@@ -359,6 +437,20 @@ func checkNotice(c ReportCompromise) error {
 			return wording.Refuse(fault.NoticeInvalid, "the circumstances", err)
 		}
 	}
+	return checkOfficer(c)
+}
+
+// checkOfficer holds that the officer whose receipt started the clock is named.
+func checkOfficer(c ReportCompromise) error {
+	if c.Channel == Online {
+		if c.Officer != "" {
+			return fault.New(fault.NoticeInvalid, "the ledger itself takes a notice that comes online")
+		}
+		return nil
+	}
+	if err := wording.Line(c.Officer, MaxOfficer); err != nil {
+		return fault.New(fault.NoticeInvalid, "name the officer who took the notice: it %v", err)
+	}
 	return nil
 }
 
@@ -372,6 +464,9 @@ func checkChannel(channel Channel) error {
 func resume(state State, c Resume) ([]event.Event, error) {
 	if c.Requester == "" || c.Requester != state.Participant {
 		return nil, fault.New(fault.Forbidden, "a certificate is resumed at its owner's request only")
+	}
+	if c.SessionCertificate != "" && c.SessionCertificate == state.Fingerprint {
+		return nil, fault.New(fault.CertificateReported, "a notice is not withdrawn in a session that the reported key opened")
 	}
 	if state.Status != StatusSuspended {
 		return nil, fault.New(fault.CertificateState, "the certificate is %s, not suspended", state.Status)
@@ -401,6 +496,23 @@ func annul(state State, c Annul) ([]event.Event, error) {
 	return []event.Event{Annulled{
 		Certificate: state.Fingerprint, Participant: state.Participant, AnnulledAt: recorded(c.Now), Reason: c.Reason,
 	}}, nil
+}
+
+func recordRevocation(state State, c RecordRevocation) ([]event.Event, error) {
+	if !recordable(c.Now) || !recordable(c.RevokedAt) || c.SHA256 == "" || c.Kind != EvidenceCRL && c.Kind != EvidenceOCSP {
+		return nil, fault.New(fault.Internal, "a revocation without its date or its evidence")
+	}
+	revoked := Revoked{
+		Certificate: state.Fingerprint, Participant: state.Participant, RevokedAt: recorded(c.RevokedAt), Reason: c.Reason,
+		Kind: c.Kind, SHA256: c.SHA256, Stored: c.Stored, RecordedAt: recorded(c.Now),
+	}
+	if since := recorded(c.Invalidity); recordable(c.Invalidity) && since.Before(revoked.RevokedAt) {
+		revoked.Invalidity = &since
+	}
+	if known := state.Revocation; known != nil && !revoked.From().Before(known.From()) {
+		return nil, nil
+	}
+	return []event.Event{revoked}, nil
 }
 
 func warnOfExpiry(state State, c WarnOfExpiry) ([]event.Event, error) {
@@ -467,10 +579,31 @@ func Evolve(state State, e event.Event) State {
 		}
 	case KeyCompromiseReported:
 		state.Notice, state.CompromisedFrom = e.Notice, &e.CompromisedFrom
+		state.Notices = append(slices.Clone(state.Notices), Notice{
+			ID: e.Notice, Channel: e.Channel, Officer: e.Officer, Circumstances: e.Circumstances,
+			ReceivedAt: e.ReceivedAt, CompromisedFrom: e.CompromisedFrom,
+		})
 	case Suspended:
 		state.Status = StatusSuspended
+		state.Notices = slices.Clone(state.Notices)
+		for i, n := range state.Notices {
+			if n.ID == e.Notice {
+				state.Notices[i].SuspendedAt, state.Notices[i].WithinLimit = &e.SuspendedAt, e.WithinLimit
+				state.Notices[i].Reaction = time.Duration(e.ReactionSeconds) * time.Second
+			}
+		}
 	case Resumed:
 		state.Status, state.Notice, state.CompromisedFrom = StatusRegistered, "", nil
+		state.Notices = slices.Clone(state.Notices)
+		for i, n := range state.Notices {
+			if n.Open() {
+				state.Notices[i].WithdrawnAt = &e.ResumedAt
+			}
+		}
+	case Revoked:
+		if state.Revocation == nil || e.From().Before(state.Revocation.From()) {
+			state.Revocation = &e
+		}
 	case Annulled:
 		state.Status, state.AnnulledAt = StatusAnnulled, &e.AnnulledAt
 	case ExpiryWarned:

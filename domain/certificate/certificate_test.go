@@ -61,7 +61,7 @@ func registered() certificate.Registered {
 func notice() certificate.ReportCompromise {
 	return certificate.ReportCompromise{
 		Notice: "n1", Channel: certificate.ByPhone, ReceivedAt: at(20), CompromisedFrom: at(10),
-		Circumstances: "The token was stolen.", Now: at(21),
+		Circumstances: "The token was stolen.", Officer: "D. Akhmetova, key officer", Now: at(21),
 	}
 }
 
@@ -69,6 +69,7 @@ func reported() certificate.KeyCompromiseReported {
 	return certificate.KeyCompromiseReported{
 		Certificate: fingerprint, Participant: owner, Notice: "n1", Channel: certificate.ByPhone,
 		ReceivedAt: at(20), CompromisedFrom: at(10), Circumstances: "The token was stolen.",
+		Officer: "D. Akhmetova, key officer",
 	}
 }
 
@@ -95,6 +96,17 @@ func annulled() certificate.Annulled {
 	return certificate.Annulled{Certificate: fingerprint, Participant: owner, AnnulledAt: at(40), Reason: "The head has left."}
 }
 
+func revocation() certificate.RecordRevocation {
+	return certificate.RecordRevocation{RevokedAt: at(12), Reason: "keyCompromise", Kind: certificate.EvidenceCRL, SHA256: "bb", Stored: "cc", Now: at(35)}
+}
+
+func revoked() certificate.Revoked {
+	return certificate.Revoked{
+		Certificate: fingerprint, Participant: owner, RevokedAt: at(12), Reason: "keyCompromise",
+		Kind: certificate.EvidenceCRL, SHA256: "bb", Stored: "cc", RecordedAt: at(35),
+	}
+}
+
 func situations() []eventtest.Situation {
 	return []eventtest.Situation{
 		{Name: "unknown"},
@@ -103,6 +115,7 @@ func situations() []eventtest.Situation {
 		{Name: "resumed", History: []event.Event{registered(), reported(), suspended(), resumed()}},
 		{Name: "annulled", History: []event.Event{registered(), annulled()}},
 		{Name: "suspended, annulled", History: []event.Event{registered(), reported(), suspended(), annulled()}},
+		{Name: "suspended, revoked", History: []event.Event{registered(), reported(), suspended(), revoked()}},
 	}
 }
 
@@ -111,6 +124,8 @@ func TestEveryCommandInEveryStateIsAsDocumented(t *testing.T) {
 	earlier.Notice, earlier.CompromisedFrom = "n2", at(5)
 	later.Notice, later.CompromisedFrom = "n3", at(15)
 	byStranger, stopByStranger, byOperator := resume(), annul(), annul()
+	withReported := resume()
+	withReported.SessionCertificate = fingerprint
 	byStranger.Requester, stopByStranger.Requester = stranger, stranger
 	byOperator.Requester, byOperator.ByOperator = "", true
 	matrix := eventtest.Matrix[certificate.State, certificate.Command]{
@@ -123,6 +138,8 @@ func TestEveryCommandInEveryStateIsAsDocumented(t *testing.T) {
 			{Name: "ReportCompromise, another, later", Command: later},
 			{Name: "Resume by the owner", Command: resume()},
 			{Name: "Resume by a stranger", Command: byStranger},
+			{Name: "Resume in a session of the reported key", Command: withReported},
+			{Name: "RecordRevocation", Command: revocation(), MayBeIdle: true},
 			{Name: "Annul by the owner", Command: annul()},
 			{Name: "Annul by the operator", Command: byOperator},
 			{Name: "Annul by a stranger", Command: stopByStranger},
@@ -294,7 +311,7 @@ func TestR_C7_AnEarlierMomentInAnotherNoticeMovesTheMomentBack(t *testing.T) {
 	earlier.Notice, earlier.CompromisedFrom, earlier.Circumstances = "n2", at(5), ""
 	scenario := given(t, registered(), reported(), suspended()).When(earlier).Then(certificate.KeyCompromiseReported{
 		Certificate: fingerprint, Participant: owner, Notice: "n2", Channel: certificate.ByPhone,
-		ReceivedAt: at(20), CompromisedFrom: at(5),
+		ReceivedAt: at(20), CompromisedFrom: at(5), Officer: earlier.Officer,
 	})
 	require.Equal(t, at(5), *scenario.State().CompromisedFrom)
 	closed := resumed()
@@ -494,4 +511,53 @@ func TestR_C5_WhateverHappensThereIsOneWarningAtMost(t *testing.T) {
 		require.LessOrEqual(t, warnings, 1)
 		require.Equal(t, due, warnings == 1, "whoever asks in time is the one who warns")
 	})
+}
+
+func TestR_C7_TheOfficerWhoTookANoticeIsNamedAndNobodyIsForOneThatCameOnline(t *testing.T) {
+	nobody, online := notice(), notice()
+	nobody.Officer = ""
+	online.Channel = certificate.Online
+	given(t, registered()).When(nobody).ThenRefused(fault.NoticeInvalid)
+	given(t, registered()).When(online).ThenRefused(fault.NoticeInvalid)
+	online.Officer = ""
+	state := given(t, registered()).When(online).State()
+	require.Len(t, state.Notices, 1)
+	require.Equal(t, certificate.Online, state.Notices[0].Channel)
+	require.Equal(t, time.Hour, state.Notices[0].Reaction)
+	require.True(t, state.Notices[0].WithinLimit)
+}
+
+func TestR_C8_ANoticeCoversWhatWasSignedSinceItsMomentUntilItIsWithdrawn(t *testing.T) {
+	state := given(t, registered()).When(notice()).State()
+	require.Empty(t, state.Covering(at(9)))
+	require.Len(t, state.Covering(at(10)), 1)
+	require.Len(t, state.Covering(at(25)), 1, "a signature that was on its way when the notice came")
+	withdrawn := given(t, registered(), reported(), suspended()).When(resume()).State()
+	require.Empty(t, withdrawn.Covering(at(10)))
+	require.Len(t, withdrawn.Notices, 1, "what was said stays on record")
+}
+
+func TestR_C8_TheReportedKeyDoesNotClearItself(t *testing.T) {
+	own := resume()
+	own.SessionCertificate = fingerprint
+	given(t, registered(), reported(), suspended()).When(own).ThenRefused(fault.CertificateReported)
+	own.SessionCertificate = strings.Repeat("b", 64)
+	given(t, registered(), reported(), suspended()).When(own).Then(resumed())
+}
+
+func TestR_C8_TheAuthoritysRevocationCountsFromTheEarliestDateThatItNames(t *testing.T) {
+	given(t, registered()).When(revocation()).Then(revoked())
+	state := given(t, registered(), revoked()).State()
+	require.False(t, state.RevokedBefore(at(11)))
+	require.True(t, state.RevokedBefore(at(12)))
+	given(t, registered(), revoked()).When(revocation()).Then()
+
+	earlier := revocation()
+	earlier.Invalidity = at(8)
+	route := given(t, registered(), revoked()).When(earlier)
+	require.True(t, route.State().RevokedBefore(at(8)))
+	given(t, registered(), reported(), suspended(), revoked()).When(resume())
+	require.True(t, given(t, registered(), reported(), suspended(), revoked(), resumed()).State().RevokedBefore(at(12)),
+		"no word of the owner undoes the authority's")
+	require.Equal(t, fault.CertificateRevoked, fault.CodeOf(given(t, registered(), revoked()).State().CheckSigning(owner, at(1))))
 }

@@ -16,6 +16,15 @@
 // later moment would change nothing and is refused. Resuming closes all
 // notices that are open, and names the one that counted.
 //
+// # What a notice does to signatures
+//
+// A notice is a claim. It stops the key at once, and puts what was signed with
+// it since the claimed moment in doubt ([State.Covering]) for as long as it is
+// open. Force is lost only by the authority's own revocation
+// ([RecordRevocation], [State.RevokedBefore]) or by a decision, which stands on
+// the document (package document). Resuming withdraws the notices, and with
+// them the doubt; it is not taken in a session that the reported key opened.
+//
 // # The end
 //
 // Thirty days before a certificate ends, its owner is warned, once
@@ -26,27 +35,29 @@
 //
 // Every command in every state; the test writes this table.
 //
-//	|                                    | unknown               | registered                                   | suspended               | resumed                                      | annulled                | suspended, annulled     |
-//	| ---------------------------------- | --------------------- | -------------------------------------------- | ----------------------- | -------------------------------------------- | ----------------------- | ----------------------- |
-//	| Register                           | CertificateRegistered | certificate.exists                           | certificate.exists      | certificate.exists                           | certificate.exists      | certificate.exists      |
-//	| ReportCompromise, the same notice  | certificate.unknown   | KeyCompromiseReported + CertificateSuspended | certificate.wrong-state | KeyCompromiseReported + CertificateSuspended | KeyCompromiseReported   | certificate.wrong-state |
-//	| ReportCompromise, another, earlier | certificate.unknown   | KeyCompromiseReported + CertificateSuspended | KeyCompromiseReported   | KeyCompromiseReported + CertificateSuspended | KeyCompromiseReported   | KeyCompromiseReported   |
-//	| ReportCompromise, another, later   | certificate.unknown   | KeyCompromiseReported + CertificateSuspended | certificate.wrong-state | KeyCompromiseReported + CertificateSuspended | KeyCompromiseReported   | certificate.wrong-state |
-//	| Resume by the owner                | certificate.unknown   | certificate.wrong-state                      | CertificateResumed      | certificate.wrong-state                      | certificate.wrong-state | certificate.wrong-state |
-//	| Resume by a stranger               | certificate.unknown   | access.forbidden                             | access.forbidden        | access.forbidden                             | access.forbidden        | access.forbidden        |
-//	| Annul by the owner                 | certificate.unknown   | CertificateAnnulled                          | CertificateAnnulled     | CertificateAnnulled                          | certificate.wrong-state | certificate.wrong-state |
-//	| Annul by the operator              | certificate.unknown   | CertificateAnnulled                          | CertificateAnnulled     | CertificateAnnulled                          | certificate.wrong-state | certificate.wrong-state |
-//	| Annul by a stranger                | certificate.unknown   | access.forbidden                             | access.forbidden        | access.forbidden                             | access.forbidden        | access.forbidden        |
-//	| WarnOfExpiry, 31 days before       | certificate.unknown   | nothing to do                                | nothing to do           | nothing to do                                | nothing to do           | nothing to do           |
-//	| WarnOfExpiry, 30 days before       | certificate.unknown   | CertificateExpiryWarned                      | CertificateExpiryWarned | CertificateExpiryWarned                      | nothing to do           | nothing to do           |
+//	|                                         | unknown               | registered                                   | suspended                | resumed                                      | annulled                 | suspended, annulled      | suspended, revoked       |
+//	| --------------------------------------- | --------------------- | -------------------------------------------- | ------------------------ | -------------------------------------------- | ------------------------ | ------------------------ | ------------------------ |
+//	| Register                                | CertificateRegistered | certificate.exists                           | certificate.exists       | certificate.exists                           | certificate.exists       | certificate.exists       | certificate.exists       |
+//	| ReportCompromise, the same notice       | certificate.unknown   | KeyCompromiseReported + CertificateSuspended | certificate.wrong-state  | KeyCompromiseReported + CertificateSuspended | KeyCompromiseReported    | certificate.wrong-state  | certificate.wrong-state  |
+//	| ReportCompromise, another, earlier      | certificate.unknown   | KeyCompromiseReported + CertificateSuspended | KeyCompromiseReported    | KeyCompromiseReported + CertificateSuspended | KeyCompromiseReported    | KeyCompromiseReported    | KeyCompromiseReported    |
+//	| ReportCompromise, another, later        | certificate.unknown   | KeyCompromiseReported + CertificateSuspended | certificate.wrong-state  | KeyCompromiseReported + CertificateSuspended | KeyCompromiseReported    | certificate.wrong-state  | certificate.wrong-state  |
+//	| Resume by the owner                     | certificate.unknown   | certificate.wrong-state                      | CertificateResumed       | certificate.wrong-state                      | certificate.wrong-state  | certificate.wrong-state  | CertificateResumed       |
+//	| Resume by a stranger                    | certificate.unknown   | access.forbidden                             | access.forbidden         | access.forbidden                             | access.forbidden         | access.forbidden         | access.forbidden         |
+//	| Resume in a session of the reported key | certificate.unknown   | certificate.reported-key                     | certificate.reported-key | certificate.reported-key                     | certificate.reported-key | certificate.reported-key | certificate.reported-key |
+//	| RecordRevocation                        | certificate.unknown   | CertificateRevoked                           | CertificateRevoked       | CertificateRevoked                           | CertificateRevoked       | CertificateRevoked       | nothing to do            |
+//	| Annul by the owner                      | certificate.unknown   | CertificateAnnulled                          | CertificateAnnulled      | CertificateAnnulled                          | certificate.wrong-state  | certificate.wrong-state  | CertificateAnnulled      |
+//	| Annul by the operator                   | certificate.unknown   | CertificateAnnulled                          | CertificateAnnulled      | CertificateAnnulled                          | certificate.wrong-state  | certificate.wrong-state  | CertificateAnnulled      |
+//	| Annul by a stranger                     | certificate.unknown   | access.forbidden                             | access.forbidden         | access.forbidden                             | access.forbidden         | access.forbidden         | access.forbidden         |
+//	| WarnOfExpiry, 31 days before            | certificate.unknown   | nothing to do                                | nothing to do            | nothing to do                                | nothing to do            | nothing to do            | nothing to do            |
+//	| WarnOfExpiry, 30 days before            | certificate.unknown   | CertificateExpiryWarned                      | CertificateExpiryWarned  | CertificateExpiryWarned                      | nothing to do            | nothing to do            | CertificateExpiryWarned  |
 //
 // # Signing
 //
 // What [State.CheckSigning] says of a signature by the owner, made before or
 // from the moment of compromise on. The test writes this table.
 //
-//	| made                   | unknown             | registered | suspended               | resumed | annulled             | suspended, annulled     |
-//	| ---------------------- | ------------------- | ---------- | ----------------------- | ------- | -------------------- | ----------------------- |
-//	| before the compromise  | certificate.unknown | counts     | certificate.suspended   | counts  | certificate.annulled | certificate.annulled    |
-//	| from the compromise on | certificate.unknown | counts     | certificate.compromised | counts  | certificate.annulled | certificate.compromised |
+//	| made                   | unknown             | registered | suspended               | resumed | annulled             | suspended, annulled     | suspended, revoked  |
+//	| ---------------------- | ------------------- | ---------- | ----------------------- | ------- | -------------------- | ----------------------- | ------------------- |
+//	| before the compromise  | certificate.unknown | counts     | certificate.suspended   | counts  | certificate.annulled | certificate.annulled    | certificate.revoked |
+//	| from the compromise on | certificate.unknown | counts     | certificate.compromised | counts  | certificate.annulled | certificate.compromised | certificate.revoked |
 package certificate

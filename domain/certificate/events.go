@@ -67,7 +67,8 @@ type Registered struct {
 func (Registered) EventType() string { return "CertificateRegistered" }
 
 // KeyCompromiseReported is a notice that the key is no longer its owner's
-// alone (компрометация ключа).
+// alone (компрометация ключа). It is a claim: it stops the key, and puts what
+// was signed since the claimed moment in doubt (R-C8). It decides nothing.
 type KeyCompromiseReported struct {
 	Certificate string  `json:"certificate"`
 	Participant string  `json:"participant"`
@@ -78,6 +79,10 @@ type KeyCompromiseReported struct {
 	// CompromisedFrom is the moment from which the key is not trusted.
 	CompromisedFrom time.Time `json:"compromisedFrom"`
 	Circumstances   string    `json:"circumstances,omitempty" personal:"participant"`
+	// Officer is the authorised officer who took a notice by phone or in
+	// writing, by name and position. It is "" for one that came online, which
+	// the ledger took itself.
+	Officer string `json:"officer,omitempty" personal:"participant"`
 }
 
 // EventType implements event.Event.
@@ -97,10 +102,11 @@ type Suspended struct {
 // EventType implements event.Event.
 func (Suspended) EventType() string { return "CertificateSuspended" }
 
-// Resumed says that the owner asked for the key to be trusted again.
+// Resumed says that the owner withdrew every open notice and asked for the key
+// to be trusted again. The doubts that they raised are lifted.
 type Resumed struct {
 	Certificate string `json:"certificate"`
-	// Notice is the notice that is thereby closed.
+	// Notice is the one that counted of those that are thereby withdrawn.
 	Notice    string    `json:"notice"`
 	Channel   Channel   `json:"channel"`
 	ResumedAt time.Time `json:"resumedAt"`
@@ -123,6 +129,49 @@ type Annulled struct {
 // EventType implements event.Event.
 func (Annulled) EventType() string { return "CertificateAnnulled" }
 
+// EvidenceKind says how the authority told of a revocation.
+type EvidenceKind string
+
+// The kinds of evidence of a revocation.
+const (
+	EvidenceCRL  EvidenceKind = "crl"
+	EvidenceOCSP EvidenceKind = "ocsp"
+)
+
+// Revoked says that the certification authority revoked the certificate
+// (отзыв регистрационного свидетельства), as its own list or answer proves,
+// which was verified before this was recorded (R-C8).
+type Revoked struct {
+	Certificate string `json:"certificate"`
+	Participant string `json:"participant"`
+	// RevokedAt is the authority's date of the revocation.
+	RevokedAt time.Time `json:"revokedAt"`
+	// Reason is the name of RFC 5280's CRLReason, "unspecified" where the
+	// authority gives none.
+	Reason string `json:"reason"`
+	// Invalidity is since when the authority does not trust the key (RFC 5280,
+	// 5.3.2), where it names such a date and that is earlier than RevokedAt.
+	Invalidity *time.Time `json:"invalidity,omitempty"`
+	// Kind, SHA256 and Stored name the evidence: its hash, and its address
+	// among the blobs as in [Registered].
+	Kind   EvidenceKind `json:"kind"`
+	SHA256 string       `json:"sha256"`
+	Stored string       `json:"stored,omitempty"`
+	// RecordedAt is when the ledger learned of it.
+	RecordedAt time.Time `json:"recordedAt"`
+}
+
+// EventType implements event.Event.
+func (Revoked) EventType() string { return "CertificateRevoked" }
+
+// From is the moment from which the key is not trusted, by the authority.
+func (e Revoked) From() time.Time {
+	if e.Invalidity != nil {
+		return *e.Invalidity
+	}
+	return e.RevokedAt
+}
+
 // ExpiryWarned says that the certificate ends soon. It is recorded once for a
 // certificate, and so is what its owner and the operator are told by (R-C5).
 type ExpiryWarned struct {
@@ -139,5 +188,5 @@ func (ExpiryWarned) EventType() string { return "CertificateExpiryWarned" }
 // Events lists the package's event types.
 func Events() []event.Definition {
 	return event.On(Category, "certificate", Registered{},
-		KeyCompromiseReported{}, Suspended{}, Resumed{}, Annulled{}, ExpiryWarned{})
+		KeyCompromiseReported{}, Suspended{}, Resumed{}, Annulled{}, Revoked{}, ExpiryWarned{})
 }

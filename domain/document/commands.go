@@ -1,6 +1,7 @@
 package document
 
 import (
+	"dalel/domain/certificate"
 	"time"
 
 	"dalel/domain/event"
@@ -138,17 +139,27 @@ type Expire struct {
 	Now time.Time
 }
 
-// MarkCompromised marks the signatures that were made with a key after the
-// moment from which it is not trusted (R-C8). It may be repeated without harm.
-type MarkCompromised struct {
-	Notice          string
-	Certificate     string
-	CompromisedFrom time.Time
-	// TrustedAgain is when the owner had the key resumed, nil if never: what
-	// was signed from then on is not this notice's matter.
-	TrustedAgain *time.Time
-	ReliedOn     []event.Reference
-	Now          time.Time
+// NoteCertificate tells the parties what a certificate's stream says against
+// signatures on the document: notices given and withdrawn, the authority's
+// revocation (R-C8). It may be repeated without harm.
+type NoteCertificate struct {
+	// State is a fact: that of the certificate.
+	State    certificate.State
+	ReliedOn []event.Reference
+	Now      time.Time
+}
+
+// DecideSignature is the operator's decision on a signature in doubt (R-C8).
+type DecideSignature struct {
+	By event.By
+	// Signature says which, from 1 in the order of signing.
+	Signature int
+	Ruling    Ruling
+	Ground    string
+	// State is a fact: that of the signature's certificate.
+	State    certificate.State
+	ReliedOn []event.Reference
+	Now      time.Time
 }
 
 // RefuseFile records that a file was not received (R-D2): its type is not
@@ -252,7 +263,8 @@ func (Revoke) command()             {}
 func (Consent) command()            {}
 func (Decline) command()            {}
 func (Expire) command()             {}
-func (MarkCompromised) command()    {}
+func (NoteCertificate) command()    {}
+func (DecideSignature) command()    {}
 func (RefuseFile) command()         {}
 func (IssueExemplar) command()      {}
 func (IssueCopy) command()          {}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"dalel/domain/certificate"
 	"dalel/domain/event"
 	"dalel/domain/fileformat"
 	"dalel/domain/isocode"
@@ -81,8 +82,10 @@ func Decide(s State, command Command) ([]event.Event, error) {
 		return s.decideDecline(c)
 	case Expire:
 		return s.decideExpire(c)
-	case MarkCompromised:
-		return s.decideMark(c)
+	case NoteCertificate:
+		return s.decideNote(c)
+	case DecideSignature:
+		return s.decideSignature(c)
 	case RefuseFile:
 		return s.decideRefuseFile(c)
 	case IssueExemplar:
@@ -518,25 +521,93 @@ func (s State) decideExpire(c Expire) ([]event.Event, error) {
 	return happened(Expired{Document: s.ID, Parties: late, Deadline: deadline, ExpiredAt: c.Now})
 }
 
-func (s State) decideMark(c MarkCompromised) ([]event.Event, error) {
-	var affected, standing []string
+// decideNote makes the marks that tell the parties what stands on a
+// certificate's stream against signatures on the document, and has not been
+// told.
+func (s State) decideNote(c NoteCertificate) ([]event.Event, error) {
+	var events []event.Event
+	for _, notice := range c.State.Notices {
+		events = append(events, s.noteNotice(c, notice)...)
+	}
+	if c.State.Revocation == nil {
+		return events, nil
+	}
+	var told []string
+	for n, sig := range s.Signatures {
+		if sig.Certificate == c.State.Fingerprint && !sig.Revoked && !s.Replaced(n) && c.State.RevokedBefore(sig.SignedAt) {
+			told = append(told, sig.Party)
+		}
+	}
+	if len(told) > 0 {
+		events = append(events, SignaturesRevoked{
+			Document: s.ID, Certificate: c.State.Fingerprint, From: c.State.Revocation.From(), Parties: told,
+			MarkedAt: c.Now, ReliedOn: c.ReliedOn,
+		})
+	}
+	return events, nil
+}
+
+func (s State) noteNotice(c NoteCertificate, notice certificate.Notice) []event.Event {
+	var affected, standing, lifted []string
 	for _, sig := range s.Signatures {
+		told := slices.Contains(sig.Doubts, notice.ID)
 		switch {
-		case sig.Certificate != c.Certificate || sig.FallenBy != "":
-		case sig.SignedAt.Before(c.CompromisedFrom):
+		case sig.Certificate != c.State.Fingerprint:
+		case !notice.Open():
+			if told && !slices.Contains(sig.Lifted, notice.ID) {
+				lifted = append(lifted, sig.Party)
+			}
+		case !notice.Covers(sig.SignedAt):
 			// Whoever held the key then was still its owner (R-C8).
 			standing = append(standing, sig.Party)
-		case c.TrustedAgain != nil && !sig.SignedAt.Before(*c.TrustedAgain):
-		default:
+		case !told:
 			affected = append(affected, sig.Party)
 		}
 	}
-	if len(affected) == 0 {
-		return nil, nil
+	switch {
+	case len(lifted) > 0:
+		return []event.Event{DoubtLifted{
+			Document: s.ID, Notice: notice.ID, Certificate: c.State.Fingerprint, Parties: lifted,
+			WithdrawnAt: *notice.WithdrawnAt, LiftedAt: c.Now, ReliedOn: c.ReliedOn,
+		}}
+	case len(affected) > 0:
+		return []event.Event{SignaturesDoubted{
+			Document: s.ID, Notice: notice.ID, Certificate: c.State.Fingerprint, CompromisedFrom: notice.CompromisedFrom,
+			Affected: affected, Standing: standing, MarkedAt: c.Now, ReliedOn: c.ReliedOn,
+		}}
 	}
-	return happened(KeyCompromised{
-		Document: s.ID, Notice: c.Notice, Certificate: c.Certificate, CompromisedFrom: c.CompromisedFrom,
-		Affected: affected, Standing: standing, MarkedAt: c.Now, ReliedOn: c.ReliedOn,
+	return nil
+}
+
+// decideSignature records a decision on a signature that is in doubt. Where no
+// open notice puts it in doubt, there is nothing to decide: nobody takes the
+// force from a signature that nobody disputes.
+func (s State) decideSignature(c DecideSignature) ([]event.Event, error) {
+	n := c.Signature - 1
+	if n < 0 || n >= len(s.Signatures) {
+		return nil, fault.New(fault.SignatureUnknownNumber, "the document has %d signatures", len(s.Signatures))
+	}
+	if c.Ruling != RulingLost && c.Ruling != RulingStands {
+		return nil, fault.New(fault.RequestInvalid, "the ruling is %q or %q", RulingLost, RulingStands)
+	}
+	if err := checkWords("ground", c.Ground); err != nil {
+		return nil, err
+	}
+	sig := s.Signatures[n]
+	if sig.Certificate != c.State.Fingerprint {
+		return nil, fault.New(fault.Internal, "the state of another certificate was read")
+	}
+	standing := s.Standing(n, c.State)
+	if standing.Force != ForceDoubt {
+		return nil, fault.New(fault.SignatureNotDisputed, "no open notice puts the signature in doubt: it is %s", standing.Force)
+	}
+	var notices []string
+	for _, notice := range c.State.Covering(sig.SignedAt) {
+		notices = append(notices, notice.ID)
+	}
+	return happened(SignatureDecided{
+		Document: s.ID, By: c.By, Signature: c.Signature, Party: sig.Party, Certificate: sig.Certificate,
+		Notices: notices, Ruling: c.Ruling, Ground: c.Ground, DecidedAt: c.Now, ReliedOn: c.ReliedOn,
 	})
 }
 

@@ -197,7 +197,7 @@ func (s State) decideOrder(c OrderDestruction) ([]event.Event, error) {
 // processes repeat find nothing to do.
 func (s State) decideGone(command Command) ([]event.Event, error) {
 	switch c := command.(type) {
-	case DeliverDue, Expire, MarkCompromised, ProposeDestruction:
+	case DeliverDue, Expire, NoteCertificate, ProposeDestruction:
 		return nil, nil
 	case OrderDestruction:
 		if s.Ordered != nil && s.Ordered.Basis == c.Basis {

@@ -142,7 +142,8 @@ var (
 	revoked    = append(bySender[:6:6], document.Revoked{Document: doc, Party: alpha, By: by(alpha), Reason: "wrong price", RevokedAt: at(5)})
 	rejected   = append(bySender[:6:6], document.Rejected{Document: doc, Party: beta, By: by(beta), Reason: "wrong price", RejectedAt: at(5)})
 	expired    = append(bySender[:6:6], document.Expired{Document: doc, Parties: []string{beta}, Deadline: deadline, ExpiredAt: at(49)})
-	fellInside = append(byBeta[:8:8], document.KeyCompromised{Document: doc, Notice: "n1", Certificate: betaKey, CompromisedFrom: at(2), Affected: []string{beta}, MarkedAt: at(4)})
+	doubted    = append(byBeta[:8:8], document.SignaturesDoubted{Document: doc, Notice: "n1", Certificate: betaKey, CompromisedFrom: at(2), Affected: []string{beta}, MarkedAt: at(4)})
+	lostInside = append(doubted[:9:9], document.SignatureDecided{Document: doc, By: by(operator), Signature: 2, Party: beta, Certificate: betaKey, Notices: []string{"n1"}, Ruling: document.RulingLost, Ground: "it was stolen", DecidedAt: at(5)})
 	held       = append(complete[:10:10], document.HoldPlaced{Document: doc, Hold: "h1", By: by(operator), Ground: "dispute 7", PlacedAt: at(5)})
 	senderAsks = append(complete[:10:10], asks(alpha, 5))
 	allAsk     = append(senderAsks[:11:11], asks(beta, 6), asks(gamma, 7))
@@ -159,7 +160,8 @@ func situations() []eventtest.Situation {
 		{Name: "sender's turn", History: sent},
 		{Name: "signer's turn", History: bySender},
 		{Name: "approver's turn", History: byBeta},
-		{Name: "signer's turn again, key fell", History: fellInside},
+		{Name: "approver's turn, in doubt", History: doubted},
+		{Name: "signer's turn again, it lost its force", History: lostInside},
 		{Name: "signed", History: complete},
 		{Name: "revocation proposed", History: proposed},
 		{Name: "one consented", History: consented},
@@ -189,9 +191,8 @@ func cases() []commandCase {
 	suspended.Objection = fault.New(fault.CertificateSuspended, "suspended")
 	byCode := sign(beta, 3)
 	byCode.Method = document.MethodCode
-	mark := document.MarkCompromised{Notice: "n2", Certificate: betaKey, CompromisedFrom: at(3), Now: at(7)}
-	harmless := mark
-	harmless.CompromisedFrom = at(5)
+	note := document.NoteCertificate{State: reported("n2", 3), Now: at(7)}
+	harmless := document.NoteCertificate{State: reported("n2", 5), Now: at(7)}
 	return []commandCase{
 		{Name: "create", Command: document.Create{Document: doc, By: by(alpha), Details: details()}},
 		{Name: "describe", Command: document.Describe{By: by(alpha), Details: details()}},
@@ -226,8 +227,12 @@ func cases() []commandCase {
 		{Name: "decline, approver", Command: document.Decline{By: by(gamma), Reason: "we need it", Now: at(6)}},
 		{Name: "expire, too early", Command: document.Expire{Now: at(3)}, MayBeIdle: true},
 		{Name: "expire, deadline passed", Command: document.Expire{Now: at(49)}, MayBeIdle: true},
-		{Name: "mark, signed with the key since", Command: mark, MayBeIdle: true},
-		{Name: "mark, signed before", Command: harmless, MayBeIdle: true},
+		{Name: "note the certificate, signed since", Command: note, MayBeIdle: true},
+		{Name: "note the certificate, signed before", Command: harmless, MayBeIdle: true},
+		{Name: "decide that it lost its force", Command: decideOn(document.RulingLost, reported("n2", 3))},
+		{Name: "decide that it stands", Command: decideOn(document.RulingStands, reported("n2", 3))},
+		{Name: "decide, no ground", Command: document.DecideSignature{By: by(operator), Signature: 2, Ruling: document.RulingLost, Ground: " ", State: reported("n2", 3), Now: at(8)}},
+		{Name: "decide, nobody disputes it", Command: decideOn(document.RulingLost, reported("n2", 5))},
 		{Name: "refuse a file", Command: refuseFile()},
 		{Name: "refuse a file of a recipient", Command: document.RefuseFile{By: by(beta), Name: "a.pdf", MediaType: "application/pdf", Refusal: malware(), Now: at(1)}},
 		{Name: "issue an exemplar, sender", Command: document.IssueExemplar{By: by(alpha), Now: at(5)}},
@@ -481,37 +486,6 @@ func TestR_E3_RefusedSignaturesCannotFillAStream(t *testing.T) {
 		route.When(attempt)
 	}
 	route.When(attempt).ThenRefused(fault.Throttled)
-}
-
-func TestR_C8_OnlySignaturesMadeSinceTheMomentFall(t *testing.T) {
-	mark := document.MarkCompromised{Notice: "n2", Certificate: betaKey, CompromisedFrom: at(3), Now: at(7)}
-	route := given(t, complete...).When(mark)
-	route.Then(document.KeyCompromised{Document: doc, Notice: "n2", Certificate: betaKey, CompromisedFrom: at(3), Affected: []string{beta}, MarkedAt: at(7)})
-	require.True(t, route.State().Compromised())
-	require.Equal(t, document.Complete, route.State().Status, "the document is marked, its status is not rewritten")
-	route.When(mark).Then()
-
-	later := mark
-	later.CompromisedFrom = at(4)
-	given(t, complete...).When(later).Then()
-
-	earlier := mark
-	earlier.Notice, earlier.CompromisedFrom = "n3", at(2)
-	given(t, complete...).When(later).When(earlier).
-		Then(document.KeyCompromised{Document: doc, Notice: "n3", Certificate: betaKey, CompromisedFrom: at(2), Affected: []string{beta}, MarkedAt: at(7)})
-}
-
-func TestR_C8_WhoseSignatureFellInsideTheRouteSignsAgainWithAnotherKey(t *testing.T) {
-	route := given(t, fellInside...)
-	require.True(t, route.State().IsTurn(beta))
-	another := sign(beta, 8)
-	another.Certificate = "beta-new-certificate"
-	route.When(another)
-	require.False(t, route.State().IsTurn(beta))
-	require.True(t, route.State().IsTurn(gamma))
-	// A further notice on the old key does not undo the signature by the new.
-	route.When(document.MarkCompromised{Notice: "n9", Certificate: betaKey, CompromisedFrom: at(0), Now: at(9)}).Then()
-	require.True(t, route.State().IsTurn(gamma))
 }
 
 func TestADocumentIsSeenByItsSenderAndByThoseItWasDeliveredTo(t *testing.T) {

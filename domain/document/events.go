@@ -417,15 +417,17 @@ type Expired struct {
 // EventType implements event.Event.
 func (Expired) EventType() string { return "DocumentExpired" }
 
-// KeyCompromised marks a document some of whose signatures were made with a
-// key after the moment from which it is not trusted (R-C8).
-type KeyCompromised struct {
+// SignaturesDoubted tells the document's parties that a notice of compromise
+// covers signatures on it (R-C8). It is a mark: whether a signature is in doubt
+// is computed from the certificate's stream ([State.Standing]), so a mark that
+// comes late, or never, changes nothing.
+type SignaturesDoubted struct {
 	Document        string    `json:"document"`
 	Notice          string    `json:"notice"`
 	Certificate     string    `json:"certificate"`
 	CompromisedFrom time.Time `json:"compromisedFrom"`
-	// Affected are the parties whose signatures fall; Standing those whose
-	// signatures with the same key were made before and stand.
+	// Affected are the parties whose signatures are in doubt; Standing those
+	// whose signatures with the same key were made before and stand.
 	Affected []string          `json:"affected"`
 	Standing []string          `json:"standing,omitempty"`
 	MarkedAt time.Time         `json:"markedAt"`
@@ -433,7 +435,71 @@ type KeyCompromised struct {
 }
 
 // EventType implements event.Event.
-func (KeyCompromised) EventType() string { return "DocumentKeyCompromised" }
+func (SignaturesDoubted) EventType() string { return "SignaturesDoubted" }
+
+// DoubtLifted tells the parties that a notice was withdrawn. It is a mark, as
+// [SignaturesDoubted] is.
+type DoubtLifted struct {
+	Document    string `json:"document"`
+	Notice      string `json:"notice"`
+	Certificate string `json:"certificate"`
+	// Parties are those whose signatures the notice had put in doubt.
+	Parties     []string          `json:"parties"`
+	WithdrawnAt time.Time         `json:"withdrawnAt"`
+	LiftedAt    time.Time         `json:"liftedAt"`
+	ReliedOn    []event.Reference `json:"reliedOn,omitempty"`
+}
+
+// EventType implements event.Event.
+func (DoubtLifted) EventType() string { return "SignatureDoubtLifted" }
+
+// SignaturesRevoked tells the parties that the authority revoked a certificate
+// with a date that takes the force from signatures (R-C8). It is a mark, but
+// for one thing: where the route is open, the parties are asked to sign again.
+type SignaturesRevoked struct {
+	Document    string `json:"document"`
+	Certificate string `json:"certificate"`
+	// From is the moment from which the authority does not trust the key.
+	From     time.Time         `json:"from"`
+	Parties  []string          `json:"parties"`
+	MarkedAt time.Time         `json:"markedAt"`
+	ReliedOn []event.Reference `json:"reliedOn,omitempty"`
+}
+
+// EventType implements event.Event.
+func (SignaturesRevoked) EventType() string { return "SignaturesRevoked" }
+
+// Ruling is what a decision says of a signature in doubt.
+type Ruling string
+
+// The rulings.
+const (
+	// RulingLost: the signature has lost its force.
+	RulingLost Ruling = "lost"
+	// RulingStands: the notices received so far do not put it in doubt.
+	RulingStands Ruling = "stands"
+)
+
+// SignatureDecided is the operator's decision on one signature in doubt, with
+// its ground (R-C8).
+type SignatureDecided struct {
+	Document string   `json:"document"`
+	By       event.By `json:"by"`
+	// Signature says which of the document's signatures, from 1 in the order
+	// of their events; Party and Certificate whose and with what key.
+	Signature   int    `json:"signature"`
+	Party       string `json:"party"`
+	Certificate string `json:"certificate"`
+	// Notices are the open notices that covered it.
+	Notices   []string          `json:"notices"`
+	Ruling    Ruling            `json:"ruling"`
+	Ground    string            `json:"ground" personal:"document"`
+	DecidedAt time.Time         `json:"decidedAt"`
+	ReliedOn  []event.Reference `json:"reliedOn,omitempty"`
+}
+
+// EventType implements event.Event.
+func (SignatureDecided) EventType() string { return "SignatureDecided" }
 
 // NumberClaimed is the only event of a number's stream: whichever document
 // appends it first has the number.
@@ -455,7 +521,8 @@ func Events() []event.Definition {
 			Signed{}, SignatureRefused{}, Approved{}, Rejected{},
 			Completed{}, Revoked{},
 			RevocationProposed{}, RevocationConsented{}, RevocationDeclined{},
-			Expired{}, KeyCompromised{},
+			Expired{},
+			SignaturesDoubted{}, DoubtLifted{}, SignaturesRevoked{}, SignatureDecided{},
 			FileRefused{}, ExemplarIssued{}, PaperCopyIssued{},
 			HoldPlaced{}, HoldLifted{},
 			DestructionRequested{}, DestructionProposed{}, DestructionOrdered{}, Destroyed{}),

@@ -37,7 +37,7 @@ func Follows(s State, e event.Event) error {
 		return errors.New("a document begins with its creation, once")
 	}
 	for _, rule := range []func(State, event.Event) (why string, ours bool){
-		State.draftFollows, State.routeFollows, State.actFollows, State.endFollows, State.keepingFollows,
+		State.draftFollows, State.routeFollows, State.actFollows, State.endFollows, State.forceFollows, State.keepingFollows,
 	} {
 		switch why, ours := rule(s, e); {
 		case why != "":
@@ -78,17 +78,44 @@ func (s State) routeFollows(e event.Event) (why string, ours bool) {
 		return s.whyNotDelivered(e.Recipient), true
 	case Acknowledged:
 		return s.whyNotDelivered(e.Recipient), true
-	case KeyCompromised:
-		for _, party := range e.Affected {
-			if !slices.ContainsFunc(s.Signatures, func(sig Signature) bool {
-				return sig.Party == party && sig.Certificate == e.Certificate && !sig.SignedAt.Before(e.CompromisedFrom)
-			}) {
-				return "a party that it names did not sign with that key after that moment", true
-			}
+	}
+	return "", false
+}
+
+// forceFollows is about what is said of signatures afterwards. What stands on
+// the certificate's stream is not the document's to know.
+func (s State) forceFollows(e event.Event) (why string, ours bool) {
+	switch e := e.(type) {
+	case SignaturesDoubted:
+		return s.whyNotSignedWith(e.Certificate, e.CompromisedFrom, e.Affected), true
+	case DoubtLifted:
+		return s.whyNotSignedWith(e.Certificate, time.Time{}, e.Parties), true
+	case SignaturesRevoked:
+		return s.whyNotSignedWith(e.Certificate, e.From, e.Parties), true
+	case SignatureDecided:
+		n := e.Signature - 1
+		if n < 0 || n >= len(s.Signatures) || s.Signatures[n].Party != e.Party || s.Signatures[n].Certificate != e.Certificate {
+			return "it is about a signature that the document does not have", true
+		}
+		if len(e.Notices) == 0 {
+			return "it is about a signature that nobody disputed", true
 		}
 		return "", true
 	}
 	return "", false
+}
+
+// whyNotSignedWith says whether a party is named that did not sign with a key
+// at a moment or since.
+func (s State) whyNotSignedWith(fingerprint string, since time.Time, parties []string) string {
+	for _, party := range parties {
+		if !slices.ContainsFunc(s.Signatures, func(sig Signature) bool {
+			return sig.Party == party && sig.Certificate == fingerprint && !sig.SignedAt.Before(since)
+		}) {
+			return "a party that it names did not sign with that key after that moment"
+		}
+	}
+	return ""
 }
 
 func (s State) whyNotDelivered(party string) string {

@@ -71,7 +71,7 @@ func TestR_D2_AFileThatWasNotReceivedIsRecordedAndChangesNothingElse(t *testing.
 		Document: doc, Sender: alpha, By: by(alpha), Name: "virus.pdf", MediaType: "application/pdf",
 		Code: fault.FileMalware, Detail: "the scanner found Eicar-Test-Signature", AttemptedAt: at(1),
 	})
-	before.FileRefusals = 1
+	before.FileRefusals, before.FileRefused = 1, true
 	require.Equal(t, before, draft.State())
 }
 
@@ -246,7 +246,7 @@ func TestR_G5_ARequestNeedsAReason(t *testing.T) {
 }
 
 func TestR_G5_WhoseSignatureFellIsAskedToo(t *testing.T) {
-	route := given(t, fellInside...)
+	route := given(t, lostInside...)
 	require.Equal(t, []string{alpha, beta}, route.State().Signatories())
 	route.When(document.Revoke{By: by(alpha), Reason: "key stolen", Now: at(5)}).When(ask(alpha, 6))
 	route.When(orderOnRequest(7)).ThenRefused(fault.ConsentMissing)
@@ -323,7 +323,7 @@ func TestR_G3_WhatIsDoneAboutKeepingDoesNotProlongKeeping(t *testing.T) {
 	require.Equal(t, at(4), *route.State().LastRecorded)
 	route.When(document.View{By: by(delta), Now: at(2000)})
 	require.Equal(t, at(2000), *route.State().LastRecorded)
-	route.When(document.MarkCompromised{Notice: "n2", Certificate: betaKey, CompromisedFrom: at(3), Now: at(1500)})
+	route.When(document.NoteCertificate{State: reported("n2", 3), Now: at(1500)})
 	require.Equal(t, at(2000), *route.State().LastRecorded, "a clock that went back makes nothing shorter")
 }
 
@@ -368,7 +368,7 @@ func TestR_B4_WithoutTheKeyTheEventsAddUpToTheSameWithoutTheWords(t *testing.T) 
 				require.Equal(t, with, without, "from the order on nobody is shown the words, key or no key")
 				text, err := json.Marshal(with)
 				require.NoError(t, err)
-				for _, words := range []string{"Supply contract", "contract.pdf", "125000000", "wrong price", "both agree", "dispute 7"} {
+				for _, words := range []string{"Supply contract", "contract.pdf", "125000000", "wrong price", "both agree", "dispute 7", "it was stolen"} {
 					require.NotContains(t, string(text), words)
 				}
 				return
@@ -414,6 +414,6 @@ func TestR_D11_WhatIsDestroyedIsIssuedToNobody(t *testing.T) {
 		require.True(t, route.State().CanSee(beta), "that it was there is no secret to its parties")
 		route.When(document.IssueExemplar{By: by(beta), Now: at(10)}).ThenRefused(fault.OriginalNone)
 		route.When(issueCopy(beta)).ThenRefused(fault.OriginalNone)
-		route.When(document.MarkCompromised{Notice: "n2", Certificate: betaKey, CompromisedFrom: at(3), Now: at(10)}).Then()
+		route.When(document.NoteCertificate{State: reported("n2", 3), Now: at(10)}).Then()
 	}
 }

@@ -39,8 +39,8 @@ type Party struct {
 	DeliveredAt    *time.Time
 	ViewedAt       *time.Time
 	AcknowledgedAt *time.Time
-	// Outcome is what it did; "" again when its signature fell while the
-	// route was still open, so that it can sign with another key.
+	// Outcome is what it did; "" again when its signature lost its force while
+	// the route was still open, so that it can sign with another key.
 	Outcome Outcome
 	ActedAt *time.Time
 	// Attempts counts its refused signatures.
@@ -53,8 +53,13 @@ func (p Party) acts() bool { return p.Role == RoleSign || p.Role == RoleApprove 
 // Signature is a party's signature over all files of the document.
 type Signature struct {
 	Signed
-	// FallenBy is the compromise notice by which it fell, "" while it stands.
-	FallenBy string
+	// Decision is the latest decision on it, nil while there is none.
+	Decision *SignatureDecided
+	// Doubts are the notices of which the parties were told, Lifted those of
+	// them of whose withdrawal they were told too.
+	Doubts, Lifted []string
+	// Revoked says that the parties were told of the authority's revocation.
+	Revoked bool
 }
 
 // Proposal is a proposal to revoke a completed document.
@@ -125,8 +130,10 @@ type State struct {
 	// sending on. Holds, requests to destroy and what follows from them are
 	// not of that journal: retention would never end if they made it longer.
 	LastRecorded *time.Time
-	// FileRefusals counts the files that were not received.
+	// FileRefusals counts the files that were not received; FileRefused says
+	// that the last file to come was not.
 	FileRefusals int
+	FileRefused  bool
 	// Exemplars counts the exemplars issued; Copies are the paper copies.
 	Exemplars int
 	Copies    []Copy
@@ -156,7 +163,8 @@ func (s State) Held() bool { return len(s.Holds) > 0 }
 func (s State) NextCopy() int { return len(s.Copies) + 1 }
 
 // Signatories are those whose evidence the document is: who signed it, be it
-// with a key that fell later, or approved it; in the order of the route.
+// that the signature lost its force later, or approved it; in the order of the
+// route.
 func (s State) Signatories() []string {
 	var names []string
 	for _, p := range s.Parties {
@@ -246,11 +254,6 @@ func (s State) CanSee(participant string) bool {
 	return ok && p.DeliveredAt != nil
 }
 
-// Compromised reports whether some signature of the document has fallen.
-func (s State) Compromised() bool {
-	return slices.ContainsFunc(s.Signatures, func(sig Signature) bool { return sig.FallenBy != "" })
-}
-
 // consenters are those whose consent a revocation after completion needs: all
 // who signed or approved, but for the sender.
 func (s State) consenters() []string {
@@ -283,6 +286,7 @@ func Evolve(s State, e event.Event) State {
 	case Described:
 		s.Details = e.Details
 	case FileAttached:
+		s.FileRefused = false
 		s.Files = append(s.filesWithout(e.File.Name, e.Replaces), e.File)
 	case FileRemoved:
 		s.Files = s.filesWithout(e.Name, e.SHA256)
@@ -339,24 +343,24 @@ func Evolve(s State, e event.Event) State {
 		s.Proposal = nil
 	case Expired:
 		s.Status, s.EndedAt = Lapsed, &e.ExpiredAt
-	case KeyCompromised:
-		s.Signatures = slices.Clone(s.Signatures)
-		for i, sig := range s.Signatures {
-			if sig.Certificate == e.Certificate && sig.FallenBy == "" && slices.Contains(e.Affected, sig.Party) {
-				s.Signatures[i].FallenBy = e.Notice
-			}
-		}
-		if s.Status == Awaiting {
-			for _, name := range e.Affected {
-				party(name, func(p *Party) {
-					if p.Outcome == OutcomeSigned {
-						p.Outcome, p.ActedAt = "", nil
-					}
-				})
+	case SignaturesDoubted:
+		s.mark(e.Certificate, e.Affected, func(sig *Signature) { sig.Doubts = append(slices.Clone(sig.Doubts), e.Notice) })
+	case DoubtLifted:
+		s.mark(e.Certificate, e.Parties, func(sig *Signature) { sig.Lifted = append(slices.Clone(sig.Lifted), e.Notice) })
+	case SignaturesRevoked:
+		s.mark(e.Certificate, e.Parties, func(sig *Signature) { sig.Revoked = true })
+		s.askAgain(e.Parties...)
+	case SignatureDecided:
+		if n := e.Signature - 1; n >= 0 && n < len(s.Signatures) {
+			s.Signatures = slices.Clone(s.Signatures)
+			s.Signatures[n].Decision = &e
+			if e.Ruling == RulingLost && !s.Replaced(n) {
+				s.askAgain(e.Party)
 			}
 		}
 	case FileRefused:
 		s.FileRefusals++
+		s.FileRefused = true
 	case ExemplarIssued:
 		s.Exemplars++
 	case PaperCopyIssued:
@@ -382,6 +386,29 @@ func Evolve(s State, e event.Event) State {
 		s.LastRecorded = later(s.LastRecorded, at)
 	}
 	return s
+}
+
+// mark changes the signatures of parties with a certificate's key.
+func (s *State) mark(certificate string, parties []string, change func(*Signature)) {
+	s.Signatures = slices.Clone(s.Signatures)
+	for i, sig := range s.Signatures {
+		if sig.Certificate == certificate && slices.Contains(parties, sig.Party) {
+			change(&s.Signatures[i])
+		}
+	}
+}
+
+// askAgain asks parties to sign again whose signatures lost their force, if
+// the route is still open. Parties is the state's own copy.
+func (s *State) askAgain(parties ...string) {
+	if s.Status != Awaiting {
+		return
+	}
+	for i, p := range s.Parties {
+		if slices.Contains(parties, p.Participant) && p.Outcome == OutcomeSigned {
+			s.Parties[i].Outcome, s.Parties[i].ActedAt = "", nil
+		}
+	}
 }
 
 // filesWithout returns a copy of the files without that of a name. Where the
@@ -413,6 +440,14 @@ func (s *State) forgetWords() {
 		proposal := *s.Proposal
 		proposal.Reason = ""
 		s.Proposal = &proposal
+	}
+	s.Signatures = slices.Clone(s.Signatures)
+	for i, sig := range s.Signatures {
+		if sig.Decision != nil {
+			decision := *sig.Decision
+			decision.Ground = ""
+			s.Signatures[i].Decision = &decision
+		}
 	}
 }
 
@@ -454,8 +489,14 @@ func journalled(e event.Event) (time.Time, bool) {
 		return e.DeclinedAt, true
 	case Expired:
 		return e.ExpiredAt, true
-	case KeyCompromised:
+	case SignaturesDoubted:
 		return e.MarkedAt, true
+	case DoubtLifted:
+		return e.LiftedAt, true
+	case SignaturesRevoked:
+		return e.MarkedAt, true
+	case SignatureDecided:
+		return e.DecidedAt, true
 	case ExemplarIssued:
 		return e.IssuedAt, true
 	case PaperCopyIssued:

@@ -8,7 +8,6 @@ import (
 	"dalel/domain/certificate"
 	"dalel/domain/document"
 	"dalel/eventstore"
-	"dalel/internal/fault"
 )
 
 // FileView is what an outsider who holds a file may see of a document that it
@@ -43,12 +42,12 @@ type FileStanding struct {
 	// CompletedAt is when the last signature was in.
 	CompletedAt time.Time  `json:"completedAt"`
 	RevokedAt   *time.Time `json:"revokedAt,omitempty"`
-	// Signatures is how many signatures it has. Fallen is how many of them fell
-	// with their keys, Annulled how many of the others were made with
-	// certificates that were annulled since: those stand.
-	Signatures int `json:"signatures"`
-	Fallen     int `json:"fallen"`
-	Annulled   int `json:"annulled"`
+	// Headline is the one status that it is shown with.
+	Headline document.Headline `json:"headline"`
+	Forces
+	// Annulled is how many of the signatures that stand were made with
+	// certificates that were annulled since.
+	Annulled int `json:"annulled"`
 	// Completion is the event by which it was completed.
 	Completion eventstore.Recorded `json:"-"`
 }
@@ -98,23 +97,20 @@ func (l *Ledger) checkFile(ctx context.Context, sha256, id string) (view FileVie
 	if s.Gone() {
 		return FileView{Withheld: true}, true, nil
 	}
+	certificates, err := l.SignedWith(ctx, s)
+	if err != nil {
+		return view, false, err
+	}
+	standings := s.Standings(certificates)
 	standing := FileStanding{
-		Number: s.Number, Status: s.Status, SentAt: *s.SentAt, CompletedAt: *s.CompletedAt, Signatures: len(s.Signatures), Completion: *completion,
+		Number: s.Number, Status: s.Status, SentAt: *s.SentAt, CompletedAt: *s.CompletedAt, Completion: *completion,
+		Forces: forcesOf(standings), Headline: s.Situation(s.Weakest(standings), "").Headline(),
 	}
 	if s.Status == document.Withdrawn {
 		standing.RevokedAt = s.EndedAt
 	}
-	for _, sig := range s.Signatures {
-		if sig.FallenBy != "" {
-			standing.Fallen++
-			continue
-		}
-		registered, err := l.Certificate(ctx, sig.Certificate)
-		switch {
-		case fault.Is(err, fault.CertificateUnknown):
-		case err != nil:
-			return view, false, err
-		case registered.State.Status == certificate.StatusAnnulled:
+	for n, sig := range s.Signatures {
+		if standings[n].Force == document.ForceStands && certificates[sig.Certificate].Status == certificate.StatusAnnulled {
 			standing.Annulled++
 		}
 	}

@@ -267,57 +267,62 @@ func (l *Ledger) Expire(ctx context.Context, id string) error {
 	})
 }
 
-// MarkCompromised marks a document's signatures that were made with a
-// certificate's key after the moment from which it was not trusted (R-C8). The
-// compromise process calls it; it may be repeated without harm.
-//
-// Every notice on record counts, closed ones too: whether a signature fell
-// must not depend on how soon somebody looked.
-func (l *Ledger) MarkCompromised(ctx context.Context, id, fingerprint string) error {
-	stream := certificate.StreamID(fingerprint)
-	if stream.Check() != nil {
-		return fault.New(fault.CertificateUnknown, "the certificate is not registered")
-	}
-	reported, err := load(ctx, l, stream, evolveNotices, "")
-	if err != nil {
-		return err
-	}
-	for _, n := range reported.State {
-		err := l.bySystem(ctx, "mark-compromised", id, func(context.Context, document.State) (document.Command, error) {
-			return document.MarkCompromised{
-				Notice: n.id, Certificate: fingerprint, CompromisedFrom: n.from, TrustedAgain: n.until,
-				ReliedOn: []event.Reference{reported.Reference()}, Now: l.now(),
-			}, nil
-		})
+// NoteCertificate tells a document's parties what stands against a certificate
+// with which it was signed (R-C8). The compromise process calls it; it may be
+// repeated without harm. Whether a signature stands does not depend on it.
+func (l *Ledger) NoteCertificate(ctx context.Context, id, fingerprint string) error {
+	return l.bySystem(ctx, "note-certificate", id, func(ctx context.Context, s document.State) (document.Command, error) {
+		held, err := l.Certificate(ctx, fingerprint)
 		if err != nil {
-			return err
+			return nil, err
 		}
+		return document.NoteCertificate{State: held.State, ReliedOn: []event.Reference{held.Reference()}, Now: l.now()}, nil
+	})
+}
+
+// DecideSignature records the operator's decision on a signature in doubt
+// (R-C8), which is one of a document's from 1.
+func (l *Ledger) DecideSignature(ctx context.Context, act Act, id string, number int, ruling document.Ruling, ground string) (Outcome, error) {
+	if err := require(act, access.RoleOperator); err != nil {
+		return Outcome{}, err
 	}
-	return nil
-}
-
-// notice is a compromise notice: the key was not trusted from a moment until
-// the owner had it resumed, if ever.
-type notice struct {
-	id    string
-	from  time.Time
-	until *time.Time
-}
-
-// evolveNotices folds a certificate's stream into its notices.
-func evolveNotices(s []notice, e event.Event) []notice {
-	switch e := e.(type) {
-	case certificate.KeyCompromiseReported:
-		s = append(slices.Clone(s), notice{id: e.Notice, from: e.CompromisedFrom})
-	case certificate.Resumed:
-		s = slices.Clone(s)
-		for i := range s {
-			if s[i].until == nil {
-				s[i].until = &e.ResumedAt
+	request := map[string]any{"signature": number, "ruling": ruling, "ground": ground}
+	return l.onDocument(ctx, act, "decide-signature", id, request, func(ctx context.Context, s document.State) (document.Command, error) {
+		decide := document.DecideSignature{By: act.By, Signature: number, Ruling: ruling, Ground: ground, Now: l.now()}
+		if number >= 1 && number <= len(s.Signatures) {
+			held, err := l.Certificate(ctx, s.Signatures[number-1].Certificate)
+			if err != nil {
+				return nil, err
 			}
+			decide.State, decide.ReliedOn = held.State, []event.Reference{held.Reference()}
 		}
+		return decide, nil
+	})
+}
+
+// SignedWith returns the states of the certificates with which a document was
+// signed, by fingerprint, each from its own stream: what a reader needs to say
+// whether the signatures stand ([document.State.Standings]).
+func (l *Ledger) SignedWith(ctx context.Context, s document.State) (map[string]certificate.State, error) {
+	states := map[string]certificate.State{}
+	for _, fingerprint := range s.Certificates() {
+		held, err := l.Certificate(ctx, fingerprint)
+		if err != nil {
+			return nil, fmt.Errorf("read the certificate of a signature: %w", err)
+		}
+		states[fingerprint] = held.State
 	}
-	return s
+	return states, nil
+}
+
+// Standings says of each signature of a document whether it stands, from the
+// streams of its certificates.
+func (l *Ledger) Standings(ctx context.Context, s document.State) ([]document.Standing, error) {
+	certificates, err := l.SignedWith(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return s.Standings(certificates), nil
 }
 
 func (l *Ledger) bySystem(ctx context.Context, name, id string, make func(context.Context, document.State) (document.Command, error)) error {

@@ -60,15 +60,37 @@ type PublicView struct {
 	SentAt time.Time       `json:"sentAt"`
 	// CompletedAt is when the last signature was in.
 	CompletedAt time.Time `json:"completedAt"`
-	// Signatures is how many signatures the document has, Fallen how many of
-	// them fell with their keys.
-	Signatures int `json:"signatures"`
-	Fallen     int `json:"fallen"`
+	// Headline is the one status that it is shown with.
+	Headline document.Headline `json:"headline"`
+	Forces
 	// Files are the hashes of its files, so that somebody who holds one can
 	// compare.
 	Files []PublicFile `json:"files"`
 	// DestroyedAt is when its content was destroyed, nil while it is there.
 	DestroyedAt *time.Time `json:"destroyedAt,omitempty"`
+}
+
+// Forces counts a document's signatures and those of them that do not simply
+// stand (R-C8).
+type Forces struct {
+	Signatures int `json:"signatures"`
+	// Lost have lost their force, Doubted are in doubt.
+	Lost    int `json:"lost"`
+	Doubted int `json:"doubted"`
+}
+
+func forcesOf(standings []document.Standing) Forces {
+	forces := Forces{Signatures: len(standings)}
+	for _, standing := range standings {
+		switch standing.Force {
+		case document.ForceLost:
+			forces.Lost++
+		case document.ForceDoubt:
+			forces.Doubted++
+		case document.ForceStands:
+		}
+	}
+	return forces
 }
 
 // PublicFile is a file as an outsider sees it.
@@ -114,16 +136,17 @@ func (l *Ledger) CheckNumber(ctx context.Context, number string) (PublicView, er
 	}
 	view := PublicView{
 		Number: number, Status: s.State.Status, SentAt: *s.State.SentAt, CompletedAt: *s.State.CompletedAt,
-		Signatures: len(s.State.Signatures), Files: []PublicFile{}, DestroyedAt: s.State.DestroyedAt,
+		Files: []PublicFile{}, DestroyedAt: s.State.DestroyedAt,
 	}
 	if s.State.Ordered != nil && view.DestroyedAt == nil {
 		view.DestroyedAt = &s.State.Ordered.OrderedAt
 	}
-	for _, sig := range s.State.Signatures {
-		if sig.FallenBy != "" {
-			view.Fallen++
-		}
+	standings, err := l.Standings(ctx, s.State)
+	if err != nil {
+		return PublicView{}, err
 	}
+	view.Forces = forcesOf(standings)
+	view.Headline = s.State.Situation(s.State.Weakest(standings), "").Headline()
 	for _, f := range s.State.Files {
 		view.Files = append(view.Files, PublicFile{SHA256: f.SHA256, Size: f.Size})
 	}

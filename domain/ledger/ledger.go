@@ -112,6 +112,9 @@ type Signatures interface {
 	// CheckCertificate says whether a certificate leads to a trusted root at
 	// a moment.
 	CheckCertificate(der []byte, at time.Time) (signature.Status, []signature.Reason)
+	// Revoked says whether evidence proves that a certificate (DER) was
+	// revoked for good.
+	Revoked(der []byte, evidence signature.Evidence, at time.Time) (signature.Revocation, bool)
 }
 
 // Ledger carries out commands. It may be used from many goroutines.
@@ -190,8 +193,11 @@ type Act struct {
 	Role access.Role
 	// Session, IP and Device go into the events' metadata (R-D4).
 	Session string
-	IP      string
-	Device  string
+	// SessionCertificate is the fingerprint of the certificate that opened the
+	// session, "" where none did.
+	SessionCertificate string
+	IP                 string
+	Device             string
 	// Key is the idempotency key that the caller chose: the same command
 	// with the same key on the same thing is done once. Empty for a command
 	// that is harmless to repeat.

@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
+	"math/big"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"dalel/blobs"
 	"dalel/blobs/file"
 	"dalel/domain/access"
 	"dalel/domain/certificate"
@@ -28,6 +30,8 @@ import (
 	"dalel/domain/signature"
 	"dalel/eventstore"
 	"dalel/internal/cms"
+	"dalel/internal/crl"
+	"dalel/internal/crl/crltest"
 	"dalel/internal/fault"
 	"dalel/internal/sealing/sealingtest"
 	"dalel/internal/testca"
@@ -537,19 +541,23 @@ func TestR_C7_R_C8_ACompromisedKeySignsNoMoreAndWhatItSignedSinceIsMarkedOnce(t 
 	_, err = b.SignDocument(b.ctx, b.beta, open, b.cms(b.keys["beta"], "Dear all,"))
 	b.refused(err, fault.CertificateCompromised)
 
+	require.Equal(t, document.ForceStands, b.force(before), "what was signed before stands")
+	require.Equal(t, document.ForceDoubt, b.force(after), "nobody has to be told for that")
 	for range 2 { // the process manager may run twice
 		for _, id := range []string{before, after, open} {
-			require.NoError(t, b.MarkCompromised(b.ctx, id, fingerprint))
+			require.NoError(t, b.NoteCertificate(b.ctx, id, fingerprint))
 		}
 	}
-	require.False(t, b.state(before).Compromised(), "what was signed before stands")
-	require.True(t, b.state(after).Compromised())
-	require.False(t, b.state(open).Compromised())
+	require.Empty(t, b.state(before).Signatures[0].Doubts)
+	require.Len(t, b.state(after).Signatures[0].Doubts, 1, "the parties are told once")
 
 	_, err = b.ResumeCertificate(b.ctx, b.operator, fingerprint, certificate.Online, "found")
 	b.refused(err, fault.Forbidden)
 	_, err = b.ResumeCertificate(b.ctx, b.beta, fingerprint, certificate.Online, "found")
 	require.NoError(t, err)
+	require.Equal(t, document.ForceStands, b.force(after), "the withdrawal lifts the doubt")
+	require.NoError(t, b.NoteCertificate(b.ctx, after, fingerprint))
+	require.Len(t, b.state(after).Signatures[0].Lifted, 1)
 	_, err = b.SignDocument(b.ctx, b.beta, open, b.cms(b.keys["beta"], "Dear all,"))
 	require.NoError(t, err)
 	_, err = b.AnnulCertificate(b.ctx, b.beta, fingerprint, "a new key")
@@ -558,27 +566,192 @@ func TestR_C7_R_C8_ACompromisedKeySignsNoMoreAndWhatItSignedSinceIsMarkedOnce(t 
 	b.refused(err, fault.CertificateState)
 }
 
-func TestR_C8_AMarkDoesNotDependOnHowSoonSomebodyLooked(t *testing.T) {
+// force is whether the first signature on a document stands.
+func (b *bench) force(id string) document.Force {
+	standings, err := b.Standings(b.ctx, b.state(id))
+	require.NoError(b.t, err)
+	return standings[0].Force
+}
+
+func TestR_C8_TheOperatorDecidesOnASignatureInDoubt(t *testing.T) {
 	b := newBench(t)
 	moment := time.Now()
-	during := b.sent()
-	_, err := b.SignDocument(b.ctx, b.beta, during, b.cms(b.keys["beta"], "Dear all,"))
+	id := b.sent()
+	_, err := b.SignDocument(b.ctx, b.beta, id, b.cms(b.keys["beta"], "Dear all,"))
 	require.NoError(t, err)
-	fingerprint := b.state(during).Signatures[0].Certificate
+	fingerprint := b.state(id).Signatures[0].Certificate
+	_, err = b.DecideSignature(b.ctx, b.operator, id, 1, document.RulingLost, "stolen")
+	b.refused(err, fault.SignatureNotDisputed)
 	_, err = b.ReportCompromise(b.ctx, b.beta, fingerprint, ledger.CompromiseNotice{From: moment})
 	require.NoError(t, err)
+	_, err = b.DecideSignature(b.ctx, b.beta, id, 1, document.RulingLost, "I say so")
+	b.refused(err, fault.Forbidden)
+	_, err = b.DecideSignature(b.ctx, b.operator, id, 2, document.RulingLost, "stolen")
+	b.refused(err, fault.SignatureUnknownNumber)
+	_, err = b.DecideSignature(b.ctx, b.operator, id, 1, document.RulingLost, "The police report says that it was stolen.")
+	require.NoError(t, err)
+	require.Equal(t, document.ForceLost, b.force(id))
 	_, err = b.ResumeCertificate(b.ctx, b.beta, fingerprint, certificate.Online, "found")
 	require.NoError(t, err)
-	afterwards := b.sent()
-	_, err = b.SignDocument(b.ctx, b.beta, afterwards, b.cms(b.keys["beta"], "Dear all,"))
-	require.NoError(t, err)
+	require.Equal(t, document.ForceLost, b.force(id))
+}
 
-	// The process comes only now, with the notice closed.
-	for _, id := range []string{during, afterwards} {
-		require.NoError(t, b.MarkCompromised(b.ctx, id, fingerprint))
+// TestR_C8_ASignatureAndANoticeEndInOneOfTwoOrders has a notice recorded at
+// every moment of signing: before the store takes the signature, and after.
+// The signature is refused, or it counts and is in doubt; there is no third.
+func TestR_C8_ASignatureAndANoticeEndInOneOfTwoOrders(t *testing.T) {
+	const rounds = 40
+	b := newBench(t)
+	moment := time.Now().Add(-time.Hour)
+	refused, doubted := 0, 0
+	for round := range rounds {
+		id := b.sent()
+		fingerprint := blobs.Sum(b.keys["beta"].Certificate.Raw).String()
+		message := b.cms(b.keys["beta"], "Dear all,")
+		var signing, reporting error
+		var both sync.WaitGroup
+		both.Go(func() { _, signing = b.SignDocument(b.ctx, b.beta, id, message) })
+		both.Go(func() {
+			time.Sleep(time.Duration(round) * 500 * time.Microsecond)
+			_, reporting = b.ReportCompromise(b.ctx, b.beta, fingerprint, ledger.CompromiseNotice{From: moment})
+		})
+		both.Wait()
+		require.NoError(t, reporting)
+		if signing == nil {
+			doubted++
+			require.Equal(t, document.ForceDoubt, b.force(id))
+		} else {
+			refused++
+			b.refused(signing, fault.CertificateCompromised)
+			require.Empty(t, b.state(id).Signatures)
+		}
+		_, err := b.ResumeCertificate(b.ctx, b.beta, fingerprint, certificate.Online, "found")
+		require.NoError(t, err)
 	}
-	require.True(t, b.state(during).Compromised(), "it was signed while the key was not trusted")
-	require.False(t, b.state(afterwards).Compromised(), "the owner had the key resumed")
+	require.Equal(t, rounds, refused+doubted)
+	t.Logf("%d refused, %d in doubt", refused, doubted)
+}
+
+func TestR_C7_TheHolderReportsTheCertificateWhateverItsRights(t *testing.T) {
+	b := newBench(t)
+	bin, err := identifier.WithCheckDigit("05024000178")
+	require.NoError(t, err)
+	company, err := b.RegisterParticipant(b.ctx, b.operator, ledger.Registration{Kind: participant.LegalEntity, Identifier: bin, Name: "Company"})
+	require.NoError(t, err)
+	_, err = b.ActivateParticipant(b.ctx, b.operator, company.ID, "seen")
+	require.NoError(t, err)
+	_, err = b.AddEmployee(b.ctx, b.operator, company.ID, b.beta.By.Participant, "clerk", []participant.Right{participant.RightRead})
+	require.NoError(t, err)
+	issued, err := b.issuing.Issue(testca.Leaf{Owner: testca.Owner{IIN: b.numbers["beta"], BIN: bin, Surname: "Person", Organization: "Company"}, NotBefore: time.Now().Add(-time.Hour)})
+	require.NoError(t, err)
+	registered, err := b.RegisterCertificate(b.ctx, b.operator, company.ID, issued.Certificate.Raw)
+	require.NoError(t, err)
+	employee := b.beta
+	employee.By = event.By{Participant: company.ID, Person: b.beta.By.Participant}
+	stolen := ledger.CompromiseNotice{From: time.Now().Add(-time.Minute)}
+
+	_, err = b.ReportCompromise(b.ctx, b.alpha, registered.ID, stolen)
+	b.refused(err, fault.CertificateUnknown)
+	_, err = b.ReportCompromise(b.ctx, employee, registered.ID, stolen) // has no right but to read
+	require.NoError(t, err)
+	_, err = b.ResumeCertificate(b.ctx, employee, registered.ID, certificate.Online, "found")
+	b.refused(err, fault.EmployeeNoRight)
+	_, err = b.RemoveEmployee(b.ctx, b.operator, company.ID, b.beta.By.Participant, "dismissed")
+	require.NoError(t, err)
+	earlier := ledger.CompromiseNotice{From: time.Now().Add(-time.Hour)}
+	_, err = b.ReportCompromise(b.ctx, b.beta, registered.ID, earlier) // acts for itself alone by now
+	require.NoError(t, err)
+	_, err = b.ResumeCertificate(b.ctx, b.beta, registered.ID, certificate.Online, "found")
+	b.refused(err, fault.CertificateUnknown)
+}
+
+// list is a revocation list of the bench's authority that names a certificate.
+func (b *bench) list(issued *testca.Identity, entry crltest.Entry) signature.Evidence {
+	entry.Serial = issued.Certificate.SerialNumber
+	der, err := crltest.Sign(crltest.List{
+		ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour), Number: big.NewInt(1), Entries: []crltest.Entry{entry},
+	}, crltest.By(b.issuing))
+	require.NoError(b.t, err)
+	return signature.Evidence{Kind: signature.EvidenceCRL, DER: der}
+}
+
+func TestR_C8_TheAuthoritysRevocationIsTakenOnlyWithItsProof(t *testing.T) {
+	b := newBench(t)
+	before := time.Now().Add(-time.Hour)
+	id := b.sent()
+	_, err := b.SignDocument(b.ctx, b.beta, id, b.cms(b.keys["beta"], "Dear all,"))
+	require.NoError(t, err)
+	fingerprint := b.state(id).Signatures[0].Certificate
+	for what, evidence := range map[string]signature.Evidence{
+		"a list that names another": b.list(b.keys["alpha"], crltest.Entry{At: before, Reason: crl.KeyCompromise}),
+		"a hold":                    b.list(b.keys["beta"], crltest.Entry{At: before, Reason: crl.CertificateHold}),
+		"no list at all":            {Kind: signature.EvidenceCRL, DER: []byte("revoked, believe me")},
+		"a list with a critical extension that nobody knows": b.list(b.keys["beta"], crltest.Entry{At: before, Reason: crl.KeyCompromise, Critical: true}),
+	} {
+		_, err := b.RecordRevocation(b.ctx, b.operator, fingerprint, evidence)
+		require.Error(t, err, what)
+		b.refused(err, fault.RevocationUnproven)
+	}
+	proof := b.list(b.keys["beta"], crltest.Entry{At: before, Reason: crl.KeyCompromise})
+	_, err = b.RecordRevocation(b.ctx, b.alpha, fingerprint, proof)
+	b.refused(err, fault.CertificateUnknown)
+	require.Equal(t, document.ForceStands, b.force(id))
+	_, err = b.RecordRevocation(b.ctx, b.operator, fingerprint, proof)
+	require.NoError(t, err)
+	require.Equal(t, document.ForceLost, b.force(id))
+	kept, revoked, err := b.RevocationEvidence(b.ctx, fingerprint)
+	require.NoError(t, err)
+	require.Equal(t, proof.DER, kept)
+	require.Equal(t, "keyCompromise", revoked.Reason)
+	_, err = b.SignDocument(b.ctx, b.beta, b.sent(), b.cms(b.keys["beta"], "Dear all,"))
+	b.refused(err, fault.CertificateRevoked)
+}
+
+// asking is a policy whose authority answers with a list.
+type asking struct {
+	*signature.Policy
+	answer func() []signature.Evidence
+}
+
+func (a asking) AskRevocation(context.Context, []byte, time.Time) []signature.Evidence {
+	return a.answer()
+}
+
+func TestR_C8_TheAuthorityOfAReportedKeyIsAskedUntilItAnswers(t *testing.T) {
+	b := newBench(t)
+	var answer []signature.Evidence
+	b.config.Signatures = asking{b.config.Signatures.(*signature.Policy), func() []signature.Evidence { return answer }}
+	asks, err := ledger.New(b.config)
+	require.NoError(t, err)
+	id := b.sent()
+	_, err = b.SignDocument(b.ctx, b.beta, id, b.cms(b.keys["beta"], "Dear all,"))
+	require.NoError(t, err)
+	fingerprint := b.state(id).Signatures[0].Certificate
+	again, err := asks.AskAuthority(b.ctx, fingerprint)
+	require.NoError(t, err)
+	require.False(t, again, "nobody reported it")
+	_, err = b.ReportCompromise(b.ctx, b.beta, fingerprint, ledger.CompromiseNotice{From: time.Now().Add(-time.Hour)})
+	require.NoError(t, err)
+	again, err = asks.AskAuthority(b.ctx, fingerprint)
+	require.NoError(t, err)
+	require.True(t, again)
+	require.Equal(t, document.ForceDoubt, b.force(id))
+	answer = []signature.Evidence{b.list(b.keys["beta"], crltest.Entry{At: time.Now().Add(-30 * time.Minute), Reason: crl.KeyCompromise})}
+	again, err = asks.AskAuthority(b.ctx, fingerprint)
+	require.NoError(t, err)
+	require.False(t, again)
+	require.Equal(t, document.ForceLost, b.force(id))
+}
+
+func TestR_C7_AWithdrawalIsNotTakenInASessionOfTheReportedKey(t *testing.T) {
+	b := newBench(t)
+	fingerprint := blobs.Sum(b.keys["beta"].Certificate.Raw).String()
+	_, err := b.ReportCompromise(b.ctx, b.beta, fingerprint, ledger.CompromiseNotice{From: time.Now()})
+	require.NoError(t, err)
+	thief := b.beta
+	thief.SessionCertificate = fingerprint
+	_, err = b.ResumeCertificate(b.ctx, thief, fingerprint, certificate.Online, "found")
+	b.refused(err, fault.CertificateReported)
 }
 
 func TestNobodyLearnsOfADocumentThatIsNotTheirs(t *testing.T) {

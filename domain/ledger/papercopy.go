@@ -104,7 +104,7 @@ func (l *Ledger) paperCopy(ctx context.Context, s document.State, to, language s
 		}
 		c.Parties = append(c.Parties, party)
 	}
-	for _, sig := range s.Signatures {
+	for n, sig := range s.Signatures {
 		held, err := load(ctx, l, certificate.StreamID(sig.Certificate), certificate.Evolve, "")
 		if err != nil {
 			return papercopy.Copy{}, err
@@ -118,8 +118,12 @@ func (l *Ledger) paperCopy(ctx context.Context, s document.State, to, language s
 		if owner.Name == "" {
 			printed.SignerName = word("participant.erased")
 		}
-		if sig.FallenBy != "" {
+		switch s.Standing(n, held.State).Force {
+		case document.ForceLost:
 			printed.Fallen, printed.FallenReason = true, word("signature.fallen")
+		case document.ForceDoubt:
+			printed.Doubt = word("signature.doubted")
+		case document.ForceStands:
 		}
 		c.Signatures = append(c.Signatures, printed)
 	}

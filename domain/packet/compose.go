@@ -205,9 +205,9 @@ type signed struct {
 	// evidence are the other pieces that the verdicts rest on, with the names
 	// that they have in the packet.
 	evidence []namedEvidence
-	// fallenBy is the compromise notice by which it fell.
-	fallenBy string
-	// replaced says that the party signed again after that.
+	// standing says whether it stands, from the events that the packet has.
+	standing document.Standing
+	// replaced says that the party signed again later.
 	replaced bool
 }
 
@@ -399,8 +399,9 @@ type signatureFile struct {
 	CMSSHA256   string   `json:"cmsSha256"`
 	Certificate string   `json:"certificateSha256"`
 	// Event is the event that records it.
-	Event    string `json:"event"`
-	FallenBy string `json:"fallenBy,omitempty"`
+	Event string `json:"event"`
+	// Force says whether the signature stands as of the packet's position.
+	Force document.Force `json:"force"`
 }
 
 // verdictFile is verdict.json. Without a trusted time token the moment of
@@ -442,10 +443,8 @@ func (c *composition) addSignatures() error {
 			s.evidence = s.nameEvidence()
 			// The state has the signatures in the order of their events.
 			if nth < len(c.state.Signatures) {
-				s.fallenBy = c.state.Signatures[nth].FallenBy
-				s.replaced = slices.ContainsFunc(c.state.Signatures[nth+1:], func(later document.Signature) bool {
-					return later.Party == by.Party && later.FallenBy == ""
-				})
+				s.standing = c.state.Standing(nth, c.certificateState(by.Certificate))
+				s.replaced = c.state.Replaced(nth)
 			}
 			c.signatures = append(c.signatures, s)
 		}
@@ -484,7 +483,7 @@ func (c *composition) addSignature(s signed) error {
 		Party: s.by.Party, By: s.by.By, Method: s.by.Method,
 		ReceivedAt: s.by.ReceivedAt, SignedAt: s.by.SignedAt, TrustedTime: s.by.TrustedTime, Seal: s.by.Seal,
 		Files: files, FileSHA256: s.signature.File, CMSSHA256: s.signature.CMS, Certificate: s.by.Certificate,
-		Event: c.eventName(s.event), FallenBy: s.fallenBy,
+		Event: c.eventName(s.event), Force: s.standing.Force,
 	})
 	if err != nil {
 		return err

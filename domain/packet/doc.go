@@ -148,16 +148,17 @@
 // checkpoint's time token was revoked: what the ledger keeps of that is in a
 // record of renewals (package renewal), and not in a packet.
 //
-// # A signature that fell
+// # A signature that does not simply stand
 //
-// A packet can be true in every byte and still hold a signature that counts
-// for nothing, because its key was compromised before it was made (R-C8). Such
-// a packet is [Good]: it proves what happened, the fall included, and a
-// commission has to be able to rely on it. The signature is named in
-// [Report.Fallen], which no reader of the report may leave unsaid. If the
-// party signed again with another key afterwards, the new signature decides.
-// A fall that the certificate's events demand and the document's do not
-// record is [Bad].
+// A packet can be true in every byte and still hold a signature that is in
+// doubt, because a notice of compromise covers it, or that has lost its force,
+// by the authority's revocation or the operator's decision (R-C8). Such a packet
+// is [Good]: it proves what happened, and a commission has to be able to rely on
+// it. The signature is named in [Report.Disputed], which no reader of the report
+// may leave unsaid. Whether it stands is computed from the certificate's events
+// and the decisions on the document; the marks by which the parties were told
+// have no say. If the party signed again with another key afterwards, the new
+// signature decides.
 //
 // A packet never vouches for itself: whoever verifies brings the anchors (see
 // [LoadTrust]), and without them the best answer is [Untrusted].

@@ -158,7 +158,7 @@ func needs(events []record) []need {
 			}
 		case document.Signed:
 			add(certificate.StreamID(e.Certificate), false)
-		case document.KeyCompromised:
+		case document.SignaturesDoubted:
 			add(certificate.StreamID(e.Certificate), false)
 		case document.Completed:
 			add(document.NumberStreamID(e.Number), false)

@@ -148,16 +148,19 @@ func TestR_M1_APacketOfTheRealLedgerHolds(t *testing.T) {
 	require.NoError(t, l.Expire(ctx, id))
 	check(id, packet.Good)
 
-	// A key compromised before it signed: the packet says so; with a new key
-	// the document is whole again.
+	// A key reported and decided on: the packet says so; with a new key the
+	// document is whole again.
 	id = begin(signer(1))
 	require.NoError(t, sign(id, 0, "We agree."))
 	print := packet.DigestText(identities[0].Certificate.Raw)
-	ok(l.ReportCompromise(ctx, operator, print, ledger.CompromiseNotice{Channel: certificate.ByPhone, ReceivedAt: time.Now().Add(late), From: time.Now().Add(late - time.Hour)}))
-	check(id, packet.Bad)
-	require.NoError(t, l.MarkCompromised(ctx, id, print))
+	ok(l.ReportCompromise(ctx, operator, print, ledger.CompromiseNotice{Channel: certificate.ByPhone, Officer: "D. Akhmetova", ReceivedAt: time.Now().Add(late), From: time.Now().Add(late - time.Hour)}))
 	report = check(id, packet.Good)
-	require.Len(t, report.Fallen, 1)
+	require.Len(t, report.Disputed, 1)
+	require.Equal(t, document.ForceDoubt, report.Disputed[0].Force)
+	require.NoError(t, l.NoteCertificate(ctx, id, print))
+	ok(l.DecideSignature(ctx, operator, id, 1, document.RulingLost, "the key was stolen"))
+	report = check(id, packet.Good)
+	require.Equal(t, document.ForceLost, report.Disputed[0].Force)
 	identities[0] = issue(acts[0].By.Participant, numbers[0])
 	require.NoError(t, sign(id, 0, "We agree."))
 	check(id, packet.Good)

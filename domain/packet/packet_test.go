@@ -314,47 +314,78 @@ func compromise(l *packettest.Ledger, name string, from time.Time, mark bool) {
 	})
 	l.Append(certificate.StreamID(print), certificate.Suspended{Certificate: print, Notice: "n1", SuspendedAt: l.Now(), WithinLimit: true})
 	if mark {
-		l.Append(document.StreamID(packettest.Document), document.KeyCompromised{
+		l.Append(document.StreamID(packettest.Document), document.SignaturesDoubted{
 			Document: packettest.Document, Notice: "n1", Certificate: print, CompromisedFrom: from, Affected: []string{name}, MarkedAt: l.Now(),
 		})
 	}
 }
 
-func TestR_C8_AFallenSignatureIsNamedInAPacketThatHolds(t *testing.T) {
-	l := newLedger(t)
-	compromise(l, packettest.Recipient, l.Now().Add(-time.Hour), true)
-	report := verify(t, export(t, l), l.Trust())
-	require.Equal(t, packet.Good, report.Status, "%+v", report.Problems)
-	require.Equal(t, []packet.Fallen{
-		{Signature: "03", Party: packettest.Recipient, Notice: "n1"},
-		{Signature: "04", Party: packettest.Recipient, Notice: "n1"},
-	}, report.Fallen, "one for each of the two files")
-	claim, _ := report.Claim(packet.ClaimCertificates)
-	require.Contains(t, claim.Detail, "has fallen")
+func TestR_C8_ASignatureInDoubtIsNamedInAPacketThatHoldsMarkedOrNot(t *testing.T) {
+	for _, marked := range []bool{true, false} {
+		l := newLedger(t)
+		from := l.Now().Add(-time.Hour)
+		compromise(l, packettest.Recipient, from, marked)
+		report := verify(t, export(t, l), l.Trust())
+		require.Equal(t, packet.Good, report.Status, "%+v", report.Problems)
+		require.Len(t, report.Disputed, 2, "one for each of the two files")
+		for i, folder := range []string{"03", "04"} {
+			d := report.Disputed[i]
+			require.Equal(t, folder, d.Signature)
+			require.Equal(t, packettest.Recipient, d.Party)
+			require.Equal(t, document.ForceDoubt, d.Force)
+			require.Equal(t, []string{"n1"}, d.Notices)
+		}
+		claim, _ := report.Claim(packet.ClaimCertificates)
+		require.Contains(t, claim.Detail, "is in doubt")
+	}
 }
 
-func TestR_C8_AFallThatTheDocumentDoesNotRecordIsFound(t *testing.T) {
+func TestR_C8_AWithdrawnNoticeLeavesNothingAgainstTheSignature(t *testing.T) {
 	l := newLedger(t)
-	compromise(l, packettest.Recipient, l.Now().Add(-time.Hour), false)
+	compromise(l, packettest.Recipient, l.Now().Add(-time.Hour), true)
+	print := l.Certificate(packettest.Recipient)
+	l.Append(certificate.StreamID(print), certificate.Resumed{Certificate: print, Notice: "n1", Channel: certificate.ByPhone, ResumedAt: l.Now(), Participant: packettest.Recipient})
+	l.Append(document.StreamID(packettest.Document), document.DoubtLifted{
+		Document: packettest.Document, Notice: "n1", Certificate: print, Parties: []string{packettest.Recipient}, WithdrawnAt: l.Now(), LiftedAt: l.Now(),
+	})
 	report := verify(t, export(t, l), l.Trust())
-	require.Equal(t, packet.Bad, report.Status)
-	require.Equal(t, packet.No, holds(t, report, packet.ClaimCertificates))
-	require.Equal(t, packet.Yes, holds(t, report, packet.ClaimStory), "%+v", report.Problems)
-	require.Equal(t, "signatures/03/certificate.cer", report.Problems[0].File)
+	require.Equal(t, packet.Good, report.Status, "%+v", report.Problems)
+	require.Empty(t, report.Disputed)
+}
+
+func TestR_C8_ADecisionIsInThePacketAndWeighed(t *testing.T) {
+	l := newLedger(t)
+	from := l.Now().Add(-time.Hour)
+	compromise(l, packettest.Recipient, from, false)
+	l.Append(document.StreamID(packettest.Document), document.SignatureDecided{
+		Document: packettest.Document, By: event.By{Participant: "operator"}, Signature: 2, Party: packettest.Recipient, Certificate: l.Certificate(packettest.Recipient),
+		Notices: []string{"n1"}, Ruling: document.RulingLost, Ground: "it was stolen", DecidedAt: l.Now(),
+	})
+	report := verify(t, export(t, l), l.Trust())
+	require.Equal(t, packet.Good, report.Status, "%+v", report.Problems)
+	require.Len(t, report.Disputed, 2)
+	require.Equal(t, document.ForceLost, report.Disputed[0].Force)
+	require.Equal(t, "it was stolen", report.Disputed[0].Ground)
 }
 
 func TestR_C8_ASignatureMadeBeforeTheCompromiseStands(t *testing.T) {
 	l := newLedger(t)
 	compromise(l, packettest.Recipient, l.Now(), false)
-	require.Equal(t, packet.Good, verify(t, export(t, l), l.Trust()).Status)
+	report := verify(t, export(t, l), l.Trust())
+	require.Equal(t, packet.Good, report.Status)
+	require.Empty(t, report.Disputed)
 }
 
-func TestR_C8_ASignatureThatFellAndWasMadeAgainLeavesThePacketGood(t *testing.T) {
+func TestR_C8_ASignatureThatLostItsForceAndWasMadeAgainLeavesThePacketGood(t *testing.T) {
 	l, err := packettest.NewDraft(t.Context())
 	require.NoError(t, err)
 	l.Send()
 	require.NoError(t, l.Sign(t.Context(), packettest.Sender))
 	compromise(l, packettest.Sender, l.Now().Add(-time.Hour), true)
+	l.Append(document.StreamID(packettest.Document), document.SignatureDecided{
+		Document: packettest.Document, By: event.By{Participant: "operator"}, Signature: 1, Party: packettest.Sender, Certificate: l.Certificate(packettest.Sender),
+		Notices: []string{"n1"}, Ruling: document.RulingLost, Ground: "it was stolen", DecidedAt: l.Now(),
+	})
 	other, err := l.Issue(testca.RSA2048)
 	require.NoError(t, err)
 	require.NoError(t, l.Register(packettest.Sender, other))
@@ -362,19 +393,35 @@ func TestR_C8_ASignatureThatFellAndWasMadeAgainLeavesThePacketGood(t *testing.T)
 	require.NoError(t, l.Finish(t.Context()))
 	report := verify(t, export(t, l), l.Trust())
 	require.Equal(t, packet.Good, report.Status, "%+v", report.Problems)
-	claim, _ := report.Claim("signature-01")
-	require.Contains(t, claim.Detail, "signed again")
+	require.Empty(t, report.Disputed)
 	require.Equal(t, packet.Yes, holds(t, report, "signature-06"))
 }
 
-func TestR_C8_AMarkWithoutItsNoticeIsFound(t *testing.T) {
-	l := newLedger(t)
-	l.Append(document.StreamID(packettest.Document), document.KeyCompromised{
-		Document: packettest.Document, Notice: "n2", Certificate: l.Certificate(packettest.Sender), CompromisedFrom: l.Now().Add(-time.Hour),
-		Affected: []string{packettest.Sender}, MarkedAt: l.Now(),
-	})
-	report := verify(t, export(t, l), l.Trust())
-	require.Equal(t, packet.No, holds(t, report, packet.ClaimStory))
+func TestR_C8_WhatTheCertificatesEventsDoNotHaveIsFound(t *testing.T) {
+	for what, told := range map[string]func(l *packettest.Ledger, print string) event.Event{
+		"a mark without its notice": func(l *packettest.Ledger, print string) event.Event {
+			return document.SignaturesDoubted{Document: packettest.Document, Notice: "n2", Certificate: print, CompromisedFrom: l.Now().Add(-time.Hour),
+				Affected: []string{packettest.Sender}, MarkedAt: l.Now()}
+		},
+		"a doubt lifted with no withdrawal": func(l *packettest.Ledger, print string) event.Event {
+			return document.DoubtLifted{Document: packettest.Document, Notice: "n2", Certificate: print, Parties: []string{packettest.Sender}, LiftedAt: l.Now()}
+		},
+		"a revocation that the authority did not make": func(l *packettest.Ledger, print string) event.Event {
+			return document.SignaturesRevoked{Document: packettest.Document, Certificate: print, From: l.Now().Add(-time.Hour), Parties: []string{packettest.Sender}, MarkedAt: l.Now()}
+		},
+		"a decision that nothing gave rise to": func(l *packettest.Ledger, print string) event.Event {
+			return document.SignatureDecided{Document: packettest.Document, By: event.By{Participant: "operator"}, Signature: 1, Party: packettest.Sender, Certificate: print,
+				Notices: []string{"n2"}, Ruling: document.RulingLost, Ground: "so", DecidedAt: l.Now()}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			l := newLedger(t)
+			l.Append(document.StreamID(packettest.Document), told(l, l.Certificate(packettest.Sender)))
+			report := verify(t, export(t, l), l.Trust())
+			require.Equal(t, packet.Bad, report.Status)
+			require.Equal(t, packet.No, holds(t, report, packet.ClaimStory))
+		})
+	}
 }
 
 func TestR_M2_TheOperatorsSealDoesNotMakeASignatureValid(t *testing.T) {

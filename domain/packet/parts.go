@@ -95,9 +95,9 @@ func (v *verification) take(part *verification) {
 		}
 		v.claims = append(v.claims, f)
 	}
-	for _, f := range part.fallen {
-		f.Signature = short + f.Signature
-		v.fallen = append(v.fallen, f)
+	for _, d := range part.disputed {
+		d.Signature = short + d.Signature
+		v.disputed = append(v.disputed, d)
 	}
 }
 

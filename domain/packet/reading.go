@@ -153,7 +153,7 @@ func (c *composition) signatureOf(s signed, known people) report.Signature {
 	out := report.Signature{
 		Number: number, Party: known.who(s.by.Party), By: known.who(s.by.Party), Method: string(s.by.Method), Seal: s.by.Seal, Trusted: s.by.TrustedTime,
 		Certificate: s.by.Certificate, Signing: verdictOf(s.signature.AtSigning()), Receipt: verdictOf(s.signature.Verdict),
-		EventEntry: c.eventName(s.event), FallenBy: s.fallenBy, Replaced: s.replaced,
+		EventEntry: c.eventName(s.event), Force: string(s.standing.Force), Since: s.standing.Since, Source: string(s.standing.Source), Ground: s.standing.Ground, Replaced: s.replaced,
 	}
 	if person := s.by.By.Person; person != "" && person != s.by.Party {
 		out.By, out.OnBehalf = known.who(person), true
@@ -366,10 +366,32 @@ func factsOf(happened event.Event, known people) []report.Fact {
 	case document.Expired:
 		f.add("deadline", report.Value{Due: e.Deadline})
 		f.who("late", e.Parties...)
-	case document.KeyCompromised:
+	case certificate.Revoked:
+		f.at("from", e.From())
+		f.at("at", e.RevokedAt)
+		f.text("certificate", e.Certificate)
+	case certificate.ExpiryWarned:
+		f.at("deadline", e.NotAfter)
+		f.text("certificate", e.Certificate)
+	case document.DoubtLifted:
+		f.text("notice", e.Notice)
+		f.at("at", e.WithdrawnAt)
+		f.who("doubted", e.Parties...)
+		f.text("certificate", e.Certificate)
+	case document.SignaturesRevoked:
+		f.at("from", e.From)
+		f.who("fallen", e.Parties...)
+		f.text("certificate", e.Certificate)
+	case document.SignatureDecided:
+		f.who("party", e.Party)
+		f.add("ruling", report.Value{Text: string(e.Ruling), Family: "ruling"})
+		f.text("reason", e.Ground)
+		f.at("at", e.DecidedAt)
+		f.text("certificate", e.Certificate)
+	case document.SignaturesDoubted:
 		f.text("notice", e.Notice)
 		f.at("from", e.CompromisedFrom)
-		f.who("fallen", e.Affected...)
+		f.who("doubted", e.Affected...)
 		f.who("standing", e.Standing...)
 		f.text("certificate", e.Certificate)
 	case document.ExemplarIssued:

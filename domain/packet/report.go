@@ -1,8 +1,10 @@
 package packet
 
 import (
+	"dalel/domain/document"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Answer says whether a claim holds.
@@ -103,19 +105,25 @@ type Report struct {
 	// Lacks say what an Untrusted packet lacks to be Good, the first of them
 	// first.
 	Lacks []Lack `json:"lacks"`
-	// Fallen are the signatures that count for nothing although the packet
-	// holds: it proves that they fell.
-	Fallen []Fallen `json:"fallen"`
+	// Disputed are the signatures that do not simply stand although the packet
+	// holds: it proves that they are in doubt or have lost their force.
+	Disputed []Disputed `json:"disputed"`
 }
 
-// Fallen is a signature whose key was compromised before it was made, as the
-// document's own events record (R-C8).
-type Fallen struct {
+// Disputed is a signature that is in doubt or has lost its force, as the events
+// themselves record (R-C8).
+type Disputed struct {
 	// Signature is the number of its folder: "02".
 	Signature string `json:"signature"`
 	Party     string `json:"party"`
-	// Notice is the compromise notice by which it fell.
-	Notice string `json:"notice"`
+	// Force, Since, From, Notices, Source and Ground are those of
+	// [document.Standing].
+	Force   document.Force  `json:"force"`
+	Since   time.Time       `json:"since"`
+	From    time.Time       `json:"from,omitzero"`
+	Notices []string        `json:"notices,omitempty"`
+	Source  document.Source `json:"source,omitempty"`
+	Ground  string          `json:"ground,omitempty"`
 }
 
 // Claim returns the claim of that id.
@@ -218,7 +226,7 @@ func (q *inquiry) claim(id string) *findings {
 
 func (q *inquiry) report(m Manifest) Report {
 	m.Files = nil
-	r := Report{Status: Good, Manifest: m, Claims: []Claim{}, Problems: []Problem{}, Doubts: []Problem{}, Lacks: []Lack{}, Fallen: []Fallen{}}
+	r := Report{Status: Good, Manifest: m, Claims: []Claim{}, Problems: []Problem{}, Doubts: []Problem{}, Lacks: []Lack{}, Disputed: []Disputed{}}
 	lacks := map[Lack]bool{}
 	for _, f := range q.claims {
 		switch {

@@ -232,12 +232,13 @@ func TestR_M1_TheReportIsInThreeLanguagesAndEscapesEverything(t *testing.T) {
 	}
 }
 
-func TestR_C8_TheReportSaysThatASignatureFell(t *testing.T) {
+func TestR_C8_TheReportSaysThatASignatureIsInDoubt(t *testing.T) {
 	l := newLedger(t)
 	compromise(l, packettest.Recipient, l.Now().Add(-time.Hour), true)
 	html := contents(unzip(t, export(t, l)))["report.html"]
-	require.Equal(t, 2*2, strings.Count(html, "Подпись утратила силу"), "as a mark and in words, for each of the two files")
-	require.Contains(t, html, "уведомление n1")
+	require.NotContains(t, html, "Подпись утратила силу")
+	require.Equal(t, 2*2, strings.Count(html, ">Подпись оспаривается<"), "as a mark and in words, for each of the two files")
+	require.Contains(t, html, "решения ещё нет")
 }
 
 func TestR_G5_TheReportSaysWhatIsNotThere(t *testing.T) {

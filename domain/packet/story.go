@@ -47,8 +47,8 @@ func (v *verification) story(ctx context.Context) error {
 			claim.against(blind, file, "%s at this point: %v", r.Type, err)
 		}
 		v.checkReferences(claim, file, r)
-		if mark, ok := r.event.(document.KeyCompromised); ok && !v.reported(mark) {
-			claim.against(v.blind, file, "the certificate's events have no such compromise notice")
+		if why := v.unfounded(s, r.event); why != "" {
+			claim.against(v.blind, file, "%s", why)
 		}
 		s = document.Evolve(s, r.event)
 	}
@@ -59,13 +59,53 @@ func (v *verification) story(ctx context.Context) error {
 	return nil
 }
 
-// reported says whether a mark on the document has its notice on the
-// certificate.
-func (v *verification) reported(mark document.KeyCompromised) bool {
-	return slices.ContainsFunc(v.composition.streams[certificate.StreamID(mark.Certificate)], func(r record) bool {
-		e, ok := r.event.(certificate.KeyCompromiseReported)
-		return ok && e.Notice == mark.Notice && e.CompromisedFrom.Equal(mark.CompromisedFrom)
-	})
+// unfounded says why what an event tells of a signature's certificate does not
+// stand on the certificate's stream, "" if it does.
+func (v *verification) unfounded(s document.State, happened event.Event) string {
+	notice := func(fingerprint, id string) (certificate.Notice, bool) {
+		state := v.composition.certificateState(fingerprint)
+		i := slices.IndexFunc(state.Notices, func(n certificate.Notice) bool { return n.ID == id })
+		if i < 0 {
+			return certificate.Notice{}, false
+		}
+		return state.Notices[i], true
+	}
+	switch e := happened.(type) {
+	case document.SignaturesDoubted:
+		if n, ok := notice(e.Certificate, e.Notice); !ok || !n.CompromisedFrom.Equal(e.CompromisedFrom) {
+			return "the certificate's events have no such compromise notice"
+		}
+	case document.DoubtLifted:
+		if n, ok := notice(e.Certificate, e.Notice); !ok || n.Open() {
+			return "the certificate's events do not withdraw the notice"
+		}
+	case document.SignaturesRevoked:
+		revoked := v.composition.certificateState(e.Certificate).Revocation
+		if revoked == nil || revoked.From().After(e.From) {
+			return "the certificate's events have no such revocation"
+		}
+	case document.SignatureDecided:
+		if e.Signature < 1 || e.Signature > len(s.Signatures) {
+			return "it decides on a signature that the document does not have"
+		}
+		for _, id := range e.Notices {
+			if n, ok := notice(e.Certificate, id); !ok || s.Signatures[e.Signature-1].SignedAt.Before(n.CompromisedFrom) {
+				return "it decides by a notice that the certificate's events do not have, or that does not cover the signature"
+			}
+		}
+	}
+	return ""
+}
+
+// certificateState folds a certificate's stream, as far as the packet has it.
+func (c *composition) certificateState(fingerprint string) certificate.State {
+	var state certificate.State
+	for _, r := range c.streams[certificate.StreamID(fingerprint)] {
+		if r.event != nil {
+			state = certificate.Evolve(state, r.event)
+		}
+	}
+	return state
 }
 
 // checkReferences holds the states of other streams that an event relied on
@@ -81,7 +121,13 @@ func (v *verification) checkReferences(claim *findings, file string, r record) {
 		relied = e.ReliedOn
 	case document.SignatureRefused:
 		relied = e.ReliedOn
-	case document.KeyCompromised:
+	case document.SignaturesDoubted:
+		relied = e.ReliedOn
+	case document.DoubtLifted:
+		relied = e.ReliedOn
+	case document.SignaturesRevoked:
+		relied = e.ReliedOn
+	case document.SignatureDecided:
 		relied = e.ReliedOn
 	}
 	for _, reference := range relied {
@@ -122,34 +168,44 @@ func (v *verification) certificates(ctx context.Context) error {
 			return err
 		}
 		file := s.folder + "certificate.cer"
-		// The state as it was when the signature was recorded, and as it is now.
-		var then, now certificate.State
+		then := v.reliedOn(s)
 		for _, r := range v.composition.streams[certificate.StreamID(s.by.Certificate)] {
 			if e, ok := r.event.(certificate.Registered); ok {
 				v.checkOwner(claim, file, e)
-			}
-			now = certificate.Evolve(now, r.event)
-			if r.Position < s.event.Position {
-				then = now
 			}
 		}
 		if err := then.CheckSigning(s.by.Party, s.by.SignedAt); err != nil {
 			claim.against(v.blind, file, "when the signature was recorded it did not count for this party: %v", err)
 		}
-		if s.replaced {
-			// It fell, the events say so, and the party signed anew.
+		if s.replaced || s.standing.Force == document.ForceStands {
 			continue
 		}
-		if s.fallenBy != "" {
-			v.fallen = append(v.fallen, Fallen{Signature: path.Base(s.folder), Party: s.by.Party, Notice: s.fallenBy})
-			claim.says("a signature has fallen, as the document itself records: its key was compromised before it was made")
-			continue
-		}
-		if now.CompromisedFrom != nil && !s.by.SignedAt.Before(*now.CompromisedFrom) {
-			claim.against(v.blind, file, "the signature falls, though the document does not record it: its key was compromised before it was made (notice %s)", now.Notice)
-		}
+		v.disputed = append(v.disputed, Disputed{
+			Signature: path.Base(s.folder), Party: s.by.Party, Force: s.standing.Force, Since: s.standing.Since,
+			From: s.standing.From, Notices: s.standing.Notices, Source: s.standing.Source, Ground: s.standing.Ground,
+		})
+		claim.says("signature-%s %s, as the events themselves record", path.Base(s.folder), map[document.Force]string{
+			document.ForceDoubt: "is in doubt", document.ForceLost: "has lost its force",
+		}[s.standing.Force])
 	}
 	return nil
+}
+
+// reliedOn is the state of a signature's certificate on which it was accepted:
+// that of the revision which the event names. A notice that was recorded
+// between that look and the signature leaves it accepted, and in doubt; but
+// nobody accepts by a look that was out of date for longer than receiving takes.
+func (v *verification) reliedOn(s signed) certificate.State {
+	stream := certificate.StreamID(s.by.Certificate)
+	i := slices.IndexFunc(s.by.ReliedOn, func(r event.Reference) bool { return r.Stream == stream })
+	var then certificate.State
+	for _, r := range v.composition.streams[stream] {
+		later := i >= 0 && r.Revision > s.by.ReliedOn[i].Revision && r.metadata.RecordedAt.Add(clockSlack).After(s.by.ReceivedAt)
+		if r.event != nil && r.Position < s.event.Position && !later {
+			then = certificate.Evolve(then, r.event)
+		}
+	}
+	return then
 }
 
 // checkOwner holds the registration against the certificate itself.

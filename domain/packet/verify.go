@@ -78,7 +78,7 @@ func Verify(ctx context.Context, r io.ReaderAt, size int64, options Options) (Re
 		}
 	}
 	report := v.report(v.manifest)
-	report.Fallen = append(report.Fallen, v.fallen...)
+	report.Disputed = append(report.Disputed, v.disputed...)
 	return report, nil
 }
 
@@ -98,7 +98,7 @@ type verification struct {
 	manifest    Manifest
 	history     []record
 	composition *composition
-	fallen      []Fallen
+	disputed    []Disputed
 	// folder is where the document lies that is looked into, "" in a packet of
 	// one. Then everything here is of that folder, under names without it.
 	folder string

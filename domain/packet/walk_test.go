@@ -136,7 +136,17 @@ func walks() map[string]walk {
 		"a key compromised before it signed": {completed: func(t *testing.T, l *packettest.Ledger) {
 			print, from := l.Certificate(packettest.Recipient), l.Now().Add(-24*time.Hour)
 			l.Append(certificate.StreamID(print), certificate.KeyCompromiseReported{Certificate: print, Participant: packettest.Recipient, Notice: "n-1", Channel: certificate.ByPhone, ReceivedAt: l.Now(), CompromisedFrom: from})
-			l.Append(stream, document.KeyCompromised{Document: id, Notice: "n-1", Certificate: print, CompromisedFrom: from, Affected: []string{packettest.Recipient}, MarkedAt: l.Now()})
+			l.Append(stream, document.SignaturesDoubted{Document: id, Notice: "n-1", Certificate: print, CompromisedFrom: from, Affected: []string{packettest.Recipient}, MarkedAt: l.Now()})
+			l.Append(stream, document.SignatureDecided{Document: id, By: operator, Signature: 2, Party: packettest.Recipient, Certificate: print,
+				Notices: []string{"n-1"}, Ruling: document.RulingStands, Ground: "it was found", DecidedAt: l.Now()})
+			l.Append(certificate.StreamID(print), certificate.Resumed{Certificate: print, Notice: "n-1", Channel: certificate.Online, ResumedAt: l.Now(), Participant: packettest.Recipient})
+			l.Append(stream, document.DoubtLifted{Document: id, Notice: "n-1", Certificate: print, Parties: []string{packettest.Recipient}, WithdrawnAt: l.Now(), LiftedAt: l.Now()})
+		}},
+		"a key that its authority revoked": {completed: func(t *testing.T, l *packettest.Ledger) {
+			print, from := l.Certificate(packettest.Recipient), l.Now().Add(-24*time.Hour)
+			l.Append(certificate.StreamID(print), certificate.Revoked{Certificate: print, Participant: packettest.Recipient, RevokedAt: from, Reason: "keyCompromise",
+				Kind: certificate.EvidenceCRL, SHA256: letter.SHA256, Stored: letter.Stored, RecordedAt: l.Now()})
+			l.Append(stream, document.SignaturesRevoked{Document: id, Certificate: print, From: from, Parties: []string{packettest.Recipient}, MarkedAt: l.Now()})
 		}},
 	}
 }

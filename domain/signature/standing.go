@@ -52,6 +52,49 @@ func (p *Policy) Standings(path []*x509.Certificate, at time.Time, evidence []Ev
 	return standings, v.wanted
 }
 
+// Revoked says whether a piece of evidence proves that a certificate (DER) was
+// revoked for good: a verified list or answer of its authority, of a path to a
+// trusted root, with a reason that is not a hold. at is now; a certificate that
+// has ended is looked at as of its end.
+func (p *Policy) Revoked(der []byte, evidence Evidence, at time.Time) (Revocation, bool) {
+	path, then, ok := p.anchored(der, at)
+	if !ok {
+		return Revocation{}, false
+	}
+	standings, _ := p.Standings(path, then, []Evidence{evidence})
+	for _, revoked := range standings[0].Revoked {
+		if !revoked.Never && revoked.Reason != crl.CertificateHold && revoked.Reason != crl.RemoveFromCRL {
+			return revoked, true
+		}
+	}
+	return Revocation{}, false
+}
+
+// anchored builds a certificate's path to a trusted root at a moment within its
+// dates; ok is false where there is none without a fault.
+func (p *Policy) anchored(der []byte, at time.Time) (path []*x509.Certificate, then time.Time, ok bool) {
+	certificate, err := pki.ParseCertificate(der)
+	if err != nil {
+		return nil, at, false
+	}
+	if at.After(certificate.NotAfter) {
+		at = certificate.NotAfter
+	}
+	v := verification{policy: p, at: at, algorithms: p.Known()}
+	found := v.path(certificate, at)
+	return found.Certificates, at, found.Anchored && len(found.Problems) == 0 && len(found.Certificates) > 1
+}
+
+// AskRevocation asks the sources what the authority says of a certificate (DER)
+// now, and returns what they bring: nothing where nobody answers.
+func (o *Online) AskRevocation(ctx context.Context, der []byte, at time.Time) []Evidence {
+	path, then, ok := o.anchored(der, at)
+	if !ok {
+		return nil
+	}
+	return o.Fetch(ctx, path, then)
+}
+
 // Fetch asks the sources whether the certificates of a path to a trusted root
 // are revoked, and returns what they say: nothing where there is no answer.
 func (o *Online) Fetch(ctx context.Context, path []*x509.Certificate, at time.Time) []Evidence {

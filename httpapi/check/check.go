@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"dalel/domain/checkpoint"
+	"dalel/domain/document"
 	"dalel/domain/ledger"
 	"dalel/domain/packet"
 	"dalel/domain/signature"
@@ -257,9 +258,10 @@ type Packet struct {
 	// Problems are at most MaxProblems; More says that there are more.
 	Problems []packet.Problem `json:"problems"`
 	More     bool             `json:"more"`
-	// Fallen is how many of its signatures count for nothing, as the packet
-	// itself shows.
-	Fallen int `json:"fallen"`
+	// Lost and Doubted are how many of its signatures have lost their force or
+	// are in doubt, as the packet itself shows.
+	Lost    int `json:"lost"`
+	Doubted int `json:"doubted"`
 }
 
 // Packet verifies a packet by this ledger's own anchors. Errors:
@@ -285,7 +287,14 @@ func (c *Checker) Packet(ctx context.Context, from io.Reader) (Packet, error) {
 		if err != nil {
 			return err
 		}
-		answer.Status, answer.Fallen = report.Status, len(report.Fallen)
+		answer.Status = report.Status
+		for _, d := range report.Disputed {
+			if d.Force == document.ForceLost {
+				answer.Lost++
+			} else {
+				answer.Doubted++
+			}
+		}
 		answer.Claims = append(answer.Claims, report.Claims...)
 		answer.More = len(report.Problems) > MaxProblems
 		answer.Problems = append(answer.Problems, report.Problems[:min(MaxProblems, len(report.Problems))]...)

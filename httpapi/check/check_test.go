@@ -42,7 +42,7 @@ func (s shelf) DocumentsWith(_ context.Context, _ string, limit int) ([]string, 
 func (s shelf) CheckFile(_ context.Context, _ string, documents []string) ([]ledger.FileView, error) {
 	views := make([]ledger.FileView, len(documents))
 	for i := range views {
-		views[i].FileStanding = &ledger.FileStanding{Signatures: 1}
+		views[i].FileStanding = &ledger.FileStanding{Forces: ledger.Forces{Signatures: 1}}
 	}
 	return views, nil
 }

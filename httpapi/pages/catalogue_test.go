@@ -73,6 +73,7 @@ func fromCode() map[string]bool {
 	for _, basis := range []document.Basis{document.BasisRequest, document.BasisRetention} {
 		add("", "basis."+string(basis), "gone.ordered."+string(basis), "gone.destroyed."+string(basis))
 	}
+	add("ruling.", texts([]document.Ruling{document.RulingLost, document.RulingStands})...)
 	add("log-phase.", texts([]transparency.Phase{
 		transparency.PhaseIdle, transparency.PhaseCatchingUp, transparency.PhaseLive, transparency.PhaseWaiting, transparency.PhaseStopped,
 	})...)

@@ -158,13 +158,16 @@ func (p *Pages) answerCheck(c echo.Context, caller route.Caller, typed string) e
 
 func (w words) found(view ledger.PublicView) *foundView {
 	f := &foundView{
-		words: w, Class: "good", Answer: w.T("check.good"), Number: parts(view.Number), Status: w.status(projections.Status(view.Status), view.Fallen > 0),
+		words: w, Class: "good", Answer: w.T("check.good"), Number: parts(view.Number), Status: w.status(projections.Status(view.Status), view.Lost+view.Doubted > 0),
 		Sent: w.moment(view.SentAt), Completed: w.moment(view.CompletedAt), Destroyed: w.momentOf(view.DestroyedAt),
 		Signed: w.T("check.signed", "n", view.Signatures),
 	}
 	switch {
-	case view.Fallen > 0:
-		f.Fallen = w.T("check.lost", "n", view.Fallen)
+	case view.Lost > 0:
+		f.Fallen = w.T("check.lost", "n", view.Lost)
+	case view.Doubted > 0:
+		f.Fallen = w.T("check.doubted", "n", view.Doubted)
+	case view.Status == document.Withdrawn:
 	case view.Signatures > 0:
 		f.Signed = w.T("check.stand", "n", view.Signatures)
 	}
@@ -173,8 +176,10 @@ func (w words) found(view ledger.PublicView) *foundView {
 		f.Class, f.Answer = "warn", w.T("check.destroyed")
 	case view.Status == document.Withdrawn:
 		f.Class, f.Answer = "warn", w.T("check.revoked")
-	case view.Fallen > 0:
+	case view.Lost > 0:
 		f.Class, f.Answer = "alarm", w.T("check.fallen")
+	case view.Doubted > 0:
+		f.Class, f.Answer = "warn", w.T("check.doubt")
 	case view.Signatures == 0:
 		f.Answer = w.T("check.nosignatures")
 	}

@@ -39,14 +39,15 @@ type documentView struct {
 	Sent, Completed       *moment
 	EndReason             string
 	Packet                string
-	Fallen                string
-	Proposal              *proposalView
-	Parties               []partyView
-	Files                 []fileView
-	Signatures            []signatureView
-	Timeline              []eventView
-	TimelineNext          string
-	TimelineFirst         string
+	// Lost and Doubted are whose signatures lost their force or are in doubt.
+	Lost, Doubted string
+	Proposal      *proposalView
+	Parties       []partyView
+	Files         []fileView
+	Signatures    []signatureView
+	Timeline      []eventView
+	TimelineNext  string
+	TimelineFirst string
 	// Live is the address of the stream of changes, "" where the page does
 	// not show the newest events.
 	Live    string
@@ -208,7 +209,11 @@ func (p *Pages) document(c echo.Context, caller route.Caller) error {
 	if err != nil {
 		return err
 	}
-	v.describe(s, n, caller)
+	standings, err := p.ledger.Standings(ctx, s)
+	if err != nil {
+		return err
+	}
+	v.describe(s, standings, n, caller)
 	v.Packet, v.PacketHint = api+"/packet", v.T("document.packet.hint")
 	v.Keeping, v.Gone = p.keep(ctx, n, s, caller), n.gone(s)
 	if s.Gone() {
@@ -265,9 +270,9 @@ func (v *documentView) outcomeLinks() {
 }
 
 // describe fills in what the document says of itself and its route.
-func (v *documentView) describe(s document.State, n names, caller route.Caller) {
+func (v *documentView) describe(s document.State, standings []document.Standing, n names, caller route.Caller) {
 	v.Kind = v.T("kind." + string(s.Details.Kind))
-	v.Status = v.status(projections.Status(s.Status), s.Compromised())
+	v.Status = v.status(projections.Status(s.Status), s.Weakest(standings) != document.ForceStands)
 	v.Number, v.NumberToCome = parts(s.Number), s.Status == document.Draft || s.Status == document.Awaiting
 	v.SenderNumber, v.Sum = s.Details.Number, v.Lang.money(s.Details.Sum)
 	if s.Details.Date != "" {
@@ -277,13 +282,17 @@ func (v *documentView) describe(s document.State, n names, caller route.Caller) 
 	if s.Proposal != nil {
 		v.Proposal = &proposalView{Reason: s.Proposal.Reason, Consents: n.all(s.Proposal.Consents)}
 	}
-	var fallen []string
-	for _, sig := range s.Signatures {
-		if sig.FallenBy != "" && !slices.Contains(fallen, sig.Party) {
-			fallen = append(fallen, sig.Party)
+	var lost, doubted []string
+	for i, sig := range s.Signatures {
+		switch {
+		case s.Replaced(i):
+		case standings[i].Force == document.ForceLost:
+			lost = append(lost, sig.Party)
+		case standings[i].Force == document.ForceDoubt:
+			doubted = append(doubted, sig.Party)
 		}
 	}
-	v.Fallen = n.all(fallen)
+	v.Lost, v.Doubted = n.all(lost), n.all(doubted)
 	for _, party := range s.Parties {
 		v.Parties = append(v.Parties, v.party(s, party, n, caller))
 	}
@@ -358,7 +367,7 @@ func (w words) verdict(status signature.Status) badge {
 func (p *Pages) signatures(ctx context.Context, w words, n names, s document.State, api string) ([]signatureView, error) {
 	var list []signatureView
 	number := 0
-	for _, sig := range s.Signatures {
+	for i, sig := range s.Signatures {
 		view := signatureView{
 			Who: n.of(sig.Party), Method: w.T("method." + string(sig.Method)), Certificate: sig.Certificate, Seal: sig.Seal,
 			Moment: w.moment(sig.SignedAt), Basis: w.T("signature.received"),
@@ -373,12 +382,12 @@ func (p *Pages) signatures(ctx context.Context, w words, n names, s document.Sta
 		}
 		view.Owner = held.State.Name
 		view.Compromised = w.momentOf(held.State.CompromisedFrom)
-		// A compromise counts from when it is known, and not only from when
-		// the document has been marked.
-		switch from := held.State.CompromisedFrom; {
-		case sig.FallenBy != "", from != nil && !sig.SignedAt.Before(*from):
+		switch standing := s.Standing(i, held.State); {
+		case standing.Force == document.ForceLost:
 			view.Standing = badge{"rejected", w.T("signature.fallen")}
-		case from != nil:
+		case standing.Force == document.ForceDoubt:
+			view.Standing = badge{"unknown", w.T("signature.doubted")}
+		case standing.Before:
 			view.Standing = badge{"signed", w.T("signature.before")}
 		}
 		switch held.State.Status {
@@ -476,7 +485,7 @@ func (w words) fileName(s document.State, hash string) string {
 // classes say how an event of the timeline stands out.
 func class(eventType string) string {
 	switch eventType {
-	case document.KeyCompromised{}.EventType(), document.Rejected{}.EventType():
+	case document.SignaturesDoubted{}.EventType(), document.SignaturesRevoked{}.EventType(), document.SignatureDecided{}.EventType(), document.Rejected{}.EventType():
 		return "alarm"
 	case document.SignatureRefused{}.EventType(), document.Revoked{}.EventType(), document.Expired{}.EventType(),
 		document.RevocationProposed{}.EventType(), document.RevocationDeclined{}.EventType(),
@@ -578,14 +587,21 @@ func (n names) event(row projections.TimelineRow, f projections.Facts) eventView
 		fact("fact.rule", n.rule(f.Rule))
 	}
 	when("fact.retained", f.RetainedUntil)
+	if f.Ruling != "" {
+		fact("fact.ruling", n.T("ruling."+string(f.Ruling)))
+	}
 	fact("fact.reason", f.Reason)
 	mono("fact.number", f.Number)
 	if f.AfterCompletion {
 		view.Facts = append(view.Facts, factView{Label: n.T("fact.after"), Text: n.T("app.yes")})
 	}
 	if len(f.Parties) > 0 {
-		key, alarm := "fact.fallen", true
+		key, alarm := "fact.doubted", true
 		switch row.Type {
+		case document.SignaturesRevoked{}.EventType():
+			key = "fact.fallen"
+		case document.DoubtLifted{}.EventType():
+			alarm = false
 		case document.Expired{}.EventType():
 			key, alarm = "fact.late", false
 		case document.DestructionOrdered{}.EventType():

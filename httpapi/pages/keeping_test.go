@@ -355,12 +355,12 @@ func TestR_M3_AnybodyChecksANumber(t *testing.T) {
 	}
 	require.Contains(t, seen(t, s, "", "/check/"+lostNumber, "en"), "The document existed and was destroyed")
 	fallen := s.numbers[deedNumber]
-	fallen.Fallen, fallen.Signatures = 1, 2
+	fallen.Lost, fallen.Signatures = 1, 2
 	s.numbers[deedNumber] = fallen
 	text := seen(t, s, "", "/check/"+deedNumber, "en")
 	require.Contains(t, text, "Not all of its signatures have kept their force")
 	require.Contains(t, text, "of these, lost their force: 1")
-	fallen.Fallen, fallen.Status = 0, "revoked"
+	fallen.Lost, fallen.Status = 0, "revoked"
 	s.numbers[deedNumber] = fallen
 	require.Contains(t, seen(t, s, "", "/check/"+deedNumber, "en"), "completed and revoked afterwards")
 

@@ -113,13 +113,17 @@ func (w words) status(status projections.Status, compromised bool) badge {
 	return badge{Class: class, Text: w.T("status." + string(status))}
 }
 
-func (w words) marks(turn, compromised, revocation bool, deadline *time.Time) []badge {
+func (w words) marks(turn bool, force document.Force, revocation bool, deadline *time.Time) []badge {
 	var list []badge
 	if turn {
 		list = append(list, badge{"turn", w.T("mark.turn")})
 	}
-	if compromised {
+	switch force {
+	case document.ForceLost:
 		list = append(list, badge{"alarm", w.T("mark.compromised")})
+	case document.ForceDoubt:
+		list = append(list, badge{"warn", w.T("mark.doubt")})
+	case document.ForceStands:
 	}
 	if revocation {
 		list = append(list, badge{"warn", w.T("mark.revocation")})
@@ -235,8 +239,8 @@ func (p *Pages) box(c echo.Context, v listView, rows []projections.BoxRow) error
 		item := card{
 			Href: "/documents/" + url.PathEscape(row.Document), Title: v.heading(row.Title, row.Destroyed), Kind: v.T("kind." + string(row.Kind)),
 			Sum: v.Lang.money(row.Sum), Number: row.Number, SenderNumber: v.cited(row.SenderNumber, row.Date),
-			Status: v.status(row.Status, row.Compromised), When: v.momentOf(row.SentAt),
-			Marks: append(v.marks(row.Turn, row.Compromised, row.RevocationPending, deadline(row.Status, row.Deadline)),
+			Status: v.status(row.Status, row.Force == document.ForceLost || row.Force == document.ForceDoubt), When: v.momentOf(row.SentAt),
+			Marks: append(v.marks(row.Turn, row.Force, row.RevocationPending, deadline(row.Status, row.Deadline)),
 				v.keepingMarks(row.Destroyed, false)...),
 		}
 		if row.Direction == projections.In {
@@ -306,8 +310,8 @@ func (p *Pages) documents(c echo.Context, caller route.Caller) error {
 			Href: "/documents/" + url.PathEscape(row.Document), Title: v.heading(row.Title, row.Destroyed), Kind: v.T("kind." + string(row.Kind)),
 			Sum: v.Lang.money(row.Sum), Number: row.Number, SenderNumber: v.cited(row.SenderNumber, row.Date),
 			Parties: []party{{Name: names.of(row.Sender)}}, When: v.momentOf(&row.CreatedAt),
-			Status: v.status(row.Status, row.Compromised),
-			Marks: append(v.marks(false, row.Compromised, row.RevocationPending, deadline(row.Status, row.Deadline)),
+			Status: v.status(row.Status, row.Force == document.ForceLost || row.Force == document.ForceDoubt),
+			Marks: append(v.marks(false, row.Force, row.RevocationPending, deadline(row.Status, row.Deadline)),
 				v.keepingMarks(row.Destroyed, row.Held)...),
 		})
 	}
@@ -484,7 +488,7 @@ func (p *Pages) journal(c echo.Context, caller route.Caller) error {
 		item := card{
 			Title: v.heading(row.Title, row.Destroyed), Kind: v.T("kind." + string(row.Kind)), Number: row.Number, SenderNumber: v.cited(row.SenderNumber, ""),
 			Direction: v.T("direction." + string(row.Direction)), When: v.momentOf(&row.RegisteredAt),
-			Status: v.status(row.Status, row.Compromised), Marks: append(v.marks(false, row.Compromised, false, nil), v.keepingMarks(row.Destroyed, false)...),
+			Status: v.status(row.Status, row.Force == document.ForceLost || row.Force == document.ForceDoubt), Marks: append(v.marks(false, row.Force, false, nil), v.keepingMarks(row.Destroyed, false)...),
 		}
 		if caller.Role == access.RoleOperator {
 			// A title is content, which operators do not read.

@@ -184,7 +184,11 @@ func (p *Pages) operated(c echo.Context, caller route.Caller, page string) (*ope
 	if err != nil {
 		return nil, n, s, err
 	}
-	v.Kind, v.Status = v.T("kind."+string(s.Details.Kind)), v.status(projections.Status(s.Status), s.Compromised())
+	standings, err := p.ledger.Standings(ctx, s)
+	if err != nil {
+		return nil, n, s, err
+	}
+	v.Kind, v.Status = v.T("kind."+string(s.Details.Kind)), v.status(projections.Status(s.Status), s.Weakest(standings) != document.ForceStands)
 	v.Number, v.Sent, v.Completed, v.Ended = parts(s.Number), v.momentOf(s.SentAt), v.momentOf(s.CompletedAt), nil
 	if s.EndedAt != nil && (s.CompletedAt == nil || !s.EndedAt.Equal(*s.CompletedAt)) {
 		v.Ended = v.momentOf(s.EndedAt)

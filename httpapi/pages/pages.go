@@ -62,6 +62,7 @@ type Ledger interface {
 	FindParticipant(ctx context.Context, number string, kind participant.Kind) (string, error)
 	Certificate(ctx context.Context, fingerprint string) (ledger.Snapshot[certificate.State], error)
 	Document(ctx context.Context, act ledger.Act, id string) (ledger.Snapshot[document.State], error)
+	Standings(ctx context.Context, s document.State) ([]document.Standing, error)
 	ViewDocument(ctx context.Context, act ledger.Act, id string) (ledger.Outcome, error)
 	AcknowledgeDocument(ctx context.Context, act ledger.Act, id string) (ledger.Outcome, error)
 	ApproveDocument(ctx context.Context, act ledger.Act, id string) (ledger.Outcome, error)

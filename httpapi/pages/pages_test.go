@@ -171,10 +171,11 @@ func TestEveryEventAndEveryVerdictHasItsPlaceOnTheDocumentsPage(t *testing.T) {
 	}
 }
 
-func TestR_C8_ASignatureByACompromisedKeyIsSeenToHaveFallen(t *testing.T) {
+func TestR_C8_ASignatureInDoubtIsSeenToBe(t *testing.T) {
 	text := check(t, get(t, newStory("x", "y").serve(t), "auditor", "/documents/"+contract, "en").Body.String())
-	require.Contains(t, text, "A signature lost its force")
-	require.Contains(t, text, "The signature lost its force: its key was compromised")
+	require.Contains(t, text, "A signature is in doubt")
+	require.Contains(t, text, "A compromised key was reported; nothing is decided yet")
+	require.NotContains(t, text, "lost its force")
 	require.Contains(t, text, "The signature stands")
 	require.Contains(t, text, "the issuer names no place where it publishes revocations", "the reasons are in words")
 }

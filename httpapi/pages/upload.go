@@ -243,12 +243,15 @@ func (w words) match(d check.Document) matchView {
 	}
 	m := matchView{
 		words: w, Class: "good", Answer: w.T("check.good"), Number: parts(d.Number), Href: "/check/" + url.PathEscape(d.Number),
-		Status: w.status(projections.Status(d.Status), d.Fallen > 0), Sent: w.moment(d.SentAt), Completed: w.moment(d.CompletedAt),
+		Status: w.status(projections.Status(d.Status), d.Lost+d.Doubted > 0), Sent: w.moment(d.SentAt), Completed: w.moment(d.CompletedAt),
 		Revoked: w.momentOf(d.RevokedAt), Signed: w.T("check.signed", "n", d.Signatures),
 	}
 	switch {
-	case d.Fallen > 0:
-		m.Notes = append(m.Notes, w.T("check.lost", "n", d.Fallen))
+	case d.Lost > 0:
+		m.Notes = append(m.Notes, w.T("check.lost", "n", d.Lost))
+	case d.Doubted > 0:
+		m.Notes = append(m.Notes, w.T("check.doubted", "n", d.Doubted))
+	case d.Status == document.Withdrawn:
 	case d.Signatures > 0:
 		m.Signed = w.T("check.stand", "n", d.Signatures)
 	}
@@ -258,8 +261,10 @@ func (w words) match(d check.Document) matchView {
 	switch {
 	case d.Status == document.Withdrawn:
 		m.Class, m.Answer = "warn", w.T("check.revoked")
-	case d.Fallen > 0:
+	case d.Lost > 0:
 		m.Class, m.Answer = "alarm", w.T("check.fallen")
+	case d.Doubted > 0:
+		m.Class, m.Answer = "warn", w.T("check.doubt")
 	case d.Signatures == 0:
 		m.Answer = w.T("check.nosignatures")
 	}
@@ -305,8 +310,13 @@ func (w words) packetAnswer(found check.Packet) *packetAnswer {
 		words: w, Hash: found.SHA256, Size: w.size(found.Size), Class: class,
 		Answer: w.T("packet-status." + string(found.Status)), Text: w.T("check.packet.own", "command", "dalel verify"),
 	}
-	if found.Fallen > 0 {
-		a.Fallen = w.T("check.packet.fallen", "n", found.Fallen)
+	if found.Doubted > 0 {
+		a.Fallen = w.T("check.packet.doubted", "n", found.Doubted)
+	}
+	if found.Lost > 0 {
+		a.Fallen = w.T("check.packet.fallen", "n", found.Lost)
+	}
+	if found.Lost+found.Doubted > 0 {
 		if found.Status == packet.Good {
 			a.Class = "warn"
 		}

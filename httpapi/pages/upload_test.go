@@ -86,13 +86,13 @@ func found() asked.File {
 		s.SentAt, s.CompletedAt = at(2), at(9)
 		return asked.Document{FileView: ledger.FileView{FileStanding: &s}}
 	}
-	one := standing(ledger.FileStanding{Number: deedNumber, Status: document.Complete, Signatures: 2})
+	one := standing(ledger.FileStanding{Number: deedNumber, Status: document.Complete, Forces: ledger.Forces{Signatures: 2}})
 	one.Log = &asked.Logged{Covered: true, Size: 1284}
-	two := standing(ledger.FileStanding{Number: lostNumber, Status: document.Complete, Signatures: 3, Fallen: 1, Annulled: 1})
+	two := standing(ledger.FileStanding{Number: lostNumber, Status: document.Complete, Forces: ledger.Forces{Signatures: 3, Lost: 1}, Annulled: 1})
 	two.Log = &asked.Logged{Size: 77}
 	return asked.File{
 		SHA256: fileHash, Size: 284513, More: true, Documents: []asked.Document{
-			one, two, standing(ledger.FileStanding{Number: lostNumber, Status: document.Withdrawn, Signatures: 1, RevokedAt: &revoked}),
+			one, two, standing(ledger.FileStanding{Number: lostNumber, Status: document.Withdrawn, Forces: ledger.Forces{Signatures: 1}, RevokedAt: &revoked}),
 			{FileView: ledger.FileView{Withheld: true}}, standing(ledger.FileStanding{Number: deedNumber, Status: document.Complete}),
 		},
 		Inside: &asked.Inside{Form: asked.PDF, Status: signature.Unknown, StatusNow: signature.Invalid, At: at(100), Signers: []asked.Signer{
@@ -104,7 +104,7 @@ func found() asked.File {
 
 func verified() asked.Packet {
 	return asked.Packet{
-		SHA256: keyHash, Size: 4_000_000, Status: packet.Bad, Fallen: 1, More: true,
+		SHA256: keyHash, Size: 4_000_000, Status: packet.Bad, Lost: 1, More: true,
 		Claims: []packet.Claim{
 			{ID: packet.ClaimArchive, Title: "in English", Holds: packet.Yes, Detail: "12 files"},
 			{ID: packet.ClaimSeal, Holds: packet.NotAnchored, Detail: "a foreign <certificate>"},

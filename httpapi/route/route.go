@@ -47,7 +47,8 @@ const (
 	// caller's own, as with Own.
 	Documents Scope = "documents"
 	// Certificate: the address names a certificate, which must be the
-	// caller's own unless the role is operator or auditor.
+	// caller's own, or name the person who acts, unless the role is operator
+	// or auditor.
 	Certificate Scope = "certificate"
 	// Token: the address names a token, which must be the caller's own unless
 	// the role is operator.

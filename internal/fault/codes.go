@@ -110,6 +110,11 @@ const (
 	CertificateAnnulled    Code = "certificate.annulled"
 	CertificateCompromised Code = "certificate.compromised"
 	CertificateUntrusted   Code = "certificate.untrusted"
+	CertificateRevoked     Code = "certificate.revoked"
+	CertificateReported    Code = "certificate.reported-key"
+	RevocationUnproven     Code = "revocation.unproven"
+	SignatureNotDisputed   Code = "signature.not-in-doubt"
+	SignatureUnknownNumber Code = "signature.no-such"
 	NoticeInvalid          Code = "notice.invalid"
 
 	TrustRefused Code = "trust.refused"
@@ -252,6 +257,11 @@ func Catalogue() []Definition {
 		{CertificateState, KindConflict, "Not possible in the certificate's present state"},
 		{CertificateExpired, KindRefused, "The certificate is not valid any more"},
 		{CertificateSuspended, KindRefused, "The certificate is suspended"},
+		{CertificateRevoked, KindRefused, "The certification authority revoked the certificate"},
+		{CertificateReported, KindRefused, "A reported key cannot clear itself"},
+		{RevocationUnproven, KindRefused, "The evidence does not prove that the certificate was revoked"},
+		{SignatureUnknownNumber, KindNotFound, "The document has no such signature"},
+		{SignatureNotDisputed, KindConflict, "No open notice puts this signature in doubt"},
 		{CertificateAnnulled, KindRefused, "The certificate is annulled"},
 		{CertificateCompromised, KindRefused, "The key was compromised before this moment"},
 		{CertificateUntrusted, KindRefused, "The certificate does not lead to a trusted root"},

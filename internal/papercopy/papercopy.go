@@ -114,6 +114,8 @@ type Signature struct {
 	// Fallen says that the signature no longer counts, FallenReason why.
 	Fallen       bool
 	FallenReason string
+	// Doubt says why the signature is in doubt, "" if it is not.
+	Doubt string
 	// Seal says that it stands for a legal entity's hand and seal (R-E5).
 	Seal bool
 }

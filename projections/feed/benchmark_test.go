@@ -210,7 +210,8 @@ func (nothingToDo) RecheckSignatures(context.Context, string) (bool, error) {
 	return false, nil
 }
 func (nothingToDo) DeliverDue(context.Context, string) error              { return nil }
-func (nothingToDo) MarkCompromised(context.Context, string, string) error { return nil }
+func (nothingToDo) NoteCertificate(context.Context, string, string) error { return nil }
+func (nothingToDo) AskAuthority(context.Context, string) (bool, error)    { return false, nil }
 func (nothingToDo) Expire(context.Context, string) error                  { return nil }
 func (nothingToDo) WarnOfExpiry(context.Context, string) (bool, error)    { return false, nil }
 func (nothingToDo) RetainDocument(context.Context, string) error          { return nil }

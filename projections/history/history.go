@@ -235,6 +235,13 @@ func (h *History) aside() []eventstore.Event {
 		h.made++
 		return h.Append(document.NumberStreamID(number), operator, document.NumberClaimed{Number: number, Document: h.id(), ClaimedAt: h.now})
 	case 3:
+		if !h.registered[cert] {
+			return h.registerCertificate(stream, cert, who)
+		}
+		if h.chance(5) {
+			return h.Append(stream, operator, certificate.Revoked{Certificate: cert, Participant: who, RevokedAt: h.now.Add(-time.Hour), Reason: "keyCompromise",
+				Kind: certificate.EvidenceCRL, SHA256: h.hash(), RecordedAt: h.now})
+		}
 		if notice := h.notices[cert]; notice != "" {
 			delete(h.notices, cert)
 			return h.Append(stream, operator, certificate.Resumed{Certificate: cert, Notice: notice, Channel: certificate.ByPhone, ResumedAt: h.now, Reason: Secret, Participant: who})
@@ -242,18 +249,25 @@ func (h *History) aside() []eventstore.Event {
 		notice := h.id()
 		h.notices[cert] = notice
 		return h.Append(stream, operator,
-			certificate.KeyCompromiseReported{Certificate: cert, Participant: who, Notice: notice, Channel: certificate.ByPhone, ReceivedAt: h.now, CompromisedFrom: h.now, Circumstances: Secret},
+			certificate.KeyCompromiseReported{Certificate: cert, Participant: who, Notice: notice, Channel: certificate.ByPhone, ReceivedAt: h.now, CompromisedFrom: h.now.Add(-time.Hour), Circumstances: Secret, Officer: Secret},
 			certificate.Suspended{Certificate: cert, Notice: notice, SuspendedAt: h.now, WithinLimit: true})
 	case 4:
 		// Each is registered once, and then its end comes near.
 		if !h.registered[cert] {
-			h.registered[cert] = true
-			return h.Append(stream, operator, certificate.Registered{Certificate: cert, Participant: who, OwnerName: Secret, Purpose: certificate.Signing, Algorithm: "RSA-2048", Serial: "1", Issuer: "CN=CA", NotBefore: h.now, NotAfter: h.now.AddDate(1, 0, 0)})
+			return h.registerCertificate(stream, cert, who)
 		}
 		return h.Append(stream, operator, certificate.ExpiryWarned{Certificate: cert, Participant: who, NotAfter: h.now.AddDate(0, 0, 30), WarnedAt: h.now})
 	default:
 		return h.create()
 	}
+}
+
+func (h *History) registerCertificate(stream eventstore.StreamID, cert, who string) []eventstore.Event {
+	h.registered[cert] = true
+	return h.Append(stream, event.By{Participant: "operator"}, certificate.Registered{
+		Certificate: cert, Participant: who, OwnerName: Secret, Purpose: certificate.Signing, Algorithm: "RSA-2048",
+		Serial: "1", Issuer: "CN=CA", NotBefore: h.now, NotAfter: h.now.AddDate(1, 0, 0),
+	})
 }
 
 func (h *History) create() []eventstore.Event {
@@ -454,11 +468,24 @@ func (h *History) rarely(s *document.State) ([]event.Event, event.By) {
 	return nil, event.By{}
 }
 
+// compromise is what becomes of a signature whose key is disputed: the parties
+// are told, and of the notice's end, or the operator decides.
 func (h *History) compromise(s *document.State) ([]event.Event, event.By) {
-	for _, sig := range s.Signatures {
-		if sig.FallenBy == "" {
-			return []event.Event{document.KeyCompromised{Document: s.ID, Notice: h.id(), Certificate: sig.Certificate, CompromisedFrom: h.now.Add(-time.Hour),
-				Affected: []string{sig.Party}, MarkedAt: h.now}}, event.By{Participant: "system"}
+	system, operator := event.By{Participant: "system"}, event.By{Participant: "operator"}
+	for n, sig := range s.Signatures {
+		switch {
+		case len(sig.Doubts) == 0:
+			return []event.Event{document.SignaturesDoubted{Document: s.ID, Notice: h.id(), Certificate: sig.Certificate, CompromisedFrom: h.now.Add(-time.Hour),
+				Affected: []string{sig.Party}, MarkedAt: h.now}}, system
+		case sig.Decision == nil && h.chance(2):
+			ruling := []document.Ruling{document.RulingLost, document.RulingStands}[h.choose(2)]
+			return []event.Event{document.SignatureDecided{Document: s.ID, By: operator, Signature: n + 1, Party: sig.Party, Certificate: sig.Certificate,
+				Notices: sig.Doubts, Ruling: ruling, Ground: Word(s.ID), DecidedAt: h.now}}, operator
+		case len(sig.Lifted) == 0 && h.chance(2):
+			return []event.Event{document.DoubtLifted{Document: s.ID, Notice: sig.Doubts[0], Certificate: sig.Certificate, Parties: []string{sig.Party},
+				WithdrawnAt: h.now.Add(-time.Minute), LiftedAt: h.now}}, system
+		case !sig.Revoked && h.chance(3):
+			return []event.Event{document.SignaturesRevoked{Document: s.ID, Certificate: sig.Certificate, From: h.now.Add(-time.Hour), Parties: []string{sig.Party}, MarkedAt: h.now}}, system
 		}
 	}
 	return nil, event.By{}

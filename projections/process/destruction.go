@@ -32,7 +32,7 @@ func (s shut) Opener(context.Context, string, sealing.Box) (sealing.Opener, erro
 func (p *Processes) retain(ctx context.Context, recorded eventstore.Recorded, happened event.Event) ([]change, bool, error) {
 	switch happened.(type) {
 	case document.Completed, document.Rejected, document.Revoked, document.Expired,
-		document.RevocationProposed, document.RevocationDeclined, document.KeyCompromised,
+		document.RevocationProposed, document.RevocationDeclined, document.SignaturesDoubted, document.DoubtLifted, document.SignaturesRevoked, document.SignatureDecided,
 		document.Viewed, document.Acknowledged,
 		document.ExemplarIssued, document.PaperCopyIssued, document.HoldPlaced, document.HoldLifted:
 		id := recorded.Stream.ID()

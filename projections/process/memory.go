@@ -38,7 +38,10 @@ var tables = []string{
 	`CREATE TABLE origin (event TEXT NOT NULL) STRICT`,
 	`CREATE TABLE checkpoints (name TEXT PRIMARY KEY, position INTEGER NOT NULL) STRICT, WITHOUT ROWID`,
 	`CREATE TABLE signatures (certificate TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (certificate, document)) STRICT, WITHOUT ROWID`,
-	`CREATE TABLE notices (certificate TEXT NOT NULL, notice TEXT NOT NULL, PRIMARY KEY (certificate, notice)) STRICT, WITHOUT ROWID`,
+	// reported are the certificates against which something was recorded: 0 for
+	// notices that were withdrawn, 1 for open ones, of which the authority is
+	// asked, 2 for the authority's revocation.
+	`CREATE TABLE reported (certificate TEXT PRIMARY KEY, against INTEGER NOT NULL) STRICT, WITHOUT ROWID`,
 	// Orders to destroy that are not done yet: a document, or a participant's
 	// data.
 	`CREATE TABLE orders (tag TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (tag, id)) STRICT, WITHOUT ROWID`,
@@ -181,13 +184,35 @@ func (m *memory) save(ctx context.Context, name string, position eventstore.Posi
 	})
 }
 
-// reported says whether a notice stands against a certificate's key.
+// reported says whether a notice or a revocation stands against a
+// certificate's key.
 func (m *memory) reported(ctx context.Context, certificate string) (reported bool, err error) {
-	err = m.db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM notices WHERE certificate = ?)", certificate).Scan(&reported)
+	err = m.db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM reported WHERE certificate = ? AND against > 0)", certificate).Scan(&reported)
 	if err != nil {
 		return false, failed(err)
 	}
 	return reported, nil
+}
+
+// openReports returns certificates whose authority is to be asked, in order,
+// going on after one.
+func (m *memory) openReports(ctx context.Context, after string, limit int) (certificates []string, err error) {
+	rows, err := m.db.QueryContext(ctx, "SELECT certificate FROM reported WHERE against = 1 AND certificate > ? ORDER BY certificate LIMIT ?", after, limit)
+	if err != nil {
+		return nil, failed(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var certificate string
+		if err := rows.Scan(&certificate); err != nil {
+			return nil, failed(err)
+		}
+		certificates = append(certificates, certificate)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, failed(err)
+	}
+	return certificates, nil
 }
 
 // signedWith returns the documents signed with a certificate's key.

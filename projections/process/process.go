@@ -1,6 +1,6 @@
 // Package process is what the ledger does by itself when something has
-// happened: it delivers, marks documents whose signatures a compromised key
-// has felled, lets documents expire, warns of certificates that end (R-C5),
+// happened: it delivers, tells the parties of documents when a signer's key
+// is reported or revoked, lets documents expire, warns of certificates that end (R-C5),
 // locks content for as long as the rules say, proposes to destroy what need not
 // be kept any longer, and destroys what the operator has ordered to be (R-G3,
 // R-G5).
@@ -44,9 +44,13 @@ type Commands interface {
 	// DeliverDue delivers a document to every recipient whose turn has come
 	// and who does not have it yet (R-D7).
 	DeliverDue(ctx context.Context, document string) error
-	// MarkCompromised marks a document if signatures on it fall with the
-	// certificate's key by a notice on record (R-C8).
-	MarkCompromised(ctx context.Context, document, certificate string) error
+	// NoteCertificate tells a document's parties what stands against a
+	// certificate with which it was signed: notices given and withdrawn, the
+	// authority's revocation (R-C8).
+	NoteCertificate(ctx context.Context, document, certificate string) error
+	// AskAuthority asks a reported certificate's authority whether it was
+	// revoked, and says whether it is worth asking again (R-C8).
+	AskAuthority(ctx context.Context, certificate string) (again bool, err error)
 	// Expire ends a document if somebody has missed a deadline (R-D4).
 	Expire(ctx context.Context, document string) error
 	// RecheckSignatures checks again what could not be told of signatures when
@@ -87,6 +91,9 @@ type Options struct {
 	// Recheck is how often signatures are checked again whose validity could
 	// not be told; 0 means DefaultRecheck.
 	Recheck time.Duration
+	// Ask is how often the authorities of reported certificates are asked
+	// whether they were revoked; 0 means DefaultAsk.
+	Ask time.Duration
 	// Sweep is how often documents whose retention may have ended are looked
 	// for, by Clock; 0 means DefaultSweep. The first time is the first Tick
 	// after Run began.
@@ -111,6 +118,7 @@ type Options struct {
 const (
 	DefaultTick     = 15 * time.Second
 	DefaultRecheck  = 2 * time.Minute
+	DefaultAsk      = 30 * time.Minute
 	DefaultSweep    = 24 * time.Hour
 	DefaultAttempts = 8
 )
@@ -171,6 +179,9 @@ func Open(ctx context.Context, path string, codec *event.Codec, store eventstore
 	}
 	if options.Recheck <= 0 {
 		options.Recheck = DefaultRecheck
+	}
+	if options.Ask <= 0 {
+		options.Ask = DefaultAsk
 	}
 	if options.Tick <= 0 {
 		options.Tick = DefaultTick
@@ -241,6 +252,7 @@ func (p *Processes) Run(ctx context.Context) error {
 	group.Go(func() error { return p.watchRetention(inner) })
 	group.Go(func() error { return p.watchUndecided(inner) })
 	group.Go(func() error { return p.watchExpiry(inner) })
+	group.Go(func() error { return p.watchReported(inner) })
 	err := group.Wait()
 	if ctx.Err() != nil && !fault.Is(err, fault.ProjectionStopped) {
 		return nil

@@ -31,6 +31,8 @@ import (
 // whether there is anything to do, so that what it has recorded is told from
 // what it was asked.
 type ledger struct {
+	// inquiries are the certificates whose authority was asked.
+	inquiries []string
 	// undecided is the answer of RecheckSignatures.
 	undecided atomic.Bool
 	// early is the answer of WarnOfExpiry.
@@ -68,8 +70,15 @@ func (l *ledger) DeliverDue(_ context.Context, document string) error {
 	return l.call("deliver "+document, true)
 }
 
-func (l *ledger) MarkCompromised(_ context.Context, document, certificate string) error {
+func (l *ledger) NoteCertificate(_ context.Context, document, certificate string) error {
 	return l.call("mark "+document+" "+certificate, true)
+}
+
+func (l *ledger) AskAuthority(_ context.Context, certificate string) (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inquiries = append(l.inquiries, certificate)
+	return true, nil
 }
 
 func (l *ledger) Expire(_ context.Context, document string) error {
@@ -234,15 +243,39 @@ func TestR_C8_ANoticeMarksWhatWasSignedBeforeItAndWhatIsRecordedAfterIt(t *testi
 	require.Zero(t, l.count("mark other k2"))
 }
 
-func TestR_C8_OneOfTwoNoticesThatIsClosedLeavesTheOtherStanding(t *testing.T) {
+func TestR_C8_ANoticeAfterAWithdrawalIsToldAndSoIsTheWithdrawal(t *testing.T) {
 	w := given(t)
+	w.signed("a", "k1")
 	w.reported("k1", "n1")
-	w.reported("k1", "n2")
 	w.happens(certificate.StreamID("k1"), certificate.Resumed{Certificate: "k1", Notice: "n1"})
-	end := w.signed("a", "k1")
+	w.reported("k1", "n2")
+	end := w.signed("b", "k1")
 	l := newLedger()
 	w.run(w.open(l, noDeadlines{}, process.Options{}), end)
-	require.True(t, l.has("mark a k1"))
+	require.Equal(t, 3, l.count("mark a k1"), "of the notice, of its end, of the next")
+	require.True(t, l.has("mark b k1"))
+}
+
+func TestR_C8_AuthoritiesAreAskedAboutOpenNoticesAlone(t *testing.T) {
+	w := given(t)
+	w.reported("open", "n1")
+	w.reported("withdrawn", "n2")
+	w.happens(certificate.StreamID("withdrawn"), certificate.Resumed{Certificate: "withdrawn", Notice: "n2"})
+	w.reported("revoked", "n3")
+	end := w.happens(certificate.StreamID("revoked"), certificate.Revoked{Certificate: "revoked"})
+	l := newLedger()
+	w.run(w.open(l, noDeadlines{}, process.Options{}), end)
+	l.inquiries = nil
+	stop := start(w.open(l, noDeadlines{}, process.Options{Ask: time.Millisecond}))
+	require.Eventually(t, func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.inquiries) > 3
+	}, time.Minute, time.Millisecond)
+	require.NoError(t, stop())
+	for _, asked := range l.inquiries {
+		require.Equal(t, "open", asked)
+	}
 }
 
 func TestR_C8_CrashesLostAnswersAndTwoNodesMakeOneEventForEachDocument(t *testing.T) {

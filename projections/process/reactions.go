@@ -2,11 +2,13 @@ package process
 
 import (
 	"context"
+	"time"
 
 	"dalel/domain/certificate"
 	"dalel/domain/document"
 	"dalel/domain/event"
 	"dalel/eventstore"
+	"dalel/internal/fault"
 )
 
 // deliver: whenever a step of the route may have ended, it is somebody's turn.
@@ -20,13 +22,27 @@ func (p *Processes) deliver(ctx context.Context, recorded eventstore.Recorded, h
 	return nil, false, nil
 }
 
-// compromise marks what was signed with a key before the notice was recorded
-// when the notice comes, and what is recorded as signed after it at once: a
-// signature that was on its way while the notice was being recorded. Both see
-// one order of events, so none falls between them (R-C8).
+// compromise tells the parties of documents what stands against a certificate
+// with which they were signed: when a notice comes, when it is withdrawn, when
+// the authority's revocation is recorded; and of a signature that was on its
+// way meanwhile, at once (R-C8). What it misses or tells late changes no
+// verdict: whether a signature stands is computed from the certificate's stream.
 func (p *Processes) compromise(ctx context.Context, recorded eventstore.Recorded, happened event.Event) ([]change, bool, error) {
-	mark := func(id, cert string) error {
-		return p.do(ctx, Compromise, id, recorded.Position, func() error { return p.commands.MarkCompromised(ctx, id, cert) })
+	tell := func(cert string, documents ...string) error {
+		for _, id := range documents {
+			err := p.do(ctx, Compromise, id, recorded.Position, func() error { return p.commands.NoteCertificate(ctx, id, cert) })
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	all := func(cert string) error {
+		documents, err := p.memory.signedWith(ctx, cert)
+		if err != nil {
+			return err
+		}
+		return tell(cert, documents...)
 	}
 	switch e := happened.(type) {
 	case document.Signed:
@@ -36,24 +52,60 @@ func (p *Processes) compromise(ctx context.Context, recorded eventstore.Recorded
 			return nil, true, err
 		}
 		if reported {
-			if err := mark(id, e.Certificate); err != nil {
-				return nil, true, err
-			}
+			err = tell(e.Certificate, id)
 		}
-		return []change{{"INSERT INTO signatures VALUES (?, ?) ON CONFLICT DO NOTHING", []any{e.Certificate, id}}}, true, nil
+		return []change{{"INSERT INTO signatures VALUES (?, ?) ON CONFLICT DO NOTHING", []any{e.Certificate, id}}}, true, err
 	case certificate.KeyCompromiseReported:
-		documents, err := p.memory.signedWith(ctx, e.Certificate)
-		if err != nil {
-			return nil, true, err
-		}
-		for _, id := range documents {
-			if err := mark(id, e.Certificate); err != nil {
-				return nil, true, err
-			}
-		}
-		return []change{{"INSERT INTO notices VALUES (?, ?) ON CONFLICT DO NOTHING", []any{e.Certificate, e.Notice}}}, true, nil
+		return []change{{"INSERT INTO reported VALUES (?, 1) ON CONFLICT DO UPDATE SET against = max(against, 1)", []any{e.Certificate}}}, true, all(e.Certificate)
+	case certificate.Revoked:
+		return []change{{"INSERT INTO reported VALUES (?, 2) ON CONFLICT DO UPDATE SET against = 2", []any{e.Certificate}}}, true, all(e.Certificate)
 	case certificate.Resumed:
-		return []change{{"DELETE FROM notices WHERE certificate = ? AND notice = ?", []any{e.Certificate, e.Notice}}}, true, nil
+		return []change{{"UPDATE reported SET against = 0 WHERE certificate = ? AND against = 1", []any{e.Certificate}}}, true, all(e.Certificate)
 	}
 	return nil, false, nil
+}
+
+// reportedPage is how many reported certificates are read at a time.
+const reportedPage = 200
+
+// watchReported has the authorities of reported certificates asked from time to
+// time whether they were revoked: a notice takes no signature's force, and the
+// authority's revocation does.
+func (p *Processes) watchReported(ctx context.Context) error {
+	ticker := time.NewTicker(p.options.Ask)
+	defer ticker.Stop()
+	for {
+		p.askAuthorities(ctx)
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// askAuthorities goes through the reported certificates once. What fails is
+// asked again the next time.
+func (p *Processes) askAuthorities(ctx context.Context) {
+	last := ""
+	for {
+		page, err := p.memory.openReports(ctx, last, reportedPage)
+		if err != nil {
+			if ctx.Err() == nil {
+				p.log.Warn("reported certificates cannot be read", "code", fault.CodeOf(err))
+			}
+			return
+		}
+		for _, last = range page {
+			if _, err := p.commands.AskAuthority(ctx, last); err != nil && ctx.Err() == nil {
+				p.log.Warn("an authority could not be asked", "certificate", last, "code", fault.CodeOf(err))
+			}
+			if ctx.Err() != nil {
+				return
+			}
+		}
+		if len(page) < reportedPage {
+			return
+		}
+	}
 }

@@ -465,13 +465,14 @@ func (p *play) compromised() error {
 		return err
 	}
 	fingerprint := fingerprintOf(p.oldRoadKey)
-	notice := ledger.CompromiseNotice{Channel: certificate.ByPhone, From: stolen, Circumstances: "Ноутбук с ключом похищен из автомобиля."}
+	notice := ledger.CompromiseNotice{Channel: certificate.ByPhone, From: stolen, Circumstances: "Ноутбук с ключом похищен из автомобиля.",
+		Officer: "Ахметова Д. С., уполномоченный оператора по ключам"}
 	if _, err := p.ledger.ReportCompromise(p.ctx, p.once(p.operator), fingerprint, notice); err != nil {
 		return err
 	}
 	// The compromise process does this by itself; asking again does no harm,
 	// and the story need not wait for it.
-	return p.ledger.MarkCompromised(p.ctx, id, fingerprint)
+	return p.ledger.NoteCertificate(p.ctx, id, fingerprint)
 }
 
 // soon is the end of the fifth working day from now.

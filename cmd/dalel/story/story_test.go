@@ -61,7 +61,9 @@ func TestTheStoryPlaysEveryTurnThatADocumentCanTake(t *testing.T) {
 		snapshot, err := l.Document(ctx, ledger.Act{Role: access.RoleAuditor}, id)
 		require.NoError(t, err)
 		statuses[snapshot.State.Status]++
-		if snapshot.State.Compromised() {
+		standings, err := l.Standings(t.Context(), snapshot.State)
+		require.NoError(t, err)
+		if snapshot.State.Weakest(standings) == document.ForceDoubt {
 			compromised++
 		}
 		for _, signed := range snapshot.State.Signatures {

@@ -123,8 +123,13 @@ type Signature struct {
 	Signing, Receipt  Verdict
 	Evidence          []Evidence
 	EventEntry        string
-	FallenBy          string
-	Replaced          bool
+	// Force, Since, Source and Ground say whether it stands, as
+	// document.Standing does.
+	Force    string
+	Since    time.Time
+	Source   string
+	Ground   string
+	Replaced bool
 }
 
 // Value is one thing that an event says.
@@ -607,9 +612,13 @@ func (d Document) signatures(w words) []block {
 				c.facts = append(c.facts, f)
 			}
 		}
-		if s.FallenBy != "" {
-			c.badge, c.tone = w.say("signature.fallen"), bad
-			add(fact{label: w.say("signature.fallen"), value: w.say("signature.fallen.why", "notice", s.FallenBy), strong: true})
+		if s.Force == "lost" || s.Force == "in-doubt" {
+			c.badge, c.tone = w.name("force", s.Force), bad
+			why := w.say("signature.doubt.why", "at", w.moment(s.Since))
+			if s.Force == "lost" {
+				why = w.say("signature.lost.why", "at", w.moment(s.Since), "source", w.name("source", s.Source), "ground", w.name("crl", s.Ground))
+			}
+			add(fact{label: c.badge, value: why, strong: true})
 			if s.Replaced {
 				add(fact{value: w.say("signature.replaced")})
 			}

@@ -38,8 +38,8 @@ const (
 // The exit status is the answer for the moment of signing (of a trusted time
 // token, else the moment asked about): 0 valid, 1 invalid, 3 cannot tell; 2
 // when the signature or something named on the command line cannot be read.
-// SIGNATURE is a CMS, or an XML or PDF document with signatures inside, as it is, in
-// PEM or base64, or in an answer of NCALayer (see package wrapping). OCSP answers, CRLs and time tokens (bare, or as the authority's
+// SIGNATURE is a CMS, an XML or PDF document with signatures inside, or the card of an
+// electronic document (see package pdfform), as it is, in PEM or base64, or in an answer of NCALayer (see package wrapping). OCSP answers, CRLs and time tokens (bare, or as the authority's
 // response) may be given several times, in the same forms. Of the certificates in DIR (*.pem, *.cer, *.crt,
 // *.der) those that signed themselves are the roots, the others help to build
 // the chain. Without --at the moment is now. With --online what is missing is

@@ -17,6 +17,7 @@ import (
 	"dalel/internal/pdfsig/pdfsigtest"
 	"dalel/internal/testca"
 
+	"codeberg.org/go-pdf/fpdf"
 	"github.com/stretchr/testify/require"
 )
 
@@ -151,6 +152,41 @@ func TestSignatureVerifyPrintsTheVerdictAsJSON(t *testing.T) {
 	require.Equal(t, "ECDSA-P256-SHA256", got.Signers[0].Algorithm)
 	require.NotNil(t, got.Signers[0].ClaimedAt)
 	require.Len(t, got.Signers[0].Chain, 3)
+}
+
+func TestR_C2_SignatureVerifyTakesACardOfAnElectronicDocument(t *testing.T) {
+	f := newSignedFolder(t)
+	for name, files := range map[string][][]byte{
+		"card.pdf": {[]byte("the contract"), f.der}, "other.pdf": {[]byte("another contract"), f.der},
+		"two.pdf": {[]byte("the contract"), []byte("another contract"), f.der}, "none.pdf": {f.der}, "bare.pdf": {[]byte("the contract")},
+	} {
+		pdf := fpdf.New("P", "mm", "A4", "")
+		pdf.AddPage()
+		var list []fpdf.Attachment
+		for _, file := range files {
+			list = append(list, fpdf.Attachment{Content: file, Filename: "file"})
+		}
+		pdf.SetAttachments(list)
+		require.NoError(t, pdf.OutputFileAndClose(f.path(name)))
+	}
+	for _, c := range []struct {
+		file   string
+		status int
+		says   []string
+	}{
+		{"card.pdf", 0, []string{"VALID", signature.PDFCard, "the attached document with the SHA-256"}},
+		{"other.pdf", 1, []string{"INVALID", signature.PDFCard, signature.DigestMismatch}},
+		{"two.pdf", 3, []string{"CANNOT TELL", signature.PDFAttachments, "2 documents are attached"}},
+		{"none.pdf", 3, []string{"CANNOT TELL", signature.PDFAttachments, "0 documents are attached"}},
+		{"bare.pdf", 3, []string{"CANNOT TELL", signature.PDFAttachments, "none of them is a CMS signature"}},
+	} {
+		var stdout, stderr bytes.Buffer
+		status := signatureVerify(t.Context(), []string{"--roots", f.path("roots"), f.path(c.file)}, &stdout, &stderr)
+		require.Equal(t, c.status, status, stdout.String()+stderr.String())
+		for _, words := range c.says {
+			require.Contains(t, stdout.String(), words, c.file)
+		}
+	}
 }
 
 func TestR_C2_SignatureVerifyTakesAPDF(t *testing.T) {

@@ -23,6 +23,8 @@
 //	pdf.range                       invalid          the signature in the PDF document is not over the file but for itself
 //	pdf.partial                     unknown          not only signatures and their evidence were appended to the PDF document after the signature
 //	pdf.extended                    valid            signatures, time stamps or evidence alone were appended to the PDF document after the signature
+//	pdf.card                        valid            the PDF document is a card: the document attached to it was signed, and its own pages were not
+//	pdf.attachments                 unknown          files are attached to the PDF document, and it is not plain which of them was signed by which
 //	signers.none                    invalid          nobody signed
 //	content.missing                 unknown          the signed content was not given
 //	content.differs                 invalid          the given content is not what the CMS carries

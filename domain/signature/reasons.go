@@ -19,6 +19,8 @@ const (
 	PDFRange       = "pdf.range"
 	PDFPartial     = "pdf.partial"
 	PDFExtended    = "pdf.extended"
+	PDFCard        = "pdf.card"
+	PDFAttachments = "pdf.attachments"
 
 	ContentMissing  = "content.missing"
 	ContentDiffers  = "content.differs"
@@ -107,6 +109,8 @@ func Definitions() []Definition {
 		{PDFRange, Invalid, "the signature in the PDF document is not over the file but for itself"},
 		{PDFPartial, Unknown, "not only signatures and their evidence were appended to the PDF document after the signature"},
 		{PDFExtended, Valid, "signatures, time stamps or evidence alone were appended to the PDF document after the signature"},
+		{PDFCard, Valid, "the PDF document is a card: the document attached to it was signed, and its own pages were not"},
+		{PDFAttachments, Unknown, "files are attached to the PDF document, and it is not plain which of them was signed by which"},
 		{SignersNone, Invalid, "nobody signed"},
 		{ContentMissing, Unknown, "the signed content was not given"},
 		{ContentDiffers, Invalid, "the given content is not what the CMS carries"},

@@ -26,6 +26,7 @@ import (
 	"dalel/internal/testca"
 	"dalel/internal/xmldsig/xmldsigtest"
 
+	"codeberg.org/go-pdf/fpdf"
 	"github.com/stretchr/testify/require"
 )
 
@@ -152,6 +153,51 @@ func TestR_M3_EachFormOfSignatureInsideAFileHasItsVerdict(t *testing.T) {
 	large := inside(append(pdf.Bytes, make([]byte, check.MaxInside)...))
 	require.Equal(t, signature.Unknown, large.Status)
 	require.Equal(t, signature.PDFTooLarge, large.Reasons[0].Code)
+}
+
+// card is a PDF with files attached.
+func card(t testing.TB, files ...[]byte) []byte {
+	t.Helper()
+	pdf := fpdf.New("P", "mm", "A4", "")
+	pdf.AddPage()
+	var list []fpdf.Attachment
+	for i, file := range files {
+		list = append(list, fpdf.Attachment{Content: file, Filename: fmt.Sprintf("file %d", i)})
+	}
+	pdf.SetAttachments(list)
+	var out bytes.Buffer
+	require.NoError(t, pdf.Output(&out))
+	return out.Bytes()
+}
+
+func TestR_M3_ACardOfAnElectronicDocumentIsJudgedByWhatIsAttachedToIt(t *testing.T) {
+	policy, person := people(t)
+	checker := newChecker(t, check.Config{Policy: policy})
+	message, err := cms.Sign(t.Context(), cms.SignOptions{Content: strings.NewReader("words"), Signers: []cms.SignerOptions{{Certificate: person.Certificate, Key: person.Key}}})
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		files   [][]byte
+		status  signature.Status
+		signers int
+		code    string
+	}{
+		"a document and its signature": {[][]byte{[]byte("words"), message}, signature.Valid, 1, signature.PDFCard},
+		"another document":             {[][]byte{[]byte("other"), message}, signature.Invalid, 1, signature.PDFCard},
+		"two documents":                {[][]byte{[]byte("words"), []byte("other"), message}, signature.Unknown, 0, signature.PDFAttachments},
+		"no document":                  {[][]byte{message}, signature.Unknown, 0, signature.PDFAttachments},
+		"no signature":                 {[][]byte{[]byte("words")}, signature.Unknown, 0, signature.PDFAttachments},
+	} {
+		answer, err := checker.File(t.Context(), bytes.NewReader(card(t, c.files...)))
+		require.NoError(t, err)
+		require.NotNil(t, answer.Inside, name)
+		require.Equal(t, check.PDF, answer.Inside.Form, name)
+		require.Equal(t, c.status, answer.Inside.Status, name)
+		require.Len(t, answer.Inside.Signers, c.signers, name)
+		require.Equal(t, c.code, answer.Inside.Reasons[0].Code, name)
+	}
+	answer, err := checker.File(t.Context(), bytes.NewReader(card(t)))
+	require.NoError(t, err)
+	require.Nil(t, answer.Inside, "a PDF with nothing in it")
 }
 
 func TestR_M3_AFileIsHashedToItsEndAndNoFurther(t *testing.T) {

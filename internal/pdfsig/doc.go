@@ -4,6 +4,7 @@
 //
 //	document, err := pdfsig.Parse(data)
 //	for _, s := range document.Signatures { … s.Contents, s.Content(), s.Coverage … }
+//	files, err := document.Attachments()     // files that are embedded in it
 //
 // A signature in a PDF is over two ranges of the file with the signature itself
 // in the gap between them. That leaves room for games, and this package answers

@@ -563,8 +563,11 @@ func (f *file) packed(sections []*section, holder, number int) (object, error) {
 	return o, err
 }
 
-// unpack returns a stream's content.
-func (f *file) unpack(o object) ([]byte, error) {
+// unpack returns the content of a stream of the document's structure.
+func (f *file) unpack(o object) ([]byte, error) { return f.unpackTo(o, maxStream) }
+
+// unpackTo returns a stream's content of at most most bytes.
+func (f *file) unpackTo(o object, most int) ([]byte, error) {
 	d, _ := o.value.(*dict)
 	if !o.stream || d == nil || d.get("F") != nil {
 		return nil, errObject
@@ -574,19 +577,19 @@ func (f *file) unpack(o object) ([]byte, error) {
 		return o.raw, nil
 	}
 	if filter != name("FlateDecode") {
-		return nil, unsupported("a part of its structure is packed in another way than Flate")
+		return nil, unsupported("a part of it is packed in another way than Flate")
 	}
 	in, err := zlib.NewReader(bytes.NewReader(o.raw))
 	if err != nil {
 		return nil, errObject
 	}
-	limit := min(maxStream, f.work) + 1
+	limit := min(most, f.work) + 1
 	content, err := io.ReadAll(io.LimitReader(in, int64(limit)))
 	if spent := f.spend(len(content)); spent != nil {
 		return nil, spent
 	}
 	if len(content) == limit {
-		return nil, fmt.Errorf("%w: a part of its structure unpacks to more than %d bytes", ErrTooLarge, maxStream)
+		return nil, fmt.Errorf("%w: a part of it unpacks to more than %d bytes", ErrTooLarge, most)
 	}
 	if err != nil {
 		return nil, errObject
@@ -597,7 +600,7 @@ func (f *file) unpack(o object) ([]byte, error) {
 		return content, nil
 	}
 	if predictor < 10 {
-		return nil, unsupported("a part of its structure is packed with a predictor of TIFF")
+		return nil, unsupported("a part of it is packed with a predictor of TIFF")
 	}
 	columns := 1
 	for key, value := range settings.values {
@@ -608,7 +611,7 @@ func (f *file) unpack(o object) ([]byte, error) {
 			columns = n
 		case key == "Colors" && n == 1, key == "BitsPerComponent" && n == 8:
 		default:
-			return nil, unsupported("a part of its structure is packed with unusual settings")
+			return nil, unsupported("a part of it is packed with unusual settings")
 		}
 	}
 	return unpredict(content, columns)

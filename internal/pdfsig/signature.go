@@ -91,6 +91,9 @@ type Document struct {
 	Certificates, OCSP, CRLs [][]byte
 	// StoreUnreadable says that there is a store, or a list in it, that is not one.
 	StoreUnreadable bool
+
+	file    *file
+	catalog *dict
 }
 
 // Parse reads a document. The result points into data. The error wraps
@@ -111,7 +114,7 @@ func Parse(data []byte) (*Document, error) {
 	if catalog == nil {
 		return nil, unsupported("its catalog cannot be read")
 	}
-	var document Document
+	document := Document{file: f, catalog: catalog}
 	if err := f.signatures(catalog, &document); err != nil {
 		return nil, err
 	}

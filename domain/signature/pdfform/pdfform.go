@@ -14,6 +14,15 @@
 // proves the time of the signatures that lie, with all that they are over, in
 // what it is over. A document that has time stamps alone is signed by nobody.
 //
+// A document with no signature of its own may be a card of an electronic document
+// (карточка электронного документа, github.com/kaarkz/ddcard): files are embedded
+// in it, one of them the document that was signed and the others CMS signatures of
+// it, detached as a rule. Which is which is told by what they are, and not by
+// their order and names, which nobody signs. Every signature is judged over that
+// document, and the verdict says that the pages of the card are not what was signed
+// (pdf.card). Where files are embedded and it is not plain which was signed, the
+// verdict is "cannot tell" (pdf.attachments); so it is where none is a signature.
+//
 // adbe.pkcs7.sha1 rests on SHA-1 and is never valid (algorithm.weak); forms that
 // are no CMS, such as adbe.x509.rsa_sha1, are "cannot tell" (pdf.unsupported).
 package pdfform
@@ -85,8 +94,8 @@ func Assess(ctx context.Context, policy *signature.Policy, data []byte, at time.
 		}
 		parts = append(parts, part)
 	}
-	if len(parts) == 0 && len(document.Signatures) > 0 {
-		return signature.Whole(at, signature.SignersNone, "there are document time stamps alone, which are nobody's signature"), nil
+	if len(parts) == 0 {
+		return card(ctx, policy, document, signature.Request{At: at, Evidence: evidence, Reasons: reasons})
 	}
 	return signature.Joined(at, parts...), nil
 }

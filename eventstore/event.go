@@ -283,8 +283,15 @@ func Restore(stream StreamID, revision Revision, eventType string, data, metadat
 // after head: the right revision, the right link, an id and a commitment that
 // are those of its bytes. Otherwise it returns the new head.
 func Follow(head Head, event Event) (Head, error) {
-	broken := func(format string, args ...any) (Head, error) {
-		return Head{}, fault.New(fault.ChainBroken, "%s@%d: %s", event.Stream, event.Revision, fmt.Sprintf(format, args...))
+	next, _, err := FollowRead(head, event)
+	return next, err
+}
+
+// FollowRead is [Follow] for a reader who wants the event's metadata too, which
+// it reads once.
+func FollowRead(head Head, event Event) (Head, Metadata, error) {
+	broken := func(format string, args ...any) (Head, Metadata, error) {
+		return Head{}, Metadata{}, fault.New(fault.ChainBroken, "%s@%d: %s", event.Stream, event.Revision, fmt.Sprintf(format, args...))
 	}
 	if event.Revision != head.Next {
 		return broken("revision %d was expected here", head.Next)
@@ -303,5 +310,5 @@ func Follow(head Head, event Event) (Head, error) {
 	case head.Next > 0 && (metadata.Prev == nil || *metadata.Prev != head.Commitment):
 		return broken("it does not link to the event before it")
 	}
-	return event.Head(), nil
+	return event.Head(), metadata, nil
 }

@@ -104,7 +104,7 @@ func (l *Ledger) checkpointed(ctx context.Context, command checkpoint.Command) e
 		if err != nil || len(happened) == 0 {
 			return err
 		}
-		_, err = l.append(ctx, snapshot.stream, snapshot.Head, l.metadata(SystemAct(), ""), happened)
+		_, err = l.append(ctx, snapshot.stream, snapshot.Head, l.metadata(SystemAct(), "", snapshot.recordedAt), happened)
 		if !fault.Is(err, fault.StreamConflict) {
 			return err
 		}
@@ -147,6 +147,13 @@ func (l *Ledger) checkpoints(ctx context.Context) (Snapshot[checkpoint.State], e
 			return snapshot, fmt.Errorf("read %s@%d: %w", stream, recorded.Revision, err)
 		}
 		snapshot.State, snapshot.Position = checkpoint.Evolve(snapshot.State, happened), recorded.Position
+	}
+	if len(tail) > 0 {
+		metadata, err := tail[len(tail)-1].ReadMetadata()
+		if err != nil {
+			return snapshot, err
+		}
+		snapshot.recordedAt = metadata.RecordedAt
 	}
 	return snapshot, nil
 }

@@ -725,7 +725,7 @@ func (l *Ledger) numberIfLast(ctx context.Context, act Act, s document.State, c 
 			return "", err
 		}
 		claim := []event.Event{document.NumberClaimed{Number: number, Document: s.ID, ClaimedAt: l.now()}}
-		_, err = l.append(ctx, document.NumberStreamID(number), eventstore.Head{}, l.metadata(act, ""), claim)
+		_, err = l.append(ctx, document.NumberStreamID(number), eventstore.Head{}, l.metadata(act, "", time.Time{}), claim)
 		if fault.Is(err, fault.StreamConflict) {
 			continue
 		}

@@ -217,11 +217,18 @@ func (a Act) commandID() string {
 	return hex.EncodeToString(sum[:16])
 }
 
-func (l *Ledger) metadata(act Act, commandHash string) eventstore.Metadata {
+// metadata is that of an event that follows one recorded at previous, zero for
+// none. Recorded times never run backwards on a stream, whatever a clock does:
+// it is the later of now and previous.
+func (l *Ledger) metadata(act Act, commandHash string, previous time.Time) eventstore.Metadata {
+	now := l.now()
+	if previous.After(now) {
+		now = previous
+	}
 	m := eventstore.Metadata{
 		Actor: act.By.Participant, Role: string(act.Role),
 		Session: act.Session, IP: act.IP, Device: act.Device,
-		CommandID: act.commandID(), RecordedAt: l.now(),
+		CommandID: act.commandID(), RecordedAt: now,
 	}
 	if act.By.Person != "" {
 		m.Actor, m.OnBehalfOf = act.By.Person, act.By.Participant
@@ -256,9 +263,10 @@ type Snapshot[S any] struct {
 	Head  eventstore.Head
 	// Position is that of the last event.
 	Position eventstore.Position
-	// stream and repeat serve run.
-	stream eventstore.StreamID
-	repeat *repeat
+	// stream and repeat serve run; recordedAt is that of the last event.
+	stream     eventstore.StreamID
+	repeat     *repeat
+	recordedAt time.Time
 }
 
 // repeat is what a stream says of a command that was carried out before.
@@ -281,23 +289,17 @@ func load[S any](ctx context.Context, l *Ledger, stream eventstore.StreamID, evo
 		if err != nil {
 			return snapshot, fmt.Errorf("read %s: %w", stream, err)
 		}
-		if snapshot.Head, err = eventstore.Follow(snapshot.Head, recorded.Event); err != nil {
+		var metadata eventstore.Metadata
+		if snapshot.Head, metadata, err = eventstore.FollowRead(snapshot.Head, recorded.Event); err != nil {
 			return snapshot, err
 		}
-		happened, err := l.codec.Decode(ctx, recorded.Event)
+		happened, err := l.codec.DecodeData(ctx, recorded.Type, metadata.Schema, recorded.Data)
 		if err != nil {
 			return snapshot, fmt.Errorf("read %s@%d: %w", stream, recorded.Revision, err)
 		}
 		snapshot.State = evolve(snapshot.State, happened)
-		snapshot.Position = recorded.Position
-		if commandID == "" {
-			continue
-		}
-		metadata, err := recorded.ReadMetadata()
-		if err != nil {
-			return snapshot, err
-		}
-		if metadata.CommandID == commandID {
+		snapshot.Position, snapshot.recordedAt = recorded.Position, metadata.RecordedAt
+		if commandID != "" && metadata.CommandID == commandID {
 			snapshot.repeat = &repeat{hash: metadata.CommandHash, revision: recorded.Revision, position: recorded.Position}
 			if refusal, ok := happened.(event.Refusal); ok {
 				snapshot.repeat.refused = refusal.Refused()
@@ -355,7 +357,7 @@ func run[S any](ctx context.Context, l *Ledger, c command[S]) (Outcome, error) {
 		if len(happened) == 0 {
 			return Outcome{ID: c.id, Revision: max(snapshot.Head.Next, 1) - 1, Position: snapshot.Position}, nil
 		}
-		outcome, err := l.append(ctx, c.stream, snapshot.Head, l.metadata(c.act, hash), happened)
+		outcome, err := l.append(ctx, c.stream, snapshot.Head, l.metadata(c.act, hash, snapshot.recordedAt), happened)
 		if fault.Is(err, fault.StreamConflict) {
 			continue
 		}

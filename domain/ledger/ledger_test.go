@@ -865,3 +865,23 @@ func TestADeadlineEndsTheRoute(t *testing.T) {
 	require.NoError(t, b.Expire(b.ctx, id))
 	require.Equal(t, document.Lapsed, b.state(id).Status)
 }
+
+func TestR_M6_RecordedTimesNeverRunBackwardsOnAStreamWhateverTheClockDoes(t *testing.T) {
+	b := newBench(t)
+	id := b.sent()
+	b.now.Store(int64(-5 * time.Hour))
+	_, err := b.RejectDocument(b.ctx, b.beta, id, "too late")
+	require.NoError(t, err)
+	b.now.Store(0)
+	var last time.Time
+	events := 0
+	for recorded, err := range b.store.ReadStream(b.ctx, document.StreamID(id), 0, 0) {
+		require.NoError(t, err)
+		metadata, err := recorded.ReadMetadata()
+		require.NoError(t, err)
+		require.False(t, metadata.RecordedAt.Before(last), "%s@%d", recorded.Stream, recorded.Revision)
+		last = metadata.RecordedAt
+		events++
+	}
+	require.Greater(t, events, 4)
+}

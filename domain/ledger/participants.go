@@ -115,7 +115,7 @@ func (l *Ledger) claimIdentifier(ctx context.Context, act Act, number string, cl
 		if err != nil {
 			return "", err
 		}
-		_, err = l.append(ctx, l.claimStream(number), held.Head, l.metadata(act, ""), claimed)
+		_, err = l.append(ctx, l.claimStream(number), held.Head, l.metadata(act, "", held.recordedAt), claimed)
 		if !fault.Is(err, fault.StreamConflict) {
 			return claim.Participant, err
 		}

@@ -121,5 +121,5 @@ func Events() []event.Definition {
 		event.On(Category, "participant", Registered{},
 			Activated{}, EmployeeAdded{}, EmployeeRightsChanged{}, EmployeeRemoved{},
 			HoldPlaced{}, HoldLifted{}, ErasureRequested{}, ErasureOrdered{}, Erased{}),
-		event.On(ClaimCategory, "", IdentifierClaimed{})...)
+		event.OnAny(ClaimCategory, IdentifierClaimed{})...)
 }

@@ -27,6 +27,7 @@ import (
 	"dalel/blobs"
 	"dalel/blobs/file"
 	"dalel/domain/access"
+	"dalel/domain/document"
 	"dalel/domain/event"
 	"dalel/domain/identifier"
 	"dalel/domain/ledger"
@@ -162,6 +163,9 @@ func (s *scanner) Scan(_ context.Context, content io.Reader) error {
 type words struct{}
 
 func (words) Text(language, key string) string { return language + " " + key }
+func (words) Standing(language string, s document.Standing) string {
+	return language + " " + string(s.Force)
+}
 
 type person struct {
 	id, number, token string

@@ -106,6 +106,9 @@ func newBench(t *testing.T) *bench {
 type plainWords struct{}
 
 func (plainWords) Text(_, key string) string { return key }
+func (plainWords) Standing(_ string, s document.Standing) string {
+	return string(s.Force) + " " + s.Ground
+}
 
 func (b *bench) person(name, eleven string, active bool) ledger.Act {
 	number, err := identifier.WithCheckDigit(eleven)

@@ -21,6 +21,8 @@ import (
 type Words interface {
 	// Text returns a message in "ru", "kk" or "en".
 	Text(language, key string) string
+	// Standing says in a sentence whether a signature stands.
+	Standing(language string, standing document.Standing) string
 }
 
 // IssuePaperCopy makes a copy for paper (R-D10) in a language (ru, kk or en),
@@ -85,7 +87,7 @@ func (l *Ledger) paperCopy(ctx context.Context, s document.State, to, language s
 	c := papercopy.Copy{
 		Language: language, LedgerName: l.name, CheckURL: strings.TrimSuffix(l.checkURL+s.Number, "/"), Number: s.Number, DocumentID: s.ID,
 		Title: s.Details.Title, Kind: word("kind." + string(s.Details.Kind)), SenderNumber: s.Details.Number, Date: s.Details.Date,
-		Status: word("status." + string(s.Status)), CopyNumber: s.NextCopy(), IssuedAt: now, IssuedTo: named(to),
+		CopyNumber: s.NextCopy(), IssuedAt: now, IssuedTo: named(to),
 	}
 	for _, id := range partiesOf(s) {
 		p, _ := s.Party(id)
@@ -104,12 +106,14 @@ func (l *Ledger) paperCopy(ctx context.Context, s document.State, to, language s
 		}
 		c.Parties = append(c.Parties, party)
 	}
+	certificates, err := l.SignedWith(ctx, s)
+	if err != nil {
+		return papercopy.Copy{}, err
+	}
+	standings := s.Standings(certificates)
+	c.Status = word("headline." + string(s.Situation(s.Weakest(standings), "").Headline()))
 	for n, sig := range s.Signatures {
-		held, err := load(ctx, l, certificate.StreamID(sig.Certificate), certificate.Evolve, "")
-		if err != nil {
-			return papercopy.Copy{}, err
-		}
-		owner := held.State.Owner
+		owner := certificates[sig.Certificate].Owner
 		printed := papercopy.Signature{
 			Party: named(sig.Party), SignerName: owner.Name, Serial: owner.Serial, Issuer: owner.Issuer,
 			ValidFrom: owner.NotBefore, ValidTo: owner.NotAfter, Algorithm: algorithmOf(sig, owner),
@@ -118,11 +122,11 @@ func (l *Ledger) paperCopy(ctx context.Context, s document.State, to, language s
 		if owner.Name == "" {
 			printed.SignerName = word("participant.erased")
 		}
-		switch s.Standing(n, held.State).Force {
+		switch standings[n].Force {
 		case document.ForceLost:
-			printed.Fallen, printed.FallenReason = true, word("signature.fallen")
+			printed.Fallen, printed.FallenReason = true, l.words.Standing(language, standings[n])
 		case document.ForceDoubt:
-			printed.Doubt = word("signature.doubted")
+			printed.Doubt = l.words.Standing(language, standings[n])
 		case document.ForceStands:
 		}
 		c.Signatures = append(c.Signatures, printed)

@@ -17,6 +17,7 @@ import (
 	"dalel/domain/retention"
 	"dalel/domain/signature"
 	"dalel/domain/trust"
+	"dalel/internal/crl"
 	"dalel/internal/fault"
 	"dalel/internal/wordstest"
 	"dalel/projections"
@@ -46,6 +47,16 @@ func fromCode() map[string]bool {
 		add("reason.", d.Code)
 	}
 	add("kind.", texts(document.Kinds())...)
+	add("headline.", texts(document.Headlines())...)
+	for reason := crl.Unspecified; reason <= crl.AACompromise; reason++ {
+		if reason.Known() {
+			add("revocation.", reason.String())
+		}
+	}
+	add("channel.", texts([]certificate.Channel{certificate.ByPhone, certificate.InWriting, certificate.Online})...)
+	for _, ruling := range []document.Ruling{document.RulingLost, document.RulingStands} {
+		add("", "ruling."+string(ruling), "why.decided."+string(ruling))
+	}
 	add("caution.", texts(fileformat.Cautions())...)
 	add("status.", string(projections.StatusDraft))
 	add("status.", texts(statuses())...)

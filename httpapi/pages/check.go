@@ -12,7 +12,6 @@ import (
 	"dalel/domain/ledger"
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
-	"dalel/projections"
 
 	"github.com/labstack/echo/v4"
 )
@@ -52,13 +51,11 @@ func (p *Pages) checkPage(c echo.Context, caller route.Caller) checkView {
 // foundView is what an outsider sees of a document.
 type foundView struct {
 	words
-	// Class says how the answer stands out.
-	Class, Answer   string
+	publicAnswer
 	Number          []string
 	Status          badge
 	Sent, Completed moment
 	Destroyed       *moment
-	Signed, Fallen  string
 	Files           []fileView
 }
 
@@ -148,7 +145,7 @@ func (p *Pages) answerCheck(c echo.Context, caller route.Caller, typed string) e
 			case err != nil:
 				return err
 			default:
-				v.Found = v.found(found)
+				v.Found = v.numbered(found)
 			}
 		}
 	}
@@ -156,35 +153,55 @@ func (p *Pages) answerCheck(c echo.Context, caller route.Caller, typed string) e
 	return p.render(c, status, "check", v)
 }
 
-func (w words) found(view ledger.PublicView) *foundView {
+// numbered tells of a document by its number: one answer, and the same status word
+// beneath it.
+func (w words) numbered(view ledger.PublicView) *foundView {
 	f := &foundView{
-		words: w, Class: "good", Answer: w.T("check.good"), Number: parts(view.Number), Status: w.status(projections.Status(view.Status), view.Lost+view.Doubted > 0),
+		words: w, publicAnswer: w.publicAnswer(view.Headline, view.Forces), Number: parts(view.Number), Status: w.headline(view.Headline),
 		Sent: w.moment(view.SentAt), Completed: w.moment(view.CompletedAt), Destroyed: w.momentOf(view.DestroyedAt),
-		Signed: w.T("check.signed", "n", view.Signatures),
-	}
-	switch {
-	case view.Lost > 0:
-		f.Fallen = w.T("check.lost", "n", view.Lost)
-	case view.Doubted > 0:
-		f.Fallen = w.T("check.doubted", "n", view.Doubted)
-	case view.Status == document.Withdrawn:
-	case view.Signatures > 0:
-		f.Signed = w.T("check.stand", "n", view.Signatures)
-	}
-	switch {
-	case view.DestroyedAt != nil:
-		f.Class, f.Answer = "warn", w.T("check.destroyed")
-	case view.Status == document.Withdrawn:
-		f.Class, f.Answer = "warn", w.T("check.revoked")
-	case view.Lost > 0:
-		f.Class, f.Answer = "alarm", w.T("check.fallen")
-	case view.Doubted > 0:
-		f.Class, f.Answer = "warn", w.T("check.doubt")
-	case view.Signatures == 0:
-		f.Answer = w.T("check.nosignatures")
 	}
 	for i, file := range view.Files {
 		f.Files = append(f.Files, fileView{Name: w.T("gone.file", "n", strconv.Itoa(i+1)), Size: w.size(file.Size), Hash: file.SHA256})
 	}
 	return f
+}
+
+// publicAnswer is the headline answer to whoever checks a document.
+type publicAnswer struct {
+	look
+	Answer string
+	// Signed says how many signatures there are, and of how many there is more
+	// to say. That all stand is said of nothing but a document that stands.
+	Signed string
+	Notes  []string
+}
+
+func (w words) publicAnswer(headline document.Headline, forces ledger.Forces) publicAnswer {
+	a := publicAnswer{look: headlineLook(headline), Signed: w.T("check.signed", "n", forces.Signatures)}
+	switch headline {
+	case document.HeadlineDestroyed:
+		a.Answer = w.T("check.destroyed")
+	case document.HeadlineRevoked:
+		a.Answer = w.T("check.revoked")
+	case document.HeadlineLost:
+		a.Answer = w.T("check.fallen", "n", forces.Lost, "total", forces.Signatures)
+	case document.HeadlineDoubt:
+		a.Answer = w.T("check.doubted", "n", forces.Doubted, "total", forces.Signatures)
+	case document.HeadlineRevocationProposed:
+		a.Answer = w.T("check.proposed")
+	default:
+		a.Answer = w.T("check.good")
+		if forces.Signatures == 0 {
+			a.Answer = w.T("check.nosignatures")
+		} else {
+			a.Signed = w.T("check.stand", "n", forces.Signatures)
+		}
+	}
+	if forces.Lost > 0 {
+		a.Notes = append(a.Notes, w.T("check.lost", "n", forces.Lost))
+	}
+	if forces.Doubted > 0 {
+		a.Notes = append(a.Notes, w.T("check.indoubt", "n", forces.Doubted))
+	}
+	return a
 }

@@ -1,7 +1,6 @@
 package pages
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"dalel/domain/access"
-	"dalel/domain/certificate"
 	"dalel/domain/document"
 	"dalel/domain/signature"
 	"dalel/eventstore"
@@ -39,8 +37,10 @@ type documentView struct {
 	Sent, Completed       *moment
 	EndReason             string
 	Packet                string
-	// Lost and Doubted are whose signatures lost their force or are in doubt.
-	Lost, Doubted string
+	// Marks are lines under the status; Against says what stands against
+	// signatures where that is the status.
+	Marks         []badge
+	Against       *againstView
 	Proposal      *proposalView
 	Parties       []partyView
 	Files         []fileView
@@ -81,27 +81,29 @@ type fileView struct {
 	Cautions []string
 }
 
+// signatureView is a signature: who signed, for whom, one sentence on whether
+// it stands, and why.
 type signatureView struct {
-	Who, Method, Certificate, Algorithm, Owner string
-	Seal                                       bool
-	Verdict, Standing                          badge
-	// Now is what else is true of the certificate today.
-	Now         string
-	Moment      moment
-	Basis       string
-	Claimed     *moment
-	Compromised *moment
-	// Undecided says when a signature came of which it is not yet known whether
-	// it is valid; then all that is said of standing is empty.
-	Undecided string
-	Files     []signedFileView
+	// Signer is as the certificate says, Party for whom it was signed.
+	Signer, Party string
+	Method        string
+	Seal          bool
+	// Verdict is the one answer, with its look; Why are the reasons in words, the
+	// weightiest first.
+	Verdict badge
+	Why     []string
+	Moment  moment
+	Basis   string
+	// What follows is for technical details.
+	Certificate, Algorithm string
+	Claimed                *moment
+	Files                  []signedFileView
 }
 
 // signedFileView is a signature over one file, with both verdicts: they are one
 // where no time token names another moment than that of receipt.
 type signedFileView struct {
 	Name     string
-	Verdict  badge
 	Verdicts []verdictView
 	Evidence []evidenceView
 }
@@ -209,11 +211,11 @@ func (p *Pages) document(c echo.Context, caller route.Caller) error {
 	if err != nil {
 		return err
 	}
-	standings, err := p.ledger.Standings(ctx, s)
+	weighed, err := p.weigh(ctx, s)
 	if err != nil {
 		return err
 	}
-	v.describe(s, standings, n, caller)
+	v.describe(s, weighed, n, caller)
 	v.Packet, v.PacketHint = api+"/packet", v.T("document.packet.hint")
 	v.Keeping, v.Gone = p.keep(ctx, n, s, caller), n.gone(s)
 	if s.Gone() {
@@ -233,9 +235,7 @@ func (p *Pages) document(c echo.Context, caller route.Caller) error {
 		v.Files = append(v.Files, view)
 	}
 	v.outcomeLinks()
-	if v.Signatures, err = p.signatures(ctx, v.words, n, s, api); err != nil {
-		return err
-	}
+	v.Signatures = n.signatures(s, weighed, api)
 	for i, row := range rows {
 		v.Timeline = append(v.Timeline, n.event(row, facts[i]))
 	}
@@ -270,9 +270,20 @@ func (v *documentView) outcomeLinks() {
 }
 
 // describe fills in what the document says of itself and its route.
-func (v *documentView) describe(s document.State, standings []document.Standing, n names, caller route.Caller) {
+func (v *documentView) describe(s document.State, weighed weighed, n names, caller route.Caller) {
 	v.Kind = v.T("kind." + string(s.Details.Kind))
-	v.Status = v.status(projections.Status(s.Status), s.Weakest(standings) != document.ForceStands)
+	viewer := ""
+	if caller.Role == access.RoleParticipant {
+		viewer = caller.By.Participant
+	}
+	headline := s.Situation(weighed.force, viewer).Headline()
+	var until *time.Time
+	turn := viewer != "" && s.IsTurn(viewer)
+	if turn {
+		you, _ := s.Party(viewer)
+		until = you.Deadline
+	}
+	v.Status, v.Marks, v.Against = v.headline(headline), v.marks(headline, turn, s.Held(), until), n.against(s, headline, weighed)
 	v.Number, v.NumberToCome = parts(s.Number), s.Status == document.Draft || s.Status == document.Awaiting
 	v.SenderNumber, v.Sum = s.Details.Number, v.Lang.money(s.Details.Sum)
 	if s.Details.Date != "" {
@@ -282,17 +293,6 @@ func (v *documentView) describe(s document.State, standings []document.Standing,
 	if s.Proposal != nil {
 		v.Proposal = &proposalView{Reason: s.Proposal.Reason, Consents: n.all(s.Proposal.Consents)}
 	}
-	var lost, doubted []string
-	for i, sig := range s.Signatures {
-		switch {
-		case s.Replaced(i):
-		case standings[i].Force == document.ForceLost:
-			lost = append(lost, sig.Party)
-		case standings[i].Force == document.ForceDoubt:
-			doubted = append(doubted, sig.Party)
-		}
-	}
-	v.Lost, v.Doubted = n.all(lost), n.all(doubted)
 	for _, party := range s.Parties {
 		v.Parties = append(v.Parties, v.party(s, party, n, caller))
 	}
@@ -351,124 +351,6 @@ func (v *documentView) party(s document.State, party document.Party, n names, ca
 	return view
 }
 
-func (w words) verdict(status signature.Status) badge {
-	switch status {
-	case signature.Valid:
-		return badge{"signed", w.T("verdict.valid")}
-	case signature.Invalid:
-		return badge{"rejected", w.T("verdict.invalid")}
-	default:
-		return badge{"unknown", w.T("verdict.unknown")}
-	}
-}
-
-// signatures tells of every signature what was found when it came and what is
-// known of its key now.
-func (p *Pages) signatures(ctx context.Context, w words, n names, s document.State, api string) ([]signatureView, error) {
-	var list []signatureView
-	number := 0
-	for i, sig := range s.Signatures {
-		view := signatureView{
-			Who: n.of(sig.Party), Method: w.T("method." + string(sig.Method)), Certificate: sig.Certificate, Seal: sig.Seal,
-			Moment: w.moment(sig.SignedAt), Basis: w.T("signature.received"),
-			Standing: badge{"signed", w.T("signature.standing")},
-		}
-		if sig.TrustedTime {
-			view.Basis = w.T("signature.trusted")
-		}
-		held, err := p.ledger.Certificate(ctx, sig.Certificate)
-		if err != nil && !fault.Is(err, fault.CertificateUnknown) {
-			return nil, err
-		}
-		view.Owner = held.State.Name
-		view.Compromised = w.momentOf(held.State.CompromisedFrom)
-		switch standing := s.Standing(i, held.State); {
-		case standing.Force == document.ForceLost:
-			view.Standing = badge{"rejected", w.T("signature.fallen")}
-		case standing.Force == document.ForceDoubt:
-			view.Standing = badge{"unknown", w.T("signature.doubted")}
-		case standing.Before:
-			view.Standing = badge{"signed", w.T("signature.before")}
-		}
-		switch held.State.Status {
-		case certificate.StatusSuspended:
-			view.Now = w.T("signature.suspended")
-		case certificate.StatusAnnulled:
-			view.Now = w.T("signature.annulled")
-		}
-		overall := signature.Valid
-		for _, fs := range sig.Signatures {
-			number++
-			verdict := fs.AtSigning()
-			file := w.signedFile(s, fs, api)
-			if file.Evidence != nil {
-				file.Evidence = append(file.Evidence, evidenceView{Kind: w.T("evidence.cms"), Hash: fs.CMS, Href: api + "/signatures/" + strconv.Itoa(number) + "/cms"})
-			}
-			for _, signer := range verdict.Signers {
-				if signer.Certificate == sig.Certificate {
-					view.Algorithm, view.Claimed = signer.Algorithm, w.momentOf(signer.ClaimedAt)
-				}
-			}
-			if verdict.Status == signature.Invalid || overall == signature.Valid {
-				overall = verdict.Status
-			}
-			view.Files = append(view.Files, file)
-		}
-		if len(sig.Signatures) == 0 {
-			overall = signature.Unknown
-		}
-		view.Verdict = w.verdict(overall)
-		list = append(list, view)
-	}
-	for _, u := range s.Undecided {
-		view := signatureView{
-			Who: n.of(u.Party), Verdict: w.verdict(signature.Unknown), Standing: badge{"unknown", w.T("signature.undecided")},
-			Undecided: w.T("signature.undecided.how", "n", u.Attempt), Moment: w.moment(u.AttemptedAt), Basis: w.T("signature.received"),
-		}
-		for _, fs := range u.Signatures {
-			view.Files = append(view.Files, w.signedFile(s, fs, api))
-		}
-		list = append(list, view)
-	}
-	return list, nil
-}
-
-// signedFile tells of a signature over one file: both verdicts, and what they
-// rest on, which is gone with the document.
-func (w words) signedFile(s document.State, fs document.FileSignature, api string) signedFileView {
-	file := signedFileView{Name: w.fileName(s, fs.File), Verdict: w.verdict(fs.AtSigning().Status)}
-	tell := func(label string, v signature.Verdict) {
-		view := verdictView{Label: w.T(label), Moment: w.moment(v.At), Verdict: w.verdict(v.Status)}
-		add := func(reasons []signature.Reason) {
-			for _, r := range reasons {
-				one := reasonView{w.reason(r.Code, r.Detail), r.Code}
-				if !slices.Contains(view.Reasons, one) {
-					view.Reasons = append(view.Reasons, one)
-				}
-			}
-		}
-		add(v.Reasons)
-		for _, signer := range v.Signers {
-			add(signer.Reasons)
-		}
-		file.Verdicts = append(file.Verdicts, view)
-	}
-	if fs.Signing == nil {
-		tell("signature.atboth", fs.Verdict)
-	} else {
-		tell("signature.atsigning", *fs.Signing)
-		tell("signature.atreceipt", fs.Verdict)
-	}
-	if s.Gone() {
-		return file
-	}
-	file.Evidence = []evidenceView{}
-	for _, e := range fs.Evidence {
-		file.Evidence = append(file.Evidence, evidenceView{Kind: w.T("evidence." + string(e.Kind)), Hash: e.SHA256, Href: api + "/evidence/" + e.SHA256})
-	}
-	return file
-}
-
 func (w words) fileName(s document.State, hash string) string {
 	for i, f := range s.Files {
 		switch {
@@ -485,9 +367,9 @@ func (w words) fileName(s document.State, hash string) string {
 // classes say how an event of the timeline stands out.
 func class(eventType string) string {
 	switch eventType {
-	case document.SignaturesDoubted{}.EventType(), document.SignaturesRevoked{}.EventType(), document.SignatureDecided{}.EventType(), document.Rejected{}.EventType():
+	case document.SignaturesRevoked{}.EventType(), document.Rejected{}.EventType():
 		return "alarm"
-	case document.SignatureRefused{}.EventType(), document.Revoked{}.EventType(), document.Expired{}.EventType(),
+	case document.SignaturesDoubted{}.EventType(), document.SignatureRefused{}.EventType(), document.Revoked{}.EventType(), document.Expired{}.EventType(),
 		document.RevocationProposed{}.EventType(), document.RevocationDeclined{}.EventType(),
 		document.FileRefused{}.EventType(), document.HoldPlaced{}.EventType(),
 		document.DestructionRequested{}.EventType(), document.DestructionOrdered{}.EventType(), document.Destroyed{}.EventType():
@@ -552,6 +434,9 @@ func (n names) event(row projections.TimelineRow, f projections.Facts) eventView
 	if f.Verdict != "" {
 		fact("fact.verdict", n.verdict(signature.Status(f.Verdict)).Text)
 	}
+	if f.Ruling != "" {
+		fact("fact.ruling", n.T("ruling."+string(f.Ruling)))
+	}
 	for _, code := range f.Found {
 		fact("signature.reasons", n.reason(code, code)+" ("+code+")")
 	}
@@ -596,18 +481,18 @@ func (n names) event(row projections.TimelineRow, f projections.Facts) eventView
 		view.Facts = append(view.Facts, factView{Label: n.T("fact.after"), Text: n.T("app.yes")})
 	}
 	if len(f.Parties) > 0 {
-		key, alarm := "fact.doubted", true
+		key := "fact.doubted"
 		switch row.Type {
 		case document.SignaturesRevoked{}.EventType():
-			key = "fact.fallen"
+			key = "fact.lost"
 		case document.DoubtLifted{}.EventType():
-			alarm = false
+			key = "fact.standing"
 		case document.Expired{}.EventType():
-			key, alarm = "fact.late", false
+			key = "fact.late"
 		case document.DestructionOrdered{}.EventType():
-			key, alarm = "fact.asked", false
+			key = "fact.asked"
 		}
-		view.Facts = append(view.Facts, factView{Label: n.T(key), Text: n.all(f.Parties), Alarm: alarm})
+		view.Facts = append(view.Facts, factView{Label: n.T(key), Text: n.all(f.Parties), Alarm: key == "fact.lost"})
 	}
 	if len(f.Standing) > 0 {
 		fact("fact.standing", n.all(f.Standing))

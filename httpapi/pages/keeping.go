@@ -251,7 +251,7 @@ func (p *Pages) keep(ctx context.Context, n names, s document.State, caller rout
 // an answer, and no reason to show nothing else of the document.
 func (p *Pages) original(ctx context.Context, w words, act ledger.Act, s document.State) (*badge, string) {
 	if s.Gone() {
-		return &badge{"rejected", w.T("keeping.original.no")}, w.T("keeping.original.destroyed")
+		return &badge{lookBad, w.T("keeping.original.no")}, w.T("keeping.original.destroyed")
 	}
 	ctx, cancel := context.WithTimeout(ctx, originalLimit)
 	defer cancel()
@@ -259,15 +259,15 @@ func (p *Pages) original(ctx context.Context, w words, act ledger.Act, s documen
 	var refused *fault.Error
 	switch {
 	case err == nil:
-		return &badge{"signed", w.T("keeping.original.yes")}, ""
+		return &badge{lookGood, w.T("keeping.original.yes")}, ""
 	case errors.As(err, &refused) && refused.Code == fault.OriginalNone:
 		why := w.T("keeping.original.destroyed")
 		if len(refused.Reasons) > 0 {
 			why = w.T("keeping.original.part", "why", w.fault(fault.Code(refused.Reasons[0].Code)))
 		}
-		return &badge{"rejected", w.T("keeping.original.no")}, why
+		return &badge{lookBad, w.T("keeping.original.no")}, why
 	default:
-		return &badge{"unknown", w.T("keeping.original.unknown")}, w.T("keeping.original.later")
+		return &badge{lookUnknown, w.T("keeping.original.unknown")}, w.T("keeping.original.later")
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"dalel/domain/document"
+	"dalel/domain/ledger"
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
 	"dalel/projections"
@@ -355,14 +357,21 @@ func TestR_M3_AnybodyChecksANumber(t *testing.T) {
 	}
 	require.Contains(t, seen(t, s, "", "/check/"+lostNumber, "en"), "The document existed and was destroyed")
 	fallen := s.numbers[deedNumber]
-	fallen.Lost, fallen.Signatures = 1, 2
+	fallen.Headline, fallen.Forces = document.HeadlineLost, ledger.Forces{Signatures: 2, Lost: 1}
 	s.numbers[deedNumber] = fallen
 	text := seen(t, s, "", "/check/"+deedNumber, "en")
-	require.Contains(t, text, "Not all of its signatures have kept their force")
+	require.Contains(t, text, "Signatures that lost their force: 1 of 2")
 	require.Contains(t, text, "of these, lost their force: 1")
-	fallen.Lost, fallen.Status = 0, "revoked"
+	fallen.Headline, fallen.Forces = document.HeadlineDoubt, ledger.Forces{Signatures: 2, Doubted: 1}
 	s.numbers[deedNumber] = fallen
-	require.Contains(t, seen(t, s, "", "/check/"+deedNumber, "en"), "completed and revoked afterwards")
+	text = seen(t, s, "", "/check/"+deedNumber, "en")
+	require.Contains(t, text, "Signatures in doubt: 1 of 2")
+	require.NotContains(t, text, "all stand", "one answer")
+	fallen.Headline, fallen.Forces, fallen.Status = document.HeadlineRevoked, ledger.Forces{Signatures: 2}, "revoked"
+	s.numbers[deedNumber] = fallen
+	text = seen(t, s, "", "/check/"+deedNumber, "en")
+	require.Contains(t, text, "completed and revoked afterwards")
+	require.NotContains(t, text, "stand", "nothing of a revoked document is said to stand")
 
 	w = get(t, h, "", "/check/"+unknownNumber, "en")
 	require.Equal(t, 404, w.Code)

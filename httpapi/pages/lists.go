@@ -20,9 +20,6 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// badge is a word that stands out; Class says how, and never alone.
-type badge struct{ Class, Text string }
-
 // card is one document in a list, whichever list it is.
 type card struct {
 	// Href is empty where the viewer may not open it.
@@ -103,51 +100,6 @@ func (n names) all(ids []string) string {
 		list = append(list, n.of(id))
 	}
 	return strings.Join(list, ", ")
-}
-
-func (w words) status(status projections.Status, compromised bool) badge {
-	class := string(status)
-	if compromised {
-		class += " marked"
-	}
-	return badge{Class: class, Text: w.T("status." + string(status))}
-}
-
-func (w words) marks(turn bool, force document.Force, revocation bool, deadline *time.Time) []badge {
-	var list []badge
-	if turn {
-		list = append(list, badge{"turn", w.T("mark.turn")})
-	}
-	switch force {
-	case document.ForceLost:
-		list = append(list, badge{"alarm", w.T("mark.compromised")})
-	case document.ForceDoubt:
-		list = append(list, badge{"warn", w.T("mark.doubt")})
-	case document.ForceStands:
-	}
-	if revocation {
-		list = append(list, badge{"warn", w.T("mark.revocation")})
-	}
-	if deadline != nil {
-		due, class := w.due(*deadline), "plain"
-		if due.Overdue {
-			class = "warn"
-		}
-		list = append(list, badge{class, due.Text})
-	}
-	return list
-}
-
-// keepingMarks are what a list says of a document's keeping.
-func (w words) keepingMarks(destroyed, held bool) []badge {
-	var list []badge
-	if held {
-		list = append(list, badge{"warn", w.T("mark.held")})
-	}
-	if destroyed {
-		list = append(list, badge{"plain", w.T("mark.destroyed")})
-	}
-	return list
 }
 
 // heading is a document's title in a list, and of one whose words are gone
@@ -239,9 +191,8 @@ func (p *Pages) box(c echo.Context, v listView, rows []projections.BoxRow) error
 		item := card{
 			Href: "/documents/" + url.PathEscape(row.Document), Title: v.heading(row.Title, row.Destroyed), Kind: v.T("kind." + string(row.Kind)),
 			Sum: v.Lang.money(row.Sum), Number: row.Number, SenderNumber: v.cited(row.SenderNumber, row.Date),
-			Status: v.status(row.Status, row.Force == document.ForceLost || row.Force == document.ForceDoubt), When: v.momentOf(row.SentAt),
-			Marks: append(v.marks(row.Turn, row.Force, row.RevocationPending, deadline(row.Status, row.Deadline)),
-				v.keepingMarks(row.Destroyed, false)...),
+			Status: v.headline(row.Headline), When: v.momentOf(row.SentAt),
+			Marks: v.marks(row.Headline, row.Turn, false, deadline(row.Status, row.Deadline)),
 		}
 		if row.Direction == projections.In {
 			item.State, item.When = v.part(row.State, row.Status), v.momentOf(row.DeliveredAt)
@@ -277,13 +228,16 @@ func (w words) state(state projections.State, role string) string {
 	return w.T("state." + string(state))
 }
 
-// part is how far a participant has come with a document, "" where the status
-// of the document says the same.
+// part is how far a document has come with a participant who has yet to act, ""
+// for every other: what was done is the status's to say.
 func (w words) part(state projections.State, status projections.Status) string {
-	if string(state) == string(status) {
-		return ""
+	switch state {
+	case projections.StateDelivered, projections.StateViewed, projections.StateAcknowledged:
+		if status == projections.StatusAwaiting {
+			return w.state(state, "")
+		}
 	}
-	return w.state(state, "")
+	return ""
 }
 
 func (p *Pages) documents(c echo.Context, caller route.Caller) error {
@@ -310,9 +264,7 @@ func (p *Pages) documents(c echo.Context, caller route.Caller) error {
 			Href: "/documents/" + url.PathEscape(row.Document), Title: v.heading(row.Title, row.Destroyed), Kind: v.T("kind." + string(row.Kind)),
 			Sum: v.Lang.money(row.Sum), Number: row.Number, SenderNumber: v.cited(row.SenderNumber, row.Date),
 			Parties: []party{{Name: names.of(row.Sender)}}, When: v.momentOf(&row.CreatedAt),
-			Status: v.status(row.Status, row.Force == document.ForceLost || row.Force == document.ForceDoubt),
-			Marks: append(v.marks(false, row.Force, row.RevocationPending, deadline(row.Status, row.Deadline)),
-				v.keepingMarks(row.Destroyed, row.Held)...),
+			Status: v.headline(row.Headline), Marks: v.marks(row.Headline, false, row.Held, deadline(row.Status, row.Deadline)),
 		})
 	}
 	v.Sums, v.Shown = true, v.T("list.shown", "n", len(found.Items))
@@ -488,7 +440,7 @@ func (p *Pages) journal(c echo.Context, caller route.Caller) error {
 		item := card{
 			Title: v.heading(row.Title, row.Destroyed), Kind: v.T("kind." + string(row.Kind)), Number: row.Number, SenderNumber: v.cited(row.SenderNumber, ""),
 			Direction: v.T("direction." + string(row.Direction)), When: v.momentOf(&row.RegisteredAt),
-			Status: v.status(row.Status, row.Force == document.ForceLost || row.Force == document.ForceDoubt), Marks: append(v.marks(false, row.Force, false, nil), v.keepingMarks(row.Destroyed, false)...),
+			Status: v.headline(row.Headline),
 		}
 		if caller.Role == access.RoleOperator {
 			// A title is content, which operators do not read.
@@ -520,11 +472,14 @@ func (p *Pages) journal(c echo.Context, caller route.Caller) error {
 }
 
 func (w words) participantStatus(status string) badge {
-	class := map[string]string{projections.ParticipantActive: "signed", projections.ParticipantErased: "plain"}[status]
-	if class == "" {
-		class = "awaiting"
+	how := lookWait
+	switch status {
+	case projections.ParticipantActive:
+		how = lookGood
+	case projections.ParticipantErased:
+		how = lookGone
 	}
-	return badge{class, w.T("participant-status." + status)}
+	return badge{how, w.T("participant-status." + status)}
 }
 
 // participantsView is the directory.

@@ -48,7 +48,7 @@ func (p *Pages) logStatus(c echo.Context, caller route.Caller) error {
 	}
 	s := p.log.Status()
 	v.Origin, v.Key = s.Origin, p.logKey
-	v.Phase = &badge{phaseClass(s.Phase), v.T("log-phase." + string(s.Phase))}
+	v.Phase = &badge{phaseLook(s.Phase), v.T("log-phase." + string(s.Phase))}
 	v.Integrated, v.Covered = strconv.FormatUint(s.Integrated, 10), strconv.FormatUint(s.Published, 10)
 	if s.Root != nil {
 		v.Root = s.Root.String()
@@ -59,15 +59,15 @@ func (p *Pages) logStatus(c echo.Context, caller route.Caller) error {
 	}
 	add := func(kind string, list []transparency.Asked) {
 		for _, a := range list {
-			row := askedView{Kind: v.T("log.kind." + kind), Name: a.Name, At: v.momentOf(a.At), State: badge{"good", v.T("log.answers")}}
+			row := askedView{Kind: v.T("log.kind." + kind), Name: a.Name, At: v.momentOf(a.At), State: badge{lookGood, v.T("log.answers")}}
 			if a.Size > 0 {
 				row.Size = strconv.FormatUint(a.Size, 10)
 			}
 			switch {
 			case a.Failures > 0:
-				row.State = badge{"alarm", v.T("log.silent", "n", a.Failures, "why", v.why(a.Code))}
+				row.State = badge{lookDoubt, v.T("log.silent", "n", a.Failures, "why", v.why(a.Code))}
 			case a.Size == 0:
-				row.State = badge{"plain", v.T("log.notyet")}
+				row.State = badge{lookRest, v.T("log.notyet")}
 			}
 			v.Asked = append(v.Asked, row)
 		}
@@ -90,14 +90,14 @@ func (v logView) why(code fault.Code) string {
 	return v.fault(code)
 }
 
-func phaseClass(phase transparency.Phase) string {
+func phaseLook(phase transparency.Phase) look {
 	switch phase {
 	case transparency.PhaseLive:
-		return "good"
+		return lookGood
 	case transparency.PhaseStopped:
-		return "alarm"
+		return lookBad
 	case transparency.PhaseWaiting:
-		return "warn"
+		return lookDoubt
 	}
-	return "plain"
+	return lookRest
 }

@@ -96,14 +96,14 @@ func destructionSubjects() []projections.DestructionSubject {
 }
 
 func (n names) destructionRow(row projections.Destruction, caller route.Caller) destructionRow {
-	class := "awaiting"
+	how := lookWait
 	switch row.State {
 	case projections.DestructionOrdered:
-		class = "warn"
+		how = lookDoubt
 	case projections.DestructionDone:
-		class = "plain"
+		how = lookGone
 	}
-	view := destructionRow{Since: n.moment(row.Since), State: badge{class, n.T("destruction-state." + string(row.State))}}
+	view := destructionRow{Since: n.moment(row.Since), State: badge{how, n.T("destruction-state." + string(row.State))}}
 	if row.Subject == projections.SubjectDocument {
 		view.ID, view.What = row.Document, n.T("kind."+string(row.Kind))+" · "+n.T("status."+string(row.Status))
 		view.Sender = n.of(row.Sender)
@@ -128,7 +128,7 @@ func (n names) destructionRow(row projections.Destruction, caller route.Caller) 
 		view.Missing = n.T("operator.missing", "who", n.all(row.Missing))
 	}
 	if row.Held {
-		view.Held = &badge{"warn", n.T("mark.held")}
+		view.Held = &badge{lookHeld, n.T("mark.held")}
 	}
 	return view
 }
@@ -138,6 +138,7 @@ type operatedView struct {
 	frame
 	ID, Kind                           string
 	Status                             badge
+	Marks                              []badge
 	Number                             []string
 	Sent, Completed, Ended             *moment
 	Parties, Files, Signatures, Sender string
@@ -184,11 +185,12 @@ func (p *Pages) operated(c echo.Context, caller route.Caller, page string) (*ope
 	if err != nil {
 		return nil, n, s, err
 	}
-	standings, err := p.ledger.Standings(ctx, s)
+	weighed, err := p.weigh(ctx, s)
 	if err != nil {
 		return nil, n, s, err
 	}
-	v.Kind, v.Status = v.T("kind."+string(s.Details.Kind)), v.status(projections.Status(s.Status), s.Weakest(standings) != document.ForceStands)
+	v.Kind, v.Status = v.T("kind."+string(s.Details.Kind)), v.headline(s.Situation(weighed.force, "").Headline())
+	v.Marks = v.marks("", false, s.Held(), nil)
 	v.Number, v.Sent, v.Completed, v.Ended = parts(s.Number), v.momentOf(s.SentAt), v.momentOf(s.CompletedAt), nil
 	if s.EndedAt != nil && (s.CompletedAt == nil || !s.EndedAt.Equal(*s.CompletedAt)) {
 		v.Ended = v.momentOf(s.EndedAt)
@@ -325,6 +327,7 @@ type participantView struct {
 	frame
 	ID, Name, Kind string
 	Status         badge
+	Marks          []badge
 	Holds          []holdView
 	Steps          []destructionStep
 	// Record is the form for a request that came in writing, nil where there
@@ -381,6 +384,7 @@ func (p *Pages) showParticipant(c echo.Context, caller route.Caller, id string, 
 		}
 		v.Holds = append(v.Holds, view)
 	}
+	v.Marks = v.marks("", false, len(s.Holds) > 0, nil)
 	address := operatorPages + "participants/" + url.PathEscape(id)
 	operator := caller.Role == access.RoleOperator
 	if s.Erasure == nil {

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,7 +63,6 @@ type Ledger interface {
 	FindParticipant(ctx context.Context, number string, kind participant.Kind) (string, error)
 	Certificate(ctx context.Context, fingerprint string) (ledger.Snapshot[certificate.State], error)
 	Document(ctx context.Context, act ledger.Act, id string) (ledger.Snapshot[document.State], error)
-	Standings(ctx context.Context, s document.State) ([]document.Standing, error)
 	ViewDocument(ctx context.Context, act ledger.Act, id string) (ledger.Outcome, error)
 	AcknowledgeDocument(ctx context.Context, act ledger.Act, id string) (ledger.Outcome, error)
 	ApproveDocument(ctx context.Context, act ledger.Act, id string) (ledger.Outcome, error)
@@ -182,10 +182,10 @@ func New(config Config) (*Pages, error) {
 	}
 	for _, name := range names {
 		base := path.Base(name)
-		if base == "layout.html" || base == "parts.html" {
+		if slices.Contains(shared, base) {
 			continue
 		}
-		t, err := template.New(base).Option("missingkey=error").ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", name)
+		t, err := template.New(base).Option("missingkey=error").ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/icons.html", name)
 		if err != nil {
 			return nil, fmt.Errorf("read the template %s: %w", base, err)
 		}
@@ -518,6 +518,9 @@ func (p *Pages) outcome(c echo.Context, under string, w words) *outcome {
 	}
 	return nil
 }
+
+// shared are the templates that every page is read with.
+var shared = []string{"layout.html", "parts.html", "icons.html"}
 
 // newKey makes an idempotency key for a form.
 func newKey() string { return rand.Text() }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"dalel/domain/access"
+	"dalel/domain/certificate"
 	"dalel/domain/document"
 	"dalel/domain/event"
 	"dalel/domain/fileformat"
@@ -171,13 +172,62 @@ func TestEveryEventAndEveryVerdictHasItsPlaceOnTheDocumentsPage(t *testing.T) {
 	}
 }
 
-func TestR_C8_ASignatureInDoubtIsSeenToBe(t *testing.T) {
-	text := check(t, get(t, newStory("x", "y").serve(t), "auditor", "/documents/"+contract, "en").Body.String())
-	require.Contains(t, text, "A signature is in doubt")
-	require.Contains(t, text, "A compromised key was reported; nothing is decided yet")
+// signatureCard is the markup of the card of a signature, from 0, and its tone.
+func signatureCard(t *testing.T, page string, n int) (text, class string) {
+	t.Helper()
+	cards := strings.Split(page, `<section class="panel signature `)
+	require.Greater(t, len(cards), n+1)
+	class, rest, _ := strings.Cut(cards[n+1], `"`)
+	inside, _, _ := strings.Cut(rest, "</section>")
+	return inside, class
+}
+
+func TestR_C8_ADoubtedSignatureIsInDoubtEverywhereAndNothingOnItIsGood(t *testing.T) {
+	page := get(t, newStory("x", "y").serve(t), "auditor", "/documents/"+contract, "en").Body.String()
+	text := check(t, page)
+	require.Contains(t, text, "A signature is in doubt\n")
+	require.Contains(t, text, "A signature loses force only by")
 	require.NotContains(t, text, "lost its force")
-	require.Contains(t, text, "The signature stands")
-	require.Contains(t, text, "the issuer names no place where it publishes revocations", "the reasons are in words")
+	card, class := signatureCard(t, page, 0)
+	require.Equal(t, "good", class)
+	require.Contains(t, card, "The signature stands")
+	require.Contains(t, text, "The issuer names no place where it publishes revocations", "the reasons are in words")
+	card, class = signatureCard(t, page, 1)
+	require.Equal(t, "doubt", class)
+	require.Contains(t, card, "The signature is in doubt since 20\u00a0November\u00a02026, 13:25. The check at the moment of signing was positive.")
+	for _, green := range []string{`verdict good`, `status good`} {
+		require.NotContains(t, card, green, "no green on a signature in doubt")
+	}
+	require.Less(t, strings.Index(card, "a compromise was reported"), strings.Index(card, "The certificate was not revoked"), "the weightiest reason first")
+	require.Less(t, strings.Index(card, "Technical details"), strings.Index(card, "revocation.good"), "codes are technical details")
+	for _, address := range []string{"/documents", "/journals"} {
+		require.Contains(t, check(t, get(t, newStory("x", "y").serve(t), "auditor", address, "en").Body.String()), "A signature is in doubt")
+	}
+}
+
+func TestR_C8_ADecidedSignatureSaysByWhoseWordItLostItsForce(t *testing.T) {
+	s := newStory("x", "y")
+	s.tell(contract, event.By{Participant: ledger.Operator}, document.SignatureDecided{Document: contract, Signature: 2, Party: almaty, Certificate: keyHash,
+		Notices: []string{notice}, Ruling: document.RulingLost, Ground: "письмо № 118", DecidedAt: at(96)})
+	page := get(t, s.serve(t), "auditor", "/documents/"+contract, "ru").Body.String()
+	text := strings.ReplaceAll(check(t, page), "\u00a0", " ")
+	require.Contains(t, text, "Подпись утратила силу 20 ноября 2026 г., 13:36. Основание: решение оператора: письмо № 118")
+	require.NotContains(t, text, "оспаривается с")
+	_, class := signatureCard(t, page, 1)
+	require.Equal(t, "bad", class)
+
+	held := s.certs[keyHash]
+	held.Revocation = &certificate.Revoked{RevokedAt: at(31), Reason: "keyCompromise", RecordedAt: at(97)}
+	s.certs[keyHash] = held
+	text = check(t, get(t, s.serve(t), "auditor", "/documents/"+contract, "en").Body.String())
+	require.Contains(t, text, "revocation by the authority, reason: key compromise", "the authority weighs most")
+}
+
+func TestR_C8_ASignatureFromBeforeTheMomentKeepsItsForceAndSaysWhy(t *testing.T) {
+	page := get(t, newStory("x", "y").serve(t), "auditor", "/documents/"+deed, "en").Body.String()
+	card, class := signatureCard(t, page, 0)
+	require.Equal(t, "good", class)
+	require.Contains(t, card, "The signature stands. Made before the moment from which its key is not trusted, by the ledger&#39;s clock. It keeps its force.")
 }
 
 func TestR_C4_WhatCannotBeToldIsCalledSo(t *testing.T) {

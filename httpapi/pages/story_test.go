@@ -39,6 +39,7 @@ const (
 	aliya                = "44444444-4444-4444-8444-444444444444"
 	contract, letter     = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa", "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
 	// deed waits to be destroyed, lost was.
+	notice     = "55555555-5555-4555-8555-555555555555"
 	deed, lost = "cccccccc-cccc-4ccc-8ccc-cccccccccccc", "dddddddd-dddd-4ddd-8ddd-dddddddddddd"
 	nasty      = `<script>alert("x")</script> '&amp;" ` + "\u202a" + `<img src=x onerror=alert(1)>`
 )
@@ -84,9 +85,10 @@ func newStory(title, name string) *story {
 		shop:   {ID: shop, Kind: participant.SoleTrader, Name: "ИП Қуанышева Ә. С.", Status: "registered"},
 		aliya:  {ID: aliya, Kind: participant.NaturalPerson, Name: "Әлия Құрманғазықызы Сейтқали", Status: "active"},
 	}, events: map[string][]event.Event{}, rows: map[string][]projections.TimelineRow{}, certs: map[string]certificate.State{}, tokens: map[string]ledger.Principal{}}
-	from := at(30)
-	s.certs[keyHash] = certificate.State{Fingerprint: keyHash, Participant: almaty, Status: certificate.StatusSuspended, CompromisedFrom: &from,
-		Notices: []certificate.Notice{{ID: "55555555-5555-4555-8555-555555555555", Channel: certificate.ByPhone, ReceivedAt: at(80), CompromisedFrom: from}}, Owner: certificate.Owner{Name: "АО «Алматы Құрылыс»"}}
+	from, stopped := at(30), at(86)
+	s.certs[keyHash] = certificate.State{Fingerprint: keyHash, Participant: almaty, Status: certificate.StatusSuspended, CompromisedFrom: &from, Notice: notice, Notices: []certificate.Notice{{
+		ID: notice, Channel: certificate.ByPhone, Officer: "Ахметова Д. С., дежурный офицер", Circumstances: "Флеш-носитель потерян", ReceivedAt: at(85), CompromisedFrom: from,
+		SuspendedAt: &stopped, Reaction: 90 * time.Second, WithinLimit: true}}, Owner: certificate.Owner{Name: "АО «Алматы Құрылыс»"}}
 	by, other := event.By{Participant: astana, Person: aliya}, event.By{Participant: almaty}
 	due := at(60 * 24 * 9)
 	verdict := func(status signature.Status, certificate string, codes ...string) signature.Verdict {
@@ -119,7 +121,7 @@ func newStory(title, name string) *story {
 			Evidence: []document.Evidence{{Kind: signature.EvidenceOCSP, SHA256: evidenceHash}, {Kind: signature.EvidenceTimeToken, SHA256: old}}}}})
 	s.tell(contract, other, document.Completed{Document: contract, Number: "48210093471130258864", CompletedAt: at(40)})
 	s.tell(contract, system, document.Delivered{Document: contract, Recipient: shop, DeliveredAt: at(41)})
-	s.tell(contract, system, document.SignaturesDoubted{Document: contract, Notice: "55555555-5555-4555-8555-555555555555", Certificate: keyHash, CompromisedFrom: at(30), Affected: []string{almaty}, MarkedAt: at(90)})
+	s.tell(contract, system, document.SignaturesDoubted{Document: contract, Notice: notice, Certificate: keyHash, CompromisedFrom: at(30), Affected: []string{almaty}, MarkedAt: at(90)})
 
 	s.tell(contract, by, document.ExemplarIssued{Document: contract, Party: astana, By: by, Exemplar: 1, IssuedAt: at(92)})
 	s.tell(contract, by, document.PaperCopyIssued{Document: contract, Party: astana, By: by, Copy: 1, Size: 52311, SHA256: old, IssuedAt: at(93)})
@@ -141,14 +143,14 @@ func newStory(title, name string) *story {
 		s.tell(id, other, document.Completed{Document: id, Number: number, CompletedAt: at(9)})
 		s.tell(id, by, document.DestructionRequested{Document: id, Party: astana, By: by, Reason: "тайная причина", RequestedAt: at(80)})
 		s.tell(id, other, document.DestructionRequested{Document: id, Party: almaty, By: other, Reason: "тайная причина", RequestedAt: at(82)})
-		s.numbers[number] = ledger.PublicView{Number: number, Status: document.Complete, SentAt: at(2), CompletedAt: at(9), Forces: ledger.Forces{Signatures: 1}, Files: []ledger.PublicFile{{SHA256: fileHash, Size: 90112}}}
+		s.numbers[number] = ledger.PublicView{Number: number, Status: document.Complete, SentAt: at(2), CompletedAt: at(9), Headline: document.HeadlineSigned, Forces: ledger.Forces{Signatures: 1}, Files: []ledger.PublicFile{{SHA256: fileHash, Size: 90112}}}
 	}
 	s.tell(deed, system, document.DestructionProposed{Document: deed, Rule: "document/all/P10Y/ended", RetainedUntil: at(50), ProposedAt: at(85)})
 	s.tell(lost, operator, document.DestructionOrdered{Document: lost, By: operator, Basis: document.BasisRequest, Requests: []string{astana, almaty}, OrderedAt: at(90)})
 	s.tell(lost, system, document.Destroyed{Document: lost, DestroyedAt: at(91)})
 	destroyed := at(91)
 	view := s.numbers["71000000000000000181"]
-	view.DestroyedAt = &destroyed
+	view.DestroyedAt, view.Headline = &destroyed, document.HeadlineDestroyed
 	s.numbers["71000000000000000181"] = view
 	s.erasures = map[string]*participant.Erasure{aliya: {RequestedAt: at(60)}, astana: {RequestedAt: at(61)}}
 
@@ -266,16 +268,8 @@ func (s *story) Certificate(_ context.Context, fingerprint string) (ledger.Snaps
 	return ledger.Snapshot[certificate.State]{State: state}, nil
 }
 
-func (s *story) Standings(_ context.Context, state document.State) ([]document.Standing, error) {
-	return state.Standings(s.certs), nil
-}
-
-func (s *story) force(state document.State) document.Force {
-	return state.Weakest(state.Standings(s.certs))
-}
-
 func (s *story) headline(state document.State, viewer string) document.Headline {
-	return state.Situation(s.force(state), viewer).Headline()
+	return state.Situation(state.Weakest(state.Standings(s.certs)), viewer).Headline()
 }
 
 func (s *story) Document(_ context.Context, act ledger.Act, id string) (ledger.Snapshot[document.State], error) {
@@ -483,7 +477,7 @@ func (s *story) box(who string, direction projections.Direction, id string) proj
 	return projections.BoxRow{
 		Participant: who, Direction: direction, Document: id, Sender: d.Sender, Counterparties: s.counterparties(d, who), Kind: d.Details.Kind, Title: d.Details.Title,
 		SenderNumber: d.Details.Number, Date: d.Details.Date, Sum: d.Details.Sum, Number: d.Number, Status: projections.Status(d.Status), State: projections.StateDelivered,
-		Turn: d.IsTurn(who), Force: s.force(d), Headline: s.headline(d, who), SentAt: d.SentAt, DeliveredAt: &at4, Deadline: &at4, CreatedAt: at(0), UpdatedAt: at(5),
+		Turn: d.IsTurn(who), Headline: s.headline(d, who), SentAt: d.SentAt, DeliveredAt: &at4, Deadline: &at4, CreatedAt: at(0), UpdatedAt: at(5),
 	}
 }
 
@@ -515,7 +509,7 @@ func (s *story) Journal(_ context.Context, filter projections.JournalFilter, _ p
 	var r projections.Result[projections.JournalRow]
 	for _, id := range []string{letter, contract} {
 		d := s.state(id)
-		r.Items = append(r.Items, projections.JournalRow{Participant: astana, Direction: projections.In, RegisteredAt: at(4), Document: id, Kind: d.Details.Kind, Title: d.Details.Title, SenderNumber: d.Details.Number, Number: d.Number, Counterparties: []string{almaty}, Status: projections.Status(d.Status), State: projections.StateSigned, Force: s.force(d), Headline: s.headline(d, "")})
+		r.Items = append(r.Items, projections.JournalRow{Participant: astana, Direction: projections.In, RegisteredAt: at(4), Document: id, Kind: d.Details.Kind, Title: d.Details.Title, SenderNumber: d.Details.Number, Number: d.Number, Counterparties: []string{almaty}, Status: projections.Status(d.Status), State: projections.StateSigned, Headline: s.headline(d, astana)})
 	}
 	return r, nil
 }
@@ -524,7 +518,7 @@ func (s *story) Documents(context.Context, projections.Page) (projections.Result
 	var r projections.Result[projections.DocumentRow]
 	for _, id := range []string{letter, contract, lost} {
 		d := s.state(id)
-		r.Items = append(r.Items, projections.DocumentRow{Document: id, Sender: d.Sender, Kind: d.Details.Kind, Title: d.Details.Title, SenderNumber: d.Details.Number, Sum: d.Details.Sum, Number: d.Number, Status: projections.Status(d.Status), Force: s.force(d), Headline: s.headline(d, ""), CreatedAt: at(0), Destroyed: d.Gone(), Held: d.Held()})
+		r.Items = append(r.Items, projections.DocumentRow{Document: id, Sender: d.Sender, Kind: d.Details.Kind, Title: d.Details.Title, SenderNumber: d.Details.Number, Sum: d.Details.Sum, Number: d.Number, Status: projections.Status(d.Status), Headline: s.headline(d, ""), CreatedAt: at(0), Destroyed: d.Gone(), Held: d.Held()})
 	}
 	return r, nil
 }

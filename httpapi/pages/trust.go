@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"dalel/domain/certificate"
 	"dalel/domain/trust"
 	"dalel/httpapi/route"
+	"dalel/internal/fault"
 	"dalel/projections"
 
 	"github.com/labstack/echo/v4"
@@ -62,14 +64,14 @@ func (p *Pages) trust(c echo.Context, caller route.Caller) error {
 		row := anchorRow{
 			Subject: standing.Subject, Kind: v.T("trust-kind." + string(standing.Kind)), Algorithm: standing.Algorithm,
 			Fingerprint: pairs(standing.Fingerprint), From: v.moment(standing.NotBefore), Until: v.moment(standing.NotAfter),
-			Known: badge{"unknown", v.T("trust.unknown")}, Since: v.moment(standing.Since), How: v.T("trust-how." + string(standing.How)),
+			Known: badge{lookUnknown, v.T("trust.unknown")}, Since: v.moment(standing.Since), How: v.T("trust-how." + string(standing.How)),
 			Href: "/api/v1/trust/" + url.PathEscape(standing.Fingerprint) + "/certificate.cer",
 		}
 		if known, ok := trust.Known(standing.Fingerprint); ok {
-			row.Known = badge{"signed", v.T("trust.known", "year", known.Year)}
+			row.Known = badge{lookGood, v.T("trust.known", "year", known.Year)}
 		}
 		if p.clock().After(standing.NotAfter) {
-			row.Ended = &badge{"expired", v.T("certificates.ended")}
+			row.Ended = &badge{lookEnded, v.T("certificates.ended")}
 		}
 		v.Anchors = append(v.Anchors, row)
 	}
@@ -77,11 +79,11 @@ func (p *Pages) trust(c echo.Context, caller route.Caller) error {
 	changes := trust.Changes(history.State)
 	for _, change := range slices.Backward(changes[max(len(changes)-trustChanges, 0):]) {
 		row := trustChange{
-			Change: badge{"good", v.T("trust.added")}, At: v.moment(change.At), Kind: v.T("trust-kind." + string(change.Anchor.Kind)),
+			Change: badge{lookGood, v.T("trust.added")}, At: v.moment(change.At), Kind: v.T("trust-kind." + string(change.Anchor.Kind)),
 			Subject: change.Anchor.Subject, Fingerprint: change.Anchor.Fingerprint, How: v.T("trust-how." + string(change.How)),
 		}
 		if !change.Added {
-			row.Change = badge{"warn", v.T("trust.removed")}
+			row.Change = badge{lookDoubt, v.T("trust.removed")}
 		}
 		v.History = append(v.History, row)
 	}
@@ -109,6 +111,10 @@ type certificateRow struct {
 	Warned string
 	Status badge
 	Soon   *badge
+	// Notices are those of a compromise, the newest first; Revoked says that the
+	// authority revoked the certificate.
+	Notices []noticeView
+	Revoked string
 }
 
 func (p *Pages) certificates(c echo.Context, caller route.Caller) error {
@@ -157,18 +163,21 @@ func (p *Pages) certificates(c echo.Context, caller route.Caller) error {
 		}
 		switch days := certificate.DaysLeft(one.NotAfter, now); {
 		case now.After(one.NotAfter):
-			row.Soon = &badge{"expired", v.T("certificates.ended")}
-		case one.Status == certificate.StatusAnnulled:
+			row.Soon = &badge{lookEnded, v.T("certificates.ended")}
+		case one.Status != certificate.StatusRegistered:
 		case days == 0:
 			row.Left = v.T("certificates.last")
 		default:
 			row.Left = v.T("certificates.left", "n", days)
 		}
 		if one.EndsSoon(now) {
-			row.Soon = &badge{"alarm", v.T("certificates.soon")}
+			row.Soon = &badge{lookDoubt, v.T("certificates.soon")}
 		}
 		if one.WarnedAt != nil {
 			row.Warned = v.T("certificates.warned", "when", v.moment(*one.WarnedAt).Short)
+		}
+		if err := p.against(c.Request().Context(), v.words, one.Fingerprint, &row); err != nil {
+			return err
 		}
 		v.Rows = append(v.Rows, row)
 	}
@@ -176,9 +185,25 @@ func (p *Pages) certificates(c echo.Context, caller route.Caller) error {
 	return p.render(c, http.StatusOK, "certificates", v)
 }
 
+// against fills in what was said against a certificate's key.
+func (p *Pages) against(ctx context.Context, w words, fingerprint string, row *certificateRow) error {
+	held, err := p.ledger.Certificate(ctx, fingerprint)
+	if fault.Is(err, fault.CertificateUnknown) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	row.Notices = w.notices(held.State)
+	if r := held.State.Revocation; r != nil {
+		row.Revoked = w.T("why.revoked", "when", w.date(r.RevokedAt), "reason", w.or("revocation."+r.Reason, r.Reason), "from", w.moment(r.From()).Text)
+	}
+	return nil
+}
+
 func (w words) certificateStatus(status certificate.Status) badge {
-	class := map[certificate.Status]string{
-		certificate.StatusRegistered: "signed", certificate.StatusSuspended: "warn", certificate.StatusAnnulled: "rejected",
+	how := map[certificate.Status]look{
+		certificate.StatusRegistered: lookGood, certificate.StatusSuspended: lookDoubt, certificate.StatusAnnulled: lookBad,
 	}[status]
-	return badge{class, w.T("certificate-status." + string(status))}
+	return badge{how, w.T("certificate-status." + string(status))}
 }

@@ -47,3 +47,12 @@ func TestR_C5_AParticipantSeesWhichOfItsCertificatesEndSoon(t *testing.T) {
 	require.Equal(t, astana, s.certificates.Participant)
 	require.Equal(t, 403, get(t, h, "participant", "/operator/certificates", "en").Code)
 }
+
+func TestR_C7_ACertificatesNoticesSayWhoTookThemHowAndHowFastTheKeyStopped(t *testing.T) {
+	s := newStory("x", "Issuer")
+	s.certs[strings.Repeat("c", 64)] = s.certs[keyHash]
+	text := check(t, get(t, s.serve(t), "operator", "/operator/certificates", "en").Body.String())
+	for _, want := range []string{"Notice of compromise, 20\u00a0Nov, 13:25", "by phone", "Ахметова Д. С., дежурный офицер", "Флеш-носитель потерян", "after 1 minute, in time"} {
+		require.Contains(t, text, want)
+	}
+}

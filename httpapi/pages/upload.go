@@ -11,13 +11,11 @@ import (
 	"strconv"
 	"strings"
 
-	"dalel/domain/document"
 	"dalel/domain/packet"
 	"dalel/domain/signature"
 	"dalel/httpapi/check"
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
-	"dalel/projections"
 
 	"github.com/labstack/echo/v4"
 )
@@ -54,28 +52,26 @@ func (w words) uploads(bounds check.Bounds) []*uploadView {
 type fileAnswer struct {
 	words
 	Hash, Size string
-	// Class and Answer say it in short, Text what that means.
-	Class, Answer, Text string
-	Matches             []matchView
-	More                string
-	Inside              *insideView
+	// Answer says it in short, Text what that means.
+	look
+	Answer, Text string
+	Matches      []matchView
+	More         string
+	Inside       *insideView
 }
 
 // matchView is a document with the file.
 type matchView struct {
 	words
-	ID            string
-	Class, Answer string
+	publicAnswer
+	ID string
 	// Number is nil for a document of which nothing is told.
 	Number          []string
 	Href            string
 	Status          badge
 	Sent, Completed moment
 	Revoked         *moment
-	// Signed says how many signatures there are; Notes what became of some.
-	Signed string
-	Notes  []string
-	Log    string
+	Log             string
 }
 
 type insideView struct {
@@ -102,11 +98,12 @@ type insideSigner struct {
 // packetAnswer is what is told of a packet.
 type packetAnswer struct {
 	words
-	Hash, Size          string
-	Class, Answer, Text string
-	Fallen              string
-	Claims              []claimView
-	More                string
+	look
+	Hash, Size   string
+	Answer, Text string
+	Notes        []string
+	Claims       []claimView
+	More         string
 }
 
 type claimView struct {
@@ -216,9 +213,9 @@ func uploaded(c echo.Context, field string) (io.Reader, error) {
 }
 
 func (w words) fileAnswer(found check.File) *fileAnswer {
-	a := &fileAnswer{words: w, Hash: found.SHA256, Size: w.size(found.Size), Class: "good", Answer: w.T("check.file.found", "n", len(found.Documents))}
+	a := &fileAnswer{words: w, Hash: found.SHA256, Size: w.size(found.Size), look: lookGood, Answer: w.T("check.file.found", "n", len(found.Documents))}
 	if len(found.Documents) == 0 {
-		a.Class, a.Answer, a.Text = "calm", w.T("check.file.none"), w.T("check.file.none.text")
+		a.look, a.Answer, a.Text = lookRest, w.T("check.file.none"), w.T("check.file.none.text")
 	}
 	if found.More {
 		a.More = w.T("check.file.more", "n", len(found.Documents))
@@ -227,8 +224,8 @@ func (w words) fileAnswer(found check.File) *fileAnswer {
 		m := w.match(d)
 		m.ID = "document-" + strconv.Itoa(i+1)
 		a.Matches = append(a.Matches, m)
-		if m.Class != "good" {
-			a.Class = "calm"
+		if m.Tone != lookGood.Tone {
+			a.look = lookRest
 		}
 	}
 	if in := found.Inside; in != nil {
@@ -239,34 +236,14 @@ func (w words) fileAnswer(found check.File) *fileAnswer {
 
 func (w words) match(d check.Document) matchView {
 	if d.Withheld {
-		return matchView{words: w, Class: "warn", Answer: w.T("check.withheld")}
+		return matchView{words: w, publicAnswer: publicAnswer{look: lookRest, Answer: w.T("check.withheld")}}
 	}
 	m := matchView{
-		words: w, Class: "good", Answer: w.T("check.good"), Number: parts(d.Number), Href: "/check/" + url.PathEscape(d.Number),
-		Status: w.status(projections.Status(d.Status), d.Lost+d.Doubted > 0), Sent: w.moment(d.SentAt), Completed: w.moment(d.CompletedAt),
-		Revoked: w.momentOf(d.RevokedAt), Signed: w.T("check.signed", "n", d.Signatures),
-	}
-	switch {
-	case d.Lost > 0:
-		m.Notes = append(m.Notes, w.T("check.lost", "n", d.Lost))
-	case d.Doubted > 0:
-		m.Notes = append(m.Notes, w.T("check.doubted", "n", d.Doubted))
-	case d.Status == document.Withdrawn:
-	case d.Signatures > 0:
-		m.Signed = w.T("check.stand", "n", d.Signatures)
+		words: w, publicAnswer: w.publicAnswer(d.Headline, d.Forces), Number: parts(d.Number), Href: "/check/" + url.PathEscape(d.Number),
+		Status: w.headline(d.Headline), Sent: w.moment(d.SentAt), Completed: w.moment(d.CompletedAt), Revoked: w.momentOf(d.RevokedAt),
 	}
 	if d.Annulled > 0 {
 		m.Notes = append(m.Notes, w.T("check.annulled", "n", d.Annulled))
-	}
-	switch {
-	case d.Status == document.Withdrawn:
-		m.Class, m.Answer = "warn", w.T("check.revoked")
-	case d.Lost > 0:
-		m.Class, m.Answer = "alarm", w.T("check.fallen")
-	case d.Doubted > 0:
-		m.Class, m.Answer = "warn", w.T("check.doubt")
-	case d.Signatures == 0:
-		m.Answer = w.T("check.nosignatures")
 	}
 	switch {
 	case d.Log == nil:
@@ -305,21 +282,19 @@ func (w words) reasons(found []signature.Reason) []reasonView {
 }
 
 func (w words) packetAnswer(found check.Packet) *packetAnswer {
-	class := map[packet.Status]string{packet.Good: "good", packet.Bad: "alarm", packet.Untrusted: "warn"}[found.Status]
+	how := map[packet.Status]look{packet.Good: lookGood, packet.Bad: lookBad, packet.Untrusted: lookUnknown}[found.Status]
 	a := &packetAnswer{
-		words: w, Hash: found.SHA256, Size: w.size(found.Size), Class: class,
+		words: w, Hash: found.SHA256, Size: w.size(found.Size), look: how,
 		Answer: w.T("packet-status." + string(found.Status)), Text: w.T("check.packet.own", "command", "dalel verify"),
 	}
-	if found.Doubted > 0 {
-		a.Fallen = w.T("check.packet.doubted", "n", found.Doubted)
-	}
 	if found.Lost > 0 {
-		a.Fallen = w.T("check.packet.fallen", "n", found.Lost)
+		a.Notes = append(a.Notes, w.T("check.packet.fallen", "n", found.Lost))
 	}
-	if found.Lost+found.Doubted > 0 {
-		if found.Status == packet.Good {
-			a.Class = "warn"
-		}
+	if found.Doubted > 0 {
+		a.Notes = append(a.Notes, w.T("check.packet.doubted", "n", found.Doubted))
+	}
+	if len(a.Notes) > 0 && found.Status == packet.Good {
+		a.look = lookDoubt
 	}
 	if found.More {
 		a.More = w.T("check.packet.more", "n", len(found.Problems))
@@ -349,6 +324,6 @@ func (w words) claim(claim packet.Claim) string {
 }
 
 func (w words) answer(holds packet.Answer) badge {
-	class := map[packet.Answer]string{packet.Yes: "signed", packet.No: "rejected", packet.NotAnchored: "unknown", packet.CannotTell: "unknown"}[holds]
-	return badge{class, w.T("packet-answer." + string(holds))}
+	how := map[packet.Answer]look{packet.Yes: lookGood, packet.No: lookBad, packet.NotAnchored: lookUnknown, packet.CannotTell: lookUnknown}[holds]
+	return badge{how, w.T("packet-answer." + string(holds))}
 }

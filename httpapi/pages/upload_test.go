@@ -86,14 +86,14 @@ func found() asked.File {
 		s.SentAt, s.CompletedAt = at(2), at(9)
 		return asked.Document{FileView: ledger.FileView{FileStanding: &s}}
 	}
-	one := standing(ledger.FileStanding{Number: deedNumber, Status: document.Complete, Forces: ledger.Forces{Signatures: 2}})
+	one := standing(ledger.FileStanding{Number: deedNumber, Status: document.Complete, Headline: document.HeadlineSigned, Forces: ledger.Forces{Signatures: 2}})
 	one.Log = &asked.Logged{Covered: true, Size: 1284}
-	two := standing(ledger.FileStanding{Number: lostNumber, Status: document.Complete, Forces: ledger.Forces{Signatures: 3, Lost: 1}, Annulled: 1})
+	two := standing(ledger.FileStanding{Number: lostNumber, Status: document.Complete, Headline: document.HeadlineLost, Forces: ledger.Forces{Signatures: 3, Lost: 1}, Annulled: 1})
 	two.Log = &asked.Logged{Size: 77}
 	return asked.File{
 		SHA256: fileHash, Size: 284513, More: true, Documents: []asked.Document{
-			one, two, standing(ledger.FileStanding{Number: lostNumber, Status: document.Withdrawn, Forces: ledger.Forces{Signatures: 1}, RevokedAt: &revoked}),
-			{FileView: ledger.FileView{Withheld: true}}, standing(ledger.FileStanding{Number: deedNumber, Status: document.Complete}),
+			one, two, standing(ledger.FileStanding{Number: lostNumber, Status: document.Withdrawn, Headline: document.HeadlineRevoked, Forces: ledger.Forces{Signatures: 1}, RevokedAt: &revoked}),
+			{FileView: ledger.FileView{Withheld: true}}, standing(ledger.FileStanding{Number: deedNumber, Status: document.Complete, Headline: document.HeadlineSigned}),
 		},
 		Inside: &asked.Inside{Form: asked.PDF, Status: signature.Unknown, StatusNow: signature.Invalid, At: at(100), Signers: []asked.Signer{
 			{Status: signature.Valid, Certificate: keyHash, Algorithm: "RSA-2048-SHA256", SignedBy: &by, Reasons: []signature.Reason{reason("time.trusted"), reason("revocation.good")}},
@@ -116,8 +116,8 @@ func verified() asked.Packet {
 
 func TestR_M3_ThePageTellsOfAFileInEveryLanguage(t *testing.T) {
 	for language, want := range map[string][]string{
-		"ru": {"Такой файл есть в 5 завершённых документах", "Документ есть, его подписи действуют", "Отозван", "уничтожается или уничтожен", "охватывает записей: 1284", "ещё не вошло", "Подписи в самом файле (PDF)", "Установить нельзя", "certificate.missing"},
-		"kk": {"Мұндай файл аяқталған 5 құжатта бар", "Құжат бар, оның қолтаңбалары күшінде", "жойылуда немесе жойылған", "Файлдың өзіндегі қолтаңбалар (PDF)"},
+		"ru": {"Такой файл есть в 5 завершённых документах", "Документ существует. Его подписи действуют.", "Отозван", "уничтожается или уничтожен", "охватывает записей: 1284", "ещё не вошло", "Подписи в самом файле (PDF)", "Установить нельзя", "certificate.missing"},
+		"kk": {"Мұндай файл аяқталған 5 құжатта бар", "Құжат бар. Оның қолтаңбалары күшінде.", "жойылуда немесе жойылған", "Файлдың өзіндегі қолтаңбалар (PDF)"},
 		"en": {"5 completed documents have this file", "signatures stand", "of these, lost their force: 1", "annulled later, which leaves them standing: 1", "being destroyed or was", "events under its checkpoint: 1284", "not under a checkpoint yet", "The first 5 are shown", "Signatures in the file itself (PDF)", "Cannot tell", "now:", "Invalid", "RSA-2048-SHA256", keyHash, fileHash},
 	} {
 		s := newStory("Тайный договор", "ТОО «Астана Логистик»")

@@ -359,9 +359,9 @@ func (s *sheet) signatures() {
 func (s *sheet) signature(n int, sig Signature) {
 	const indent = 4.0
 	verdict := s.say("verdict." + string(sig.Status))
-	against, fallen := s.say("signature.fallen"), sig.Doubt
+	fallen := sig.Doubt
 	if fallen != "" {
-		verdict, against = s.say("verdict.doubt"), s.say("signature.doubt")
+		verdict = s.say("verdict.doubt")
 	}
 	if sig.Fallen {
 		verdict = s.say("verdict.fallen")
@@ -389,7 +389,7 @@ func (s *sheet) signature(n int, sig Signature) {
 		period = s.say("signature.period", "from", s.day(sig.ValidFrom), "to", s.day(sig.ValidTo))
 	}
 	all := []fact{
-		{label: against, value: fallen, strong: true},
+		{label: s.say("signature.force"), value: fallen, strong: true},
 		{label: s.say("signature.party"), value: sig.Party},
 		{label: s.say("signature.organisation"), value: sig.Organisation},
 		{label: s.say("signature.seal"), value: seal},

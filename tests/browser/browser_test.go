@@ -234,8 +234,8 @@ func TestPagesInARealBrowser(t *testing.T) {
 	var waiting string
 	t.Run("a document opens from the inbox, and its timeline grows by itself", func(t *testing.T) {
 		b.t = t
-		b.wait(`document.querySelector(".badge.turn") !== null`)
-		b.click("tr:has(.badge.turn) a.title")
+		b.wait(`document.querySelector(".status.accent") !== null`)
+		b.click("tr:has(.status.accent) a.title")
 		b.wait(`!!document.querySelector("#timeline > li")`)
 		waiting = b.text(`location.pathname`)
 		b.wait(`document.getElementById("live").hidden === false`)
@@ -277,7 +277,7 @@ func TestPagesInARealBrowser(t *testing.T) {
 		b.do(chromedp.SendKeys(chromedp.CSS("#reject-reason"), "The sum differs from the contract"))
 		b.click(`form[action$="/reject"] button`)
 		b.wait(`!!document.querySelector("[role=status].good")`)
-		require.Equal(t, "Rejected", b.text(`document.querySelector(".head .badge").innerText`))
+		require.Equal(t, "Rejected", b.text(`document.querySelector(".head .status").innerText`))
 		require.Contains(t, b.text(`document.getElementById("timeline").innerText`), "The sum differs from the contract")
 		b.clean()
 	})
@@ -290,7 +290,7 @@ func TestPagesInARealBrowser(t *testing.T) {
 		b.text(`(document.getElementById("status").value = "revoked")`)
 		b.click(".filter button")
 		b.wait(`location.search.includes("status=revoked")`)
-		b.wait(`[...document.querySelectorAll("tbody tr .badge:first-child")].every(x => x.innerText === "Revoked")`)
+		b.wait(`[...document.querySelectorAll("tbody tr .status")].every(x => x.innerText === "Revoked")`)
 		require.NotEqual(t, all, b.text(`document.querySelectorAll("tbody tr").length + ""`))
 		require.NotEqual(t, "0", b.text(`document.querySelectorAll("tbody tr").length + ""`))
 		b.clean()
@@ -312,12 +312,14 @@ func TestPagesInARealBrowser(t *testing.T) {
 	t.Run("the auditor sees the verdicts and takes a packet away, which verifies without the server", func(t *testing.T) {
 		b.t = t
 		b.enter(s.auditor, "/documents")
-		b.click("tr:has(.badge.alarm) a.title")
+		b.click("tr:has(.status.doubt) a.title")
 		b.wait(`!!document.querySelector(".signature")`)
 		compromised = b.text(`location.pathname`)
-		require.Equal(t, "1", b.text(`document.querySelectorAll(".signature .standing.rejected").length + ""`))
-		require.Equal(t, "1", b.text(`document.querySelectorAll(".signature .standing.signed").length + ""`))
-		require.NotEmpty(t, b.text(`document.querySelector(".note.alarm").innerText`))
+		require.Equal(t, "1", b.text(`document.querySelectorAll(".signature .verdict.doubt").length + ""`))
+		require.Equal(t, "1", b.text(`document.querySelectorAll(".signature .verdict.good").length + ""`))
+		require.NotEmpty(t, b.text(`document.querySelector(".note.doubt").innerText`))
+		require.Equal(t, "1", b.text(`document.querySelectorAll(".head .status").length + ""`), "one status")
+		require.Equal(t, "0", b.text(`document.querySelectorAll(".signature.doubt .good").length + ""`), "nothing good is said on a signature in doubt")
 		downloads := t.TempDir()
 		_, err := chromedp.CallBrowser(b.ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: downloads})
 		require.NoError(t, err)

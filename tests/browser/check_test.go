@@ -48,11 +48,11 @@ func TestR_M3_AnOutsiderChecksAFileAndAPacketInARealBrowser(t *testing.T) {
 	seen := func() string { return b.text(`document.getElementById("main").innerText`) }
 	send("file", contract)
 	require.Contains(t, seen(), "Такой файл есть в 1 завершённом документе")
-	require.Contains(t, seen(), "Документ есть, его подписи действуют")
+	require.Contains(t, seen(), "Документ существует. Его подписи действуют.")
 	require.Contains(t, seen(), "Завершение записано")
 	send("packet", found[0])
 	require.Contains(t, seen(), "Пакет верен")
-	require.Equal(t, "0", b.text(`document.querySelectorAll(".badge.rejected, .badge.unknown").length + ""`))
+	require.Equal(t, "0", b.text(`document.querySelectorAll(".claims .status:not(.good)").length + ""`))
 	for _, name := range []string{"Алтын", "Жібек", "Қасымова"} {
 		require.NotContains(t, seen(), name)
 	}

@@ -74,7 +74,7 @@ func TestR_G5_ADocumentsEndInARealBrowser(t *testing.T) {
 		b.t = t
 		b.enter(s.seller, "/inbox")
 		b.open(s.address + "/outbox?lang=en")
-		b.click(`tr:last-child:has(.badge.signed):not(:has(.badge.alarm)) a.title`)
+		b.click(`tr:last-child:has(.status.good) a.title`)
 		b.wait(`!!document.querySelector("#keeping")`)
 		address, number, title = b.text(`location.pathname`), b.text(`document.querySelector(".head .digits").textContent`), b.text(`document.querySelector("h1").innerText`)
 		operated = "/operator" + address

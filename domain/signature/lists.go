@@ -28,12 +28,12 @@ type lists struct {
 
 // listsKey names the lists that count for certificates of an issuer.
 type listsKey struct {
-	issuer, root string
+	issuer, root *x509.Certificate
 	at           int64
 }
 
 func (v *verification) lists(issuer, root *x509.Certificate, at time.Time) lists {
-	key := listsKey{issuer: fingerprint(issuer), root: fingerprint(root)}
+	key := listsKey{issuer: issuer, root: root}
 	if known, ok := v.listsOf[key]; ok {
 		return known
 	}

@@ -1,6 +1,10 @@
 package signature
 
-import "dalel/internal/pki"
+import (
+	"sync"
+
+	"dalel/internal/pki"
+)
 
 // Codes of reasons. They are stable: a code keeps its meaning and its status.
 const (
@@ -167,13 +171,20 @@ func Definitions() []Definition {
 // StatusOf returns what a reason with this code alone makes of a verdict, and
 // [Unknown] for a code that is not in the table.
 func StatusOf(code string) Status {
-	for _, d := range Definitions() {
-		if d.Code == code {
-			return d.Status
-		}
+	if status, ok := statuses()[code]; ok {
+		return status
 	}
 	return Unknown
 }
+
+// statuses is the table by code; nobody changes it.
+var statuses = sync.OnceValue(func() map[string]Status {
+	table := map[string]Status{}
+	for _, d := range Definitions() {
+		table[d.Code] = d.Status
+	}
+	return table
+})
 
 // Passing says whether a reason for "cannot tell" may pass by itself when the
 // same signature is checked again: evidence about revocation was not to be had

@@ -106,11 +106,14 @@ type Subject struct {
 	Issuer []byte
 	// CA says that it is an authority's.
 	CA bool
-	// Points are the places at which its issuer publishes lists that name them.
+	// Points are the places at which its issuer publishes lists that name them,
+	// beside those of the certificate that [SubjectOf] has read.
 	Points []Point
 	// NotAfter is its end; zero means that it is not judged whether the list
 	// may have left it out for having ended.
 	NotAfter time.Time
+
+	certificate *x509.Certificate
 }
 
 // SubjectOf reads a certificate.
@@ -121,7 +124,7 @@ func SubjectOf(certificate *x509.Certificate) Subject {
 	return Subject{
 		Serial: certificate.SerialNumber, Issuer: certificate.RawIssuer,
 		CA:     certificate.BasicConstraintsValid && certificate.IsCA,
-		Points: pointsOf(certificate), NotAfter: certificate.NotAfter,
+		NotAfter: certificate.NotAfter, certificate: certificate,
 	}
 }
 

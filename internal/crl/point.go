@@ -158,7 +158,11 @@ func (c scope) covers(subject Subject) ReasonSet {
 	reasons := AllReasons
 	if c.named {
 		reasons = 0
-		for _, point := range subject.Points {
+		points := subject.Points
+		if subject.certificate != nil { // few lists have a name: others need no points
+			points = slices.Concat(points, pointsOf(subject.certificate))
+		}
+		for _, point := range points {
 			if slices.ContainsFunc(c.names, func(name []byte) bool {
 				return slices.ContainsFunc(point.Names, func(other []byte) bool { return sameGeneralName(name, other) })
 			}) {

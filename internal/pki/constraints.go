@@ -134,7 +134,7 @@ func readGeneralName(s *cryptobyte.String, name *generalName) bool {
 
 func extension(certificate *x509.Certificate, oid string) []byte {
 	for _, e := range certificate.Extensions {
-		if e.Id.String() == oid {
+		if isOID(e.Id, oid) {
 			return e.Value
 		}
 	}

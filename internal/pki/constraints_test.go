@@ -189,3 +189,12 @@ func TestNamesAreComparedAsRFC5280Has(t *testing.T) {
 	}
 	require.True(t, pki.SameName(name(asn1.UTF8String, "ҚАЗАҚСТАН"), name(asn1.UTF8String, "Қазақстан")))
 }
+
+func TestAnExtensionIsFoundByItsOID(t *testing.T) {
+	certificate := leaf(t, root(t, testca.CA{}), testca.Leaf{Extra: []pkix.Extension{{Id: stdasn1.ObjectIdentifier{1, 2, 398, 10}, Value: []byte{5, 0}}}}).Certificate
+	for oid, there := range map[string]bool{
+		"1.2.398.10": true, "1.2.398.1": false, "1.2.398.100": false, "1.2.398": false, "1.2.398.10.1": false, "1.2": false, "2.5.29.15": true, "2.5.29.30": false,
+	} {
+		require.Equal(t, there, pki.HasExtension(certificate, oid), oid)
+	}
+}

@@ -3,9 +3,11 @@ package pki
 import (
 	"bytes"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -319,12 +321,24 @@ func contains(set []*x509.Certificate, certificate *x509.Certificate) bool {
 // HasExtension says whether the certificate has the extension with this OID in
 // dotted form.
 func HasExtension(certificate *x509.Certificate, oid string) bool {
-	for _, extension := range certificate.Extensions {
-		if extension.Id.String() == oid {
-			return true
+	return slices.ContainsFunc(certificate.Extensions, func(e pkix.Extension) bool { return isOID(e.Id, oid) })
+}
+
+// isOID says whether an OID is the one that is dotted in text, without writing it:
+// it is asked of every extension of every certificate.
+func isOID(id []int, dotted string) bool {
+	for i, arc := range id {
+		first, rest, more := strings.Cut(dotted, ".")
+		value := 0
+		for _, digit := range []byte(first) {
+			value = value*10 + int(digit-'0')
 		}
+		if value != arc || more != (i < len(id)-1) {
+			return false
+		}
+		dotted = rest
 	}
-	return false
+	return len(id) > 0
 }
 
 // unknownCritical returns a critical extension that is not taken into account

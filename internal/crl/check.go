@@ -123,7 +123,7 @@ func SubjectOf(certificate *x509.Certificate) Subject {
 	}
 	return Subject{
 		Serial: certificate.SerialNumber, Issuer: certificate.RawIssuer,
-		CA:     certificate.BasicConstraintsValid && certificate.IsCA,
+		CA:       certificate.BasicConstraintsValid && certificate.IsCA,
 		NotAfter: certificate.NotAfter, certificate: certificate,
 	}
 }

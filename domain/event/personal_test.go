@@ -51,6 +51,7 @@ var personal = []string{
 	"FileRefused name: document",
 	"FileRemoved name: document",
 	"KeyCompromiseReported circumstances: participant",
+	"KeyCompromiseReported officer: participant",
 	"ParticipantActivated basis: participant",
 	"ParticipantHoldLifted reason: participant",
 	"ParticipantHoldPlaced ground: participant",
@@ -60,6 +61,7 @@ var personal = []string{
 	"ParticipantRegistered phone: participant",
 	"RevocationDeclined reason: document",
 	"RevocationProposed reason: document",
+	"SignatureDecided ground: document",
 }
 
 // impersonal names every other place where an event has text, and says why it
@@ -71,7 +73,7 @@ var impersonal = map[string]string{
 	"sender": "id", "recipient": "id", "recipients[].participant": "id", "party": "id",
 	"parties[]": "id", "affected[]": "id", "standing[]": "id",
 	"document": "id", "notice": "id", "reliedOn[].stream": "id",
-	"hold": "id", "requests[]": "id",
+	"hold": "id", "requests[]": "id", "notices[]": "id",
 	// Words of a fixed list.
 	"kind": "fixed", "details.kind": "fixed", "role": "fixed", "rights[]": "fixed", "channel": "fixed",
 	"purpose": "fixed", "method": "fixed", "recipients[].role": "fixed", "recipients[].method": "fixed",
@@ -82,7 +84,7 @@ var impersonal = map[string]string{
 	"signatures[].verdict.signers[].reasons[].code": "fixed",
 	"signatures[].signing.signers[].reasons[].code": "fixed",
 	"signatures[].verdict.signers[].restsOn[].kind": "fixed", "signatures[].signing.signers[].restsOn[].kind": "fixed",
-	"signatures[].evidence[].kind": "fixed", "basis": "fixed",
+	"signatures[].evidence[].kind": "fixed", "basis": "fixed", "ruling": "fixed", "CertificateRevoked reason": "fixed",
 	// Certificates of authorities, of which a person's is none (package trust).
 	"anchor.subject": "an authority's name", "anchor.der": "an authority's certificate", "anchor.kind": "fixed",
 	"algorithms[]": "fixed", "pieces[].kind": "fixed", "pieces[].sha256": "hash",
@@ -100,7 +102,7 @@ var impersonal = map[string]string{
 	"serial": "the certificate authority's number", "issuer": "the certificate authority's name",
 	"number":         "the ledger's random number of a document",
 	"details.date":   "the document's own date",
-	"file.mediaType": "media type", "mediaType": "media type", "letter.mediaType": "media type",
+	"file.mediaType": "media type", "file.cautions[]": "fixed", "mediaType": "media type", "letter.mediaType": "media type",
 	"rule": "a retention rule's id",
 	// Sentences written by the ledger, which never name a person (package
 	// fault, package signature).

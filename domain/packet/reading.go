@@ -42,12 +42,21 @@ func source(m Manifest) report.Source {
 	}
 }
 
+// headline is the document's one status, by the events that the packet has.
+func (c *composition) headline() document.Headline {
+	certificates := map[string]certificate.State{}
+	for _, fingerprint := range c.state.Certificates() {
+		certificates[fingerprint] = c.certificateState(fingerprint)
+	}
+	return c.state.Situation(c.state.Weakest(c.state.Standings(certificates)), "").Headline()
+}
+
 // reading is what report.html and report.pdf say, out of the events alone.
 func (c *composition) reading() report.Document {
 	s, known := c.state, peopleOf(c.history)
 	own := c.streams[document.StreamID(s.ID)]
 	d := report.Document{
-		Source: source(c.manifest), ID: s.ID, Number: s.Number, Kind: string(s.Details.Kind), Status: string(s.Status),
+		Source: source(c.manifest), ID: s.ID, Number: s.Number, Kind: string(s.Details.Kind), Headline: string(c.headline()),
 		Title: s.Details.Title, SenderNumber: s.Details.Number, Date: s.Details.Date, EndReason: s.EndReason, Held: s.Held(), Destroyed: s.Gone(),
 		Chain: report.Chain{Events: len(c.history), Own: len(own), First: own[0].Commitment.String(), Last: own[len(own)-1].Commitment.String()},
 	}

@@ -99,7 +99,7 @@ func (w *whole) compose() error {
 		}
 		overview.Documents = append(overview.Documents, report.Part{
 			Folder: c.folder, ID: c.state.ID, Number: c.state.Number, Kind: string(c.state.Details.Kind), Title: c.state.Details.Title,
-			Status: string(c.state.Status), Sender: known.who(c.state.Sender), At: c.manifest.ExportedAt,
+			Headline: string(c.headline()), Sender: known.who(c.state.Sender), At: c.manifest.ExportedAt,
 		})
 		journal = append(journal, c.journal()...)
 	}

@@ -12,7 +12,7 @@ func twenty() Document {
 	a := Who{ID: "0190c2aa-0000-7000-8000-00000000000a", Name: "ТОО «Алма»"}
 	d := Document{
 		Source: Source{Ledger: "Дәлел", VerifierName: "dalel", VerifierVersion: "1", Seal: hash, Position: 60, At: now},
-		ID:     "0190c2aa-0000-7000-8000-000000000001", Number: "12345678901234567888", Kind: "contract", Status: "signed", Title: "Договор поставки",
+		ID:     "0190c2aa-0000-7000-8000-000000000001", Number: "12345678901234567888", Kind: "contract", Headline: "signed", Title: "Договор поставки",
 		Files:   []File{{Name: "Договор.pdf", MediaType: "application/pdf", SHA256: hash, Entry: "document/Договор.pdf", Size: 12345}},
 		Parties: []Party{{Who: a, Kind: "legal-entity", Identifier: "123456789021", Sender: true, Role: "sign", Outcome: "signed", ActedAt: now}},
 		Chain:   Chain{Events: 20, Streams: 7, Own: 14, First: hash, Last: hash},

@@ -31,10 +31,11 @@ type Document struct {
 	ID string
 	// Number is the ledger's of 20 digits, "" before completion.
 	Number string
-	// Kind, Status, Role and the like are the codes of package document; what
-	// they are called is in the words.
-	Kind, Status string
-	Title        string
+	// Kind, Headline, Role and the like are the codes of package document; what
+	// they are called is in the words. Headline is the one status that the
+	// document is shown with everywhere.
+	Kind, Headline string
+	Title          string
 	// SenderNumber and Date are those that the sender gave it.
 	SenderNumber, Date string
 	// Minor is the sum in hundredths of Currency, "" for none.
@@ -241,9 +242,9 @@ type Overview struct {
 
 // Part is one document of an overview.
 type Part struct {
-	Folder, ID, Number, Kind, Title, Status string
-	Sender                                  Who
-	At                                      time.Time
+	Folder, ID, Number, Kind, Title, Headline string
+	Sender                                    Who
+	At                                        time.Time
 }
 
 // part is a report in one language; title is that of the whole.
@@ -471,7 +472,7 @@ func (d Document) what(w words) []block {
 		{label: w.say("what.number"), value: number, strong: true},
 		{label: w.say("what.sendernumber"), value: sender},
 		{label: w.say("what.sum"), value: w.money(d.Minor, d.Currency)},
-		{label: w.say("what.status"), value: w.name("status", d.Status), strong: true},
+		{label: w.say("what.status"), value: w.name("headline", d.Headline), strong: true},
 		{label: w.say("what.ended"), value: d.EndReason},
 	}
 	if d.Held {
@@ -613,9 +614,10 @@ func (d Document) signatures(w words) []block {
 			}
 		}
 		if s.Force == "lost" || s.Force == "in-doubt" {
-			c.badge, c.tone = w.name("force", s.Force), bad
+			c.badge, c.tone = w.name("force", s.Force), open
 			why := w.say("signature.doubt.why", "at", w.moment(s.Since))
 			if s.Force == "lost" {
+				c.tone = bad
 				why = w.say("signature.lost.why", "at", w.moment(s.Since), "source", w.name("source", s.Source), "ground", w.name("crl", s.Ground))
 			}
 			add(fact{label: c.badge, value: why, strong: true})
@@ -806,7 +808,7 @@ func (o Overview) parts() ([]part, error) {
 				number = fours(d.Number)
 			}
 			documents = append(documents, block{card: &card{
-				number: strconv.Itoa(i + 1), title: w.documentName(d.Kind, d.Title), badge: w.name("status", d.Status),
+				number: strconv.Itoa(i + 1), title: w.documentName(d.Kind, d.Title), badge: w.name("headline", d.Headline),
 				facts: []fact{
 					{label: w.say("what.kind"), value: w.name("kind", d.Kind)},
 					{label: w.say("what.number"), value: number},

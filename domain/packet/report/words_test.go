@@ -14,8 +14,8 @@ import (
 // source; a test walks the codes themselves.
 func families() []string {
 	return []string{
-		"event.", "reason.", "fault.", "kind.", "status.", "state.", "role.", "method.", "verdict.", "participant-kind.",
-		"identifier.", "basis.", "caution.", "retention.record.", "who.", "evidence.", "journal.",
+		"event.", "reason.", "fault.", "kind.", "headline.", "status.", "state.", "role.", "method.", "verdict.", "participant-kind.",
+		"identifier.", "basis.", "force.", "source.", "crl.", "ruling.", "caution.", "retention.record.", "who.", "evidence.", "journal.",
 	}
 }
 

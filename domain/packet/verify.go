@@ -846,6 +846,9 @@ func (s signed) onlyAnchorsMissing(claim *findings, assessed, alone signature.As
 func (s signed) conclude(claim *findings, assessed signature.Assessment) {
 	found := assessed.Signing
 	switch {
+	case found.Status == signature.Unknown && ended(found) && s.signature.AtSigning().Status == signature.Valid:
+		claim.no(s.folder+"verdict.json",
+			"it is recorded as valid, and nothing in the packet shows that it was made before its certificate ended")
 	case found.Status == signature.Unknown:
 		claim.unknown("it cannot be told whether it is valid: %s", codes(found))
 	case found.Status != signature.Valid:
@@ -861,6 +864,17 @@ func (s signed) conclude(claim *findings, assessed signature.Assessment) {
 	if s.replaced {
 		claim.says("valid at %s; the key was found compromised later and the party signed again", found.At.UTC().Format("2006-01-02 15:04:05 UTC"))
 	}
+}
+
+// ended says that a certificate had ended at the moment, with no token that could
+// prove an earlier one: no anchors and no algorithms of the reader's would change
+// that.
+func ended(verdict signature.Verdict) bool {
+	return slices.ContainsFunc(verdict.Signers, func(signer signature.SignerVerdict) bool {
+		return slices.ContainsFunc(signer.Reasons, func(r signature.Reason) bool {
+			return r.Code == signature.CertificateExpired || r.Code == signature.ChainExpired
+		})
+	})
 }
 
 // sameVerdicts compares both recorded verdicts with those that were found.

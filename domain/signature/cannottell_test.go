@@ -76,6 +76,7 @@ func TestR_C4_WithoutEvidenceOnAStampsAuthorityTheAnswerIsOpen(t *testing.T) {
 		return list(t, p.issuing, crltest.List{ThisUpdate: ago(time.Hour),
 			Entries: []crltest.Entry{{Serial: revoked.Certificate.SerialNumber, At: at, Reason: crl.Superseded}}})
 	}
+	require.False(t, signature.Passing(signature.CertificateExpired), "nothing that comes later shows when it was made")
 	late := authorityOf(t, p.root, testca.Leaf{CRL: "http://crl.example/root.crl"})
 	for name, c := range map[string]struct {
 		who           *testca.Identity

@@ -107,14 +107,16 @@ const (
 // since many keep a list for each key: the other must be for lists alone, or one
 // of the two must have certified the other. own says that the list is by a key
 // that is just being asked about: of itself it has nothing to say.
-func (v *verification) signedByOther(parsed *crl.List, issuer, root *x509.Certificate, at time.Time) (found list, own bool) {
+func (v *verification) signedByOther(
+	parsed *crl.List, issuer, root *x509.Certificate, at time.Time,
+) (found list, own bool) {
 	for _, set := range [][]*x509.Certificate{v.policy.Intermediates, v.policy.Offered, v.offered} {
 		for _, other := range set {
 			if !pki.SameName(other.RawSubject, issuer.RawSubject) || bytes.Equal(other.Raw, issuer.Raw) ||
 				other.KeyUsage&x509.KeyUsageCRLSign == 0 || v.tried == maxTried {
 				continue
 			}
-			if len(parsed.AuthorityKeyID) > 0 && len(other.SubjectKeyId) > 0 && !bytes.Equal(parsed.AuthorityKeyID, other.SubjectKeyId) {
+			if id := other.SubjectKeyId; len(parsed.AuthorityKeyID) > 0 && len(id) > 0 && !bytes.Equal(parsed.AuthorityKeyID, id) {
 				continue
 			}
 			v.tried++

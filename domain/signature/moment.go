@@ -160,7 +160,8 @@ func (s *signerCheck) open(found *judgement, doubts []doubt) *judgement {
 		if worst(then.reasons) == Invalid || !better {
 			continue
 		}
-		then.add(d.reason.Code, "%s; without it, for %s: %s", d.reason.Detail, found.at.UTC().Format(time.RFC3339), strings.Join(against, ", "))
+		now := found.at.UTC().Format(time.RFC3339)
+		then.add(d.reason.Code, "%s; without it, for %s: %s", d.reason.Detail, now, strings.Join(against, ", "))
 		then.rest(d.token) // without it the answer would be another
 		return then
 	}
@@ -207,7 +208,9 @@ func (s *signerCheck) tokens() []candidate {
 // proves (RFC 3161), and says of each token that proves nothing why. A token
 // is nobody's word before it is verified: a bad one takes nothing from the
 // signature. doubts are the tokens that more evidence could make good.
-func (s *signerCheck) trustedTime(ctx context.Context) (trusted time.Time, rests []Evidence, reasons []Reason, doubts []doubt) {
+func (s *signerCheck) trustedTime(ctx context.Context) (
+	trusted time.Time, rests []Evidence, reasons []Reason, doubts []doubt,
+) {
 	looked := 0 // tokens that were looked at
 	for _, c := range s.tokens() {
 		if ctx.Err() != nil || looked == maxTokens {
@@ -233,8 +236,9 @@ func (s *signerCheck) trustedTime(ctx context.Context) (trusted time.Time, rests
 		}
 		looked++
 		nothing := func(format string, args ...any) {
-			why := fmt.Sprintf("a token of %s proves nothing: ", token.Time.UTC().Format(time.RFC3339)) + fmt.Sprintf(format, args...)
-			reasons = append(reasons, Reason{TimeUnproven, why})
+			why := fmt.Sprintf(format, args...)
+			at := token.Time.UTC().Format(time.RFC3339)
+			reasons = append(reasons, Reason{TimeUnproven, fmt.Sprintf("a token of %s proves nothing: %s", at, why)})
 		}
 		doubtful := func(code string, at time.Time) {
 			why := reasons[len(reasons)-1].Detail

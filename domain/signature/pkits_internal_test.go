@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -31,15 +32,39 @@ func (c pkitsCase) byDefault() bool {
 		!c.InitialPolicyMappingInhibit && !c.InitialExplicitPolicy && !c.InitialAnyPolicyInhibit
 }
 
+// feature is what a case that stays open would need.
+func (c pkitsCase) feature(reasons []Reason) string {
+	codes := blocking(reasons)
+	switch {
+	case strings.Contains(c.Name, "DSA") || slices.Contains(codes, AlgorithmUnsupported):
+		return "signatures by DSA"
+	case slices.Contains(codes, CertificateUnreadable):
+		return "certificates that are not read (a negative serial number, unused bits in a signature, a point that is named behind the issuer)"
+	case strings.Contains(c.Name, "indirectCRL") || strings.Contains(c.Name, "cRLIssuer"):
+		return "lists by somebody else than the issuer (indirect ones)"
+	case slices.Contains(codes, CertificateExpired) || slices.Contains(codes, ChainExpired):
+		return "a certificate that ended: when it was used is not shown"
+	case slices.Contains(codes, ChainIncomplete):
+		return "an issuer that is not at hand: by what name and key there is one"
+	case slices.Contains(codes, ExtensionUnknown):
+		return "a critical extension that is not understood"
+	case slices.Contains(codes, RevocationUnusable):
+		return "a list that is there and cannot be used"
+	}
+	return "others: " + strings.Join(codes, ", ")
+}
+
 // The certificates of the suite are judged as a signer's is, at a moment at which
-// those that are good have begun and not ended.
+// those that are good have begun and not ended. "Cannot tell" is never wrong; a
+// bad path is valid only where nothing but revocation is wrong with it and its
+// certificates publish none.
 func TestR_C4_ThePathsOfNISTAreAnsweredOrLeftOpen(t *testing.T) {
 	folder := casefiles.Folder(t, "DALEL_PKITS", "pkits")
 	var cases []pkitsCase
 	require.NoError(t, json.Unmarshal(casefiles.Read(t, folder, "vectors.json"), &cases))
 	at := time.Date(2020, time.January, 1, 0, 0, 0, 0, time.UTC)
 	exact, all := 0, 0
-	var open []string
+	open := map[string][]string{}
 	for _, c := range cases {
 		if !c.byDefault() {
 			continue
@@ -51,19 +76,22 @@ func TestR_C4_ThePathsOfNISTAreAnsweredOrLeftOpen(t *testing.T) {
 		if c.ShouldValidate {
 			want = Valid
 		}
-		text := strings.Join(blocking(reasons), ", ")
 		switch {
 		case status == want:
 			exact++
 		case status == Unknown:
-			open = append(open, fmt.Sprintf("%-70s %-8s %s", c.Name, want, text))
+			feature := c.feature(reasons)
+			open[feature] = append(open[feature], fmt.Sprintf("%s (%s)", c.Name, want))
 		case status == Valid && !published && slices.Contains(onlyRevocation, c.Name):
-			open = append(open, fmt.Sprintf("%-70s %-8s %s", c.Name, want, "valid: no list was published or given"))
+			open["no list was published or given: valid"] = append(open["no list was published or given: valid"], c.Name)
 		default:
 			t.Errorf("%s is %s: %v", c.Name, status, reasons)
 		}
 	}
-	t.Logf("%d of %d answered exactly; the others by name:\n%s", exact, all, strings.Join(open, "\n"))
+	t.Logf("%d of %d answered exactly", exact, all)
+	for _, feature := range slices.Sorted(maps.Keys(open)) {
+		t.Logf("%d left open, %s:\n\t%s", len(open[feature]), feature, strings.Join(open[feature], "\n\t"))
+	}
 	require.Equal(t, 214, all)
 	require.GreaterOrEqual(t, exact, 164)
 }

@@ -114,7 +114,8 @@ func readSubtrees(s cryptobyte.String) (all []generalName, ok bool) {
 	for !s.Empty() {
 		var subtree cryptobyte.String
 		var name generalName
-		if len(all) == maxSubtrees || !s.ReadASN1(&subtree, asn1.SEQUENCE) || !readGeneralName(&subtree, &name) || !subtree.Empty() {
+		if len(all) == maxSubtrees || !s.ReadASN1(&subtree, asn1.SEQUENCE) ||
+			!readGeneralName(&subtree, &name) || !subtree.Empty() {
 			return nil, false
 		}
 		all = append(all, name)

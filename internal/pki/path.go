@@ -58,7 +58,8 @@ type Problem struct {
 // is mostly one at which something was already there, and it may be older.
 func (p Problem) Undecided() bool {
 	switch p.Code {
-	case AlgorithmUnsupported, AlgorithmWeak, ExtensionUnknown, ChainIncomplete, ChainUntrusted, ChainSearchLimit, ChainExpired:
+	case AlgorithmUnsupported, AlgorithmWeak, ExtensionUnknown,
+		ChainIncomplete, ChainUntrusted, ChainSearchLimit, ChainExpired:
 		return true
 	}
 	return false

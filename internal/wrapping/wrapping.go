@@ -138,7 +138,8 @@ func isXML(data []byte) bool {
 
 // isText says that there are characters alone.
 func isText(data []byte) bool {
-	return utf8.Valid(data) && !bytes.ContainsFunc(data, func(r rune) bool { return r < ' ' && !strings.ContainsRune("\t\r\n\x00", r) })
+	control := func(r rune) bool { return r < ' ' && !strings.ContainsRune("\t\r\n\x00", r) }
+	return utf8.Valid(data) && !bytes.ContainsFunc(data, control)
 }
 
 const mark = "\xef\xbb\xbf"

@@ -18,20 +18,22 @@ import (
 
 // card judges a document that has no signature of its own by the files that are
 // embedded in it: see the package comment.
-func card(ctx context.Context, policy *signature.Policy, document *pdfsig.Document, request signature.Request) (signature.Assessment, error) {
-	cannot := func(format string, args ...any) (signature.Assessment, error) {
-		return signature.Whole(request.At, signature.PDFAttachments, fmt.Sprintf(format, args...)), nil
+func card(
+	ctx context.Context, policy *signature.Policy, document *pdfsig.Document, request signature.Request,
+) (signature.Assessment, error) {
+	whole := func(code, format string, args ...any) (signature.Assessment, error) {
+		return signature.Whole(request.At, code, fmt.Sprintf(format, args...)), nil
 	}
 	files, err := document.Attachments()
 	switch {
 	case errors.Is(err, pdfsig.ErrTooLarge):
-		return signature.Whole(request.At, signature.PDFTooLarge, err.Error()), nil
+		return whole(signature.PDFTooLarge, "%v", err)
 	case err != nil:
-		return cannot("%v", err)
+		return whole(signature.PDFAttachments, "%v", err)
 	case len(files) == 0 && len(document.Signatures) > 0:
-		return signature.Whole(request.At, signature.SignersNone, "there are document time stamps alone, which are nobody's signature"), nil
+		return whole(signature.SignersNone, "there are document time stamps alone, which are nobody's signature")
 	case len(files) == 0:
-		return signature.Whole(request.At, signature.SignersNone, "there are no signatures"), nil
+		return whole(signature.SignersNone, "there are no signatures")
 	}
 	var originals, messages [][]byte
 	for _, file := range files {
@@ -45,9 +47,10 @@ func card(ctx context.Context, policy *signature.Policy, document *pdfsig.Docume
 	}
 	switch {
 	case len(messages) == 0:
-		return cannot("%d files are attached, and none of them is a CMS signature", len(files))
+		return whole(signature.PDFAttachments, "%d files are attached, and none of them is a CMS signature", len(files))
 	case len(originals) != 1:
-		return cannot("beside %d signatures %d documents are attached, and one is looked for", len(messages), len(originals))
+		return whole(signature.PDFAttachments, "beside %d signatures %d documents are attached, and one is looked for",
+			len(messages), len(originals))
 	}
 	original := originals[0]
 	request.Content = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(original)), nil }
@@ -63,7 +66,10 @@ func card(ctx context.Context, policy *signature.Policy, document *pdfsig.Docume
 	}
 	found := signature.Joined(request.At, parts...)
 	sum := sha256.Sum256(original)
-	what := signature.Reason{Code: signature.PDFCard, Detail: "what is signed is the attached document with the SHA-256 " + hex.EncodeToString(sum[:])}
+	what := signature.Reason{
+		Code:   signature.PDFCard,
+		Detail: "what is signed is the attached document with the SHA-256 " + hex.EncodeToString(sum[:]),
+	}
 	for _, verdict := range []*signature.Verdict{&found.Receipt, &found.Signing} {
 		verdict.Reasons = append(verdict.Reasons, what)
 	}

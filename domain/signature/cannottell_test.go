@@ -1,11 +1,13 @@
 package signature_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/sha1"
 	"crypto/x509"
 	stdasn1 "encoding/asn1"
+	"errors"
 	"math/big"
 	"path/filepath"
 	"strings"
@@ -352,4 +354,43 @@ func TestR_C4_ListsForSomeReasonsCountTogether(t *testing.T) {
 			}
 		})
 	}
+}
+
+// rootList is a source that has one list, or is away.
+type rootList struct {
+	live
+	list []byte
+}
+
+func (r *rootList) CRLs(context.Context, *x509.Certificate, *x509.Certificate) ([][]byte, error) {
+	if r.list == nil {
+		return nil, errors.New("away")
+	}
+	return [][]byte{r.list}, nil
+}
+
+// What is missing about a stamp's authority is asked for, and an outage leaves the
+// answer open until it is over.
+func TestR_C4_EvidenceOnAStampsAuthorityIsAskedFor(t *testing.T) {
+	p := newParty(t, testca.P256)
+	text := []byte("the contract")
+	authority := authorityOf(t, p.root, testca.Leaf{CRL: "http://crl.example/root.crl"})
+	ended, err := p.issuing.Issue(testca.Leaf{NotBefore: ago(72 * time.Hour), NotAfter: ago(2 * time.Hour)})
+	require.NoError(t, err)
+	signed := signBy(t, text, ended)
+	request := signature.Request{CMS: signed, Content: contentOf(text), At: moment,
+		Evidence: []signature.Evidence{tokenBy(t, authority, signed, ago(3*time.Hour))}}
+	sources := &rootList{}
+	online := &signature.Online{Policy: p.policy(), Sources: sources}
+	found, err := online.Assess(t.Context(), request)
+	require.NoError(t, err)
+	require.Equal(t, signature.Unknown, found.Signing.Status, "%+v", found.Signing)
+	require.Contains(t, codes(found.Signing), signature.TimeNoEvidence)
+	require.NotZero(t, sources.asked)
+
+	sources.list = list(t, p.root, crltest.List{ThisUpdate: ago(time.Hour)}).DER
+	found, err = online.Assess(t.Context(), request)
+	require.NoError(t, err)
+	require.Equal(t, signature.Valid, found.Signing.Status, "%+v", found.Signing)
+	require.Equal(t, ago(3*time.Hour), found.Signing.At)
 }

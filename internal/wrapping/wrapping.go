@@ -66,8 +66,10 @@ const maxDepth = 4
 func Open(data []byte) (Content, error) { return open(data, maxDepth) }
 
 // Might says whether data, which may be no more than the beginning of a file, could
-// be something that [Open] takes.
+// be something that [Open] takes. It looks at the first bytes alone.
 func Might(data []byte) bool {
+	const beginning = 256
+	data = data[:min(len(data), beginning)]
 	text := trimmed(plain(data[:len(data)&^1]))
 	if len(text) == 0 {
 		return false

@@ -96,6 +96,21 @@ func TestR_E1_ACMSIsTakenOutOfWhatProgramsWrapItIn(t *testing.T) {
 	require.Equal(t, wrapping.Content{Form: wrapping.CMS, Data: der}, content, "DER is returned as it is")
 }
 
+// Whoever asks after each piece of an upload pays for its beginning alone.
+func TestWhetherAFileMightBeTakenIsToldByItsBeginning(t *testing.T) {
+	large := []byte(wide(strings.Repeat(" ", 1<<20), false))
+	allocated := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			wrapping.Might(large)
+		}
+	}).AllocedBytesPerOp()
+	require.Less(t, allocated, int64(4096))
+	for _, none := range []string{"", " ", "words", "\x00", "PK\x03\x04", "\x30\x03", "%PD", "GIF89a"} {
+		require.False(t, wrapping.Might([]byte(none)), none)
+	}
+}
+
 func TestR_C2_AnXMLDocumentIsTakenOutOfAnAnswer(t *testing.T) {
 	xml := "<?xml version=\"1.0\"?>\n<a b='\"'>қол</a>"
 	for name, text := range map[string]string{

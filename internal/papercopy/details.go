@@ -17,7 +17,7 @@ const (
 	valueSize, valueHeight     = 9.0, 4.2
 	labelSize                  = 8.0
 	hashSize, hashHeight       = 7.2, 3.6
-	labelWidth                 = 48.0
+	labelWidth                 = 56.0
 	factGap                    = 0.7
 )
 

@@ -188,6 +188,8 @@ func TestR_D10_theMarkTheNumberAndTheCodeAreOnEverySheet(t *testing.T) {
 			require.Regexp(t, fmt.Sprintf(`%d\D+%d`, i+1, len(pages)), text)
 		}
 		all := strings.Join(pages, " ")
+		label := map[string]string{"ru": "Регистрационное свидетельство, №", "kk": "Тіркеу куәлігі, №", "en": "Certificate number"}[language]
+		require.Contains(t, all, label, "the law's own word, printed whole")
 		for _, want := range []string{"ӘБЕНОВА ГҮЛНАР", "ЫСҚАҚОВ НҰРЛАН", "ТОО «Жетісу Инжиниринг»", "АО «Құрылыс Өнім»", "БИН 180340012346",
 			c.Signatures[0].Serial, "ECGOST3410-2015-512", map[string]string{"ru": "5 марта 2026 г., 14:20:31", "kk": "2026 жылғы 5 наурыз, 14:20:31", "en": "5 March 2026, 14:20:31"}[language],
 			map[string]string{"ru": "7 марта 2026 г.", "kk": "2026 жылғы 7 наурыз", "en": "7 March 2026"}[language], c.DocumentID, c.Files[1].SHA256[:8], c.Files[0].SHA256[56:]} {

@@ -193,6 +193,11 @@ func TestR_C3_ATimeTokenProvesNothingThatItIsNot(t *testing.T) {
 	require.NoError(t, err)
 	person, err := p.root.Issue(testca.Leaf{})
 	require.NoError(t, err)
+	none, err := p.root.Issue(testca.Leaf{})
+	require.NoError(t, err)
+	closed, err := p.root.NewIntermediate(testca.CA{Name: "Closed", NotBefore: ago(100 * time.Hour), NotAfter: ago(3 * time.Hour)})
+	require.NoError(t, err)
+	belowNone, belowClosed := authorityOf(t, none, testca.Leaf{}), authorityOf(t, closed, testca.Leaf{})
 	late := ago(90 * time.Minute)
 	for name, c := range map[string]struct {
 		evidence []signature.Evidence
@@ -204,6 +209,8 @@ func TestR_C3_ATimeTokenProvesNothingThatItIsNot(t *testing.T) {
 		"over another signature":              {[]signature.Evidence{token(authority, another, nil), revoked(late, -1)}, false, signature.CertificateExpired},
 		"by an authority of another root":     {[]signature.Evidence{token(stranger, signed, nil)}, false, signature.TimeUndecided},
 		"by a person":                         {[]signature.Evidence{token(person, signed, nil)}, false, signature.CertificateExpired},
+		"below what is no authority":          {[]signature.Evidence{token(belowNone, signed, nil)}, false, signature.CertificateExpired},
+		"below one that had ended by then":    {[]signature.Evidence{token(belowClosed, signed, nil)}, false, signature.CertificateExpired},
 		"of tomorrow":                         {[]signature.Evidence{token(authority, signed, func(m *tsptest.Token) { m.Time = ago(-24 * time.Hour) }), revoked(late, -1)}, false, signature.CertificateExpired},
 		"exact to a month":                    {[]signature.Evidence{token(authority, signed, func(m *tsptest.Token) { m.Seconds = 30 * 86400 }), revoked(late, -1)}, false, signature.CertificateExpired},
 		"revoked before":                      {[]signature.Evidence{token(authority, signed, nil), revoked(ago(3*time.Hour), crl.Superseded)}, false, signature.CertificateExpired},

@@ -1,15 +1,20 @@
 package httpapi
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
 	"dalel/domain/access"
 	"dalel/domain/document"
 	"dalel/eventstore"
+	"dalel/httpapi/pages"
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
 	"dalel/projections"
@@ -90,35 +95,80 @@ func box(c echo.Context, caller route.Caller, read func(context.Context, string,
 	return answerPage(c, result, err)
 }
 
-func (s *Server) journal(c echo.Context, caller route.Caller) error {
+// journalFilter reads what a journal is narrowed by.
+func journalFilter(c echo.Context, caller route.Caller) (projections.JournalFilter, error) {
 	participant, err := whose(c, caller, false)
 	if err != nil {
-		return err
-	}
-	p, err := page(c)
-	if err != nil {
-		return err
+		return projections.JournalFilter{}, err
 	}
 	filter := projections.JournalFilter{
 		Participant: participant, Direction: projections.Direction(c.QueryParam("direction")),
 		Kind: document.Kind(c.QueryParam("kind")), Status: projections.Status(c.QueryParam("status")),
 		Counterparty: c.QueryParam("counterparty"), Number: c.QueryParam("number"),
 	}
+	if filter.Kind != "" && !slices.Contains(document.Kinds(), filter.Kind) {
+		return filter, fault.New(fault.RequestInvalid, "there is no kind %q", string(filter.Kind))
+	}
+	if filter.Status != "" && !slices.Contains(projections.Statuses(), filter.Status) {
+		return filter, fault.New(fault.RequestInvalid, "there is no status %q", string(filter.Status))
+	}
 	for name, into := range map[string]*time.Time{"from": &filter.From, "to": &filter.To} {
 		if text := c.QueryParam(name); text != "" {
 			if *into, err = time.Parse(time.RFC3339, text); err != nil {
-				return fault.New(fault.RequestInvalid, "%s is a moment as RFC 3339 writes it", name)
+				return filter, fault.New(fault.RequestInvalid, "%s is a moment as RFC 3339 writes it", name)
 			}
 		}
 	}
+	return filter, nil
+}
+
+func (s *Server) journal(c echo.Context, caller route.Caller) error {
+	p, err := page(c)
+	if err != nil {
+		return err
+	}
+	filter, err := journalFilter(c, caller)
+	if err != nil {
+		return err
+	}
 	result, err := s.Models.Journal(c.Request().Context(), filter, p)
 	if caller.Role == access.RoleOperator {
-		// A title is content, which operators do not read.
+		// These are content, which operators do not read.
 		for i := range result.Items {
-			result.Items[i].Title, result.Items[i].SenderNumber = "", ""
+			row := &result.Items[i]
+			row.Title, row.SenderNumber, row.Date, row.Sum = "", "", "", nil
 		}
 	}
 	return answerPage(c, result, err)
+}
+
+// journalFile sends the journal as a file in the language asked for (R-G1). It
+// is written whole before the first byte is sent: an error has its own answer.
+func (s *Server) journalFile(format pages.JournalFormat) route.Handler {
+	return func(c echo.Context, caller route.Caller) error {
+		filter, err := journalFilter(c, caller)
+		if err != nil {
+			return err
+		}
+		language := pages.Language(cmp.Or(c.QueryParam("lang"), string(pages.Russian)))
+		if !slices.Contains(pages.Languages(), language) {
+			return fault.New(fault.RequestInvalid, "lang is ru, kk or en")
+		}
+		leave, err := s.build(c)
+		if err != nil {
+			return err
+		}
+		defer leave()
+		var content bytes.Buffer
+		err = s.journals.Write(c.Request().Context(), &content, pages.JournalRequest{
+			Filter: filter, Format: format, Language: language, Closed: caller.Role == access.RoleOperator, Now: s.Clock(),
+		})
+		if err != nil {
+			return fmt.Errorf("write the journal: %w", err)
+		}
+		c.Response().Header().Set("Content-Disposition", disposition("journal."+string(format)))
+		return c.Blob(http.StatusOK, format.MediaType(), content.Bytes())
+	}
 }
 
 func (s *Server) documents(c echo.Context, caller route.Caller) error {

@@ -12,6 +12,7 @@ import (
 	"dalel/domain/ledger"
 	"dalel/eventstore"
 	"dalel/httpapi/check"
+	"dalel/httpapi/pages"
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
 	"dalel/projections"
@@ -26,6 +27,7 @@ type Models interface {
 	Journal(ctx context.Context, filter projections.JournalFilter, page projections.Page) (projections.Result[projections.JournalRow], error)
 	Documents(ctx context.Context, page projections.Page) (projections.Result[projections.DocumentRow], error)
 	Participants(ctx context.Context, page projections.Page) (projections.Result[projections.Participant], error)
+	Names(ctx context.Context, ids ...string) (map[string]projections.Participant, error)
 	Destructions(ctx context.Context, filter projections.DestructionFilter, page projections.Page) (projections.Result[projections.Destruction], error)
 	Certificates(ctx context.Context, filter projections.CertificateFilter, page projections.Page) (projections.Result[projections.Certificate], error)
 	Position(ctx context.Context) (eventstore.Position, error)
@@ -120,6 +122,7 @@ type Server struct {
 	streams  streams
 	failures failures
 	guesses  failures
+	journals *pages.Journals
 	closing  chan struct{}
 	close    sync.Once
 }
@@ -151,8 +154,12 @@ func New(config Config) (*Server, error) {
 	if config.Log == nil {
 		config.Log = slog.Default()
 	}
+	journals, err := pages.NewJournals(config.Models, config.Ledger)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
-		Config: config, echo: echo.New(), origins: http.NewCrossOriginProtection(),
+		Config: config, journals: journals, echo: echo.New(), origins: http.NewCrossOriginProtection(),
 		requests: make(chan struct{}, config.MaxRequests), packets: make(chan struct{}, config.MaxPackets),
 		streams:  streams{total: config.MaxStreams, each: config.MaxStreamsPerCaller},
 		failures: failures{limit: config.MaxFailures},

@@ -6,6 +6,7 @@ import (
 	"dalel/domain/access"
 	"dalel/domain/document"
 	"dalel/domain/ledger"
+	"dalel/httpapi/pages"
 	"dalel/httpapi/route"
 )
 
@@ -127,6 +128,9 @@ func (s *Server) routes() []route.Route {
 		get("/inbox", "getInbox", readers, route.Own, s.inbox),
 		get("/outbox", "getOutbox", readers, route.Own, s.outbox),
 		get("/journal", "getJournal", all, route.Own, s.journal),
+		get("/journal.csv", "getJournalCSV", all, route.Own, s.journalFile(pages.JournalCSV)),
+		get("/journal.xlsx", "getJournalXLSX", all, route.Own, s.journalFile(pages.JournalXLSX)),
+		get("/journal.pdf", "getJournalPDF", all, route.Own, s.journalFile(pages.JournalPDF)),
 		get("/packet", "getPackets", readers, route.Documents, s.packetOfSeveral),
 		get("/extract", "getExtract", readers, route.Documents, s.extract),
 		get("/takeout", "getTakeout", roles{participant}, route.Own, s.takeout),

@@ -3,20 +3,18 @@ package httpapi
 import (
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/csv"
-	"fmt"
 	"math"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"dalel/domain/document"
 	"dalel/eventstore"
+	"dalel/httpapi/pages"
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
+	"dalel/internal/sheet"
 	"dalel/projections"
 
 	"github.com/labstack/echo/v4"
@@ -209,64 +207,26 @@ func takeoutOf(state document.State, direction projections.Direction) takeoutDoc
 	return view
 }
 
-// journalColumns are the columns of a journal as CSV.
-var journalColumns = []string{
-	"position", "registeredAt", "direction", "document", "kind", "title", "senderNumber", "number", "counterparties", "status", "state", "compromised",
-}
-
-// takeoutJournal streams the caller's journal as CSV (RFC 4180), the newest
-// entry first. An entry's place never changes, so those that were there when
-// it began come once each.
+// takeoutJournal streams all of the caller's journal as CSV, the newest entry
+// first. An entry's place never changes, so those that were there when it began
+// come once each.
 func (s *Server) takeoutJournal(c echo.Context, caller route.Caller) error {
-	ctx := c.Request().Context()
 	response := c.Response()
 	control := http.NewResponseController(response.Writer)
-	lines := csv.NewWriter(response)
-	lines.UseCRLF = true
-	for after := ""; ; {
-		rows, err := s.Models.Journal(ctx, projections.JournalFilter{Participant: caller.By.Participant}, projections.Page{After: after, Limit: projections.MaxPage})
-		if err != nil {
-			return err
-		}
+	header := response.Header()
+	// They are sent with the first byte, which comes after the first page is read.
+	header.Set("Content-Type", sheet.MediaType)
+	header.Set("Content-Disposition", disposition("journal.csv"))
+	request := pages.JournalRequest{
+		Filter: projections.JournalFilter{Participant: caller.By.Participant}, Format: pages.JournalCSV, Language: pages.Russian, Now: s.Clock(),
+	}
+	err := s.journals.Stream(c.Request().Context(), response, request, func() error {
 		_ = control.SetWriteDeadline(time.Now().Add(patience))
-		if !response.Committed {
-			header := response.Header()
-			header.Set("Content-Type", "text/csv; charset=utf-8; header=present")
-			header.Set("Content-Disposition", disposition("journal.csv"))
-			response.WriteHeader(http.StatusOK)
-			if err := lines.Write(journalColumns); err != nil {
-				return fmt.Errorf("write the journal: %w", err)
-			}
-		}
-		for _, row := range rows.Items {
-			cells := []string{
-				strconv.FormatUint(uint64(row.Position), 10), row.RegisteredAt.UTC().Format(time.RFC3339Nano), string(row.Direction),
-				row.Document, string(row.Kind), row.Title, row.SenderNumber, row.Number, strings.Join(row.Counterparties, " "),
-				string(row.Status), string(row.State), string(row.Force),
-			}
-			for i := range cells {
-				cells[i] = harmless(cells[i])
-			}
-			if err := lines.Write(cells); err != nil {
-				return fmt.Errorf("write the journal: %w", err)
-			}
-		}
-		if lines.Flush(); lines.Error() != nil {
-			return fmt.Errorf("write the journal: %w", lines.Error())
-		}
-		if after = rows.Next; after == "" {
-			return nil
-		}
+		return nil
+	})
+	if err != nil && !response.Committed {
+		header.Del("Content-Type")
+		header.Del("Content-Disposition")
 	}
-}
-
-// harmless returns a cell that no spreadsheet takes for a formula: one that
-// could be gets an apostrophe in front, as spreadsheets themselves write text.
-// Titles are other people's words.
-func harmless(cell string) string {
-	first := []rune(strings.TrimLeft(cell, " \u00a0"))
-	if len(first) > 0 && slices.Contains([]rune("=+-@\t\r\n|%\uff1d\uff0b\uff0d\uff20"), first[0]) {
-		return "'" + cell
-	}
-	return cell
+	return err
 }

@@ -198,36 +198,13 @@ func (m *Models) Journal(ctx context.Context, filter JournalFilter, page Page) (
 	if err != nil {
 		return Result[JournalRow]{}, err
 	}
-	if filter.Direction != "" && filter.Direction != In && filter.Direction != Out {
-		return Result[JournalRow]{}, fault.New(fault.RequestInvalid, "the direction is in or out")
+	where, args, err := filter.conditions()
+	if err != nil {
+		return Result[JournalRow]{}, err
 	}
-	where, args := []string{"j.position < ?"}, []any{below}
-	and := func(condition string, values ...any) {
-		where, args = append(where, condition), append(args, values...)
-	}
-	if filter.Kind != "" {
-		and("d.kind = ?", string(filter.Kind))
-	}
-	if filter.Status != "" {
-		and("d.status = ?", string(filter.Status))
-	}
-	if filter.Counterparty != "" {
-		// The sender is the counterparty of an incoming document, and the
-		// recipients are those of an outgoing one.
-		and(`CASE j.direction WHEN 'in' THEN d.sender = ?
-			ELSE EXISTS (SELECT 1 FROM json_each(d.card, '$.r') r WHERE r.key > 0 AND r.value ->> 'p' = ?) END`, filter.Counterparty, filter.Counterparty)
-	}
-	if filter.Number != "" {
-		and("(d.ledger_number = ? OR d.sender_number = ?)", filter.Number, filter.Number)
-	}
-	if !filter.From.IsZero() {
-		and("j.registered_at >= ?", ceilMicros(filter.From))
-	}
-	if !filter.To.IsZero() {
-		and("j.registered_at < ?", ceilMicros(filter.To))
-	}
+	where, args = append(where, "j.position < ?"), append(args, below)
 	read := func(where []string, args []any) ([]JournalRow, error) {
-		return readRows(ctx, m, scanJournal, `SELECT j.position, j.participant, j.direction, j.registered_at, `+documentColumns+`
+		return readRows(ctx, m, scanJournal, `SELECT j.position, j.participant, j.direction, j.registered_at, `+journalActor+`, `+documentColumns+`
 			FROM journal j JOIN documents d ON d.number = j.document
 			WHERE `+strings.Join(where, " AND ")+` ORDER BY j.position DESC LIMIT ?`, append(slices.Clone(args), limit+1)...)
 	}
@@ -260,6 +237,63 @@ func (m *Models) Journal(ctx context.Context, filter JournalFilter, page Page) (
 	return result(listJournal, rows, limit, func(r JournalRow) eventstore.Position { return r.Position }), nil
 }
 
+// journalActor is who last acted on a document for the journal's participant.
+const journalActor = `COALESCE((SELECT t.actor FROM timeline t WHERE t.document = j.document AND (t.actor = j.participant OR t.on_behalf_of = j.participant)
+	ORDER BY t.position DESC LIMIT 1), '')`
+
+// CountJournal counts the entries that a filter lets through, up to most.
+// Errors as Inbox.
+func (m *Models) CountJournal(ctx context.Context, filter JournalFilter, most int) (int, error) {
+	where, args, err := filter.conditions()
+	if err != nil {
+		return 0, err
+	}
+	for column, value := range map[string]string{"j.participant = ?": filter.Participant, "j.direction = ?": string(filter.Direction)} {
+		if value != "" {
+			where, args = append(where, column), append(args, value)
+		}
+	}
+	found, err := readRows(ctx, m, func(rows *sql.Rows) (n int, err error) { return n, rows.Scan(&n) },
+		`SELECT COUNT(*) FROM (SELECT 1 FROM journal j JOIN documents d ON d.number = j.document
+			WHERE `+strings.Join(append(where, "1"), " AND ")+` LIMIT ?)`, append(args, most)...)
+	if err != nil || len(found) == 0 {
+		return 0, err
+	}
+	return found[0], nil
+}
+
+// conditions are the filter's in SQL, those on participant and direction aside.
+func (filter JournalFilter) conditions() (where []string, args []any, err error) {
+	if filter.Direction != "" && filter.Direction != In && filter.Direction != Out {
+		return nil, nil, fault.New(fault.RequestInvalid, "the direction is in or out")
+	}
+	and := func(condition string, values ...any) {
+		where, args = append(where, condition), append(args, values...)
+	}
+	if filter.Kind != "" {
+		and("d.kind = ?", string(filter.Kind))
+	}
+	if filter.Status != "" {
+		and("d.status = ?", string(filter.Status))
+	}
+	if filter.Counterparty != "" {
+		// The sender is the counterparty of an incoming document, and the
+		// recipients are those of an outgoing one.
+		and(`CASE j.direction WHEN 'in' THEN d.sender = ?
+			ELSE EXISTS (SELECT 1 FROM json_each(d.card, '$.r') r WHERE r.key > 0 AND r.value ->> 'p' = ?) END`, filter.Counterparty, filter.Counterparty)
+	}
+	if filter.Number != "" {
+		and("(d.ledger_number = ? OR d.sender_number = ?)", filter.Number, filter.Number)
+	}
+	if !filter.From.IsZero() {
+		and("j.registered_at >= ?", ceilMicros(filter.From))
+	}
+	if !filter.To.IsZero() {
+		and("j.registered_at < ?", ceilMicros(filter.To))
+	}
+	return where, args, nil
+}
+
 // ceilMicros is the first microsecond not before t: registered moments have
 // no finer parts.
 func ceilMicros(t time.Time) int64 {
@@ -269,12 +303,13 @@ func ceilMicros(t time.Time) int64 {
 func scanJournal(rows *sql.Rows) (JournalRow, error) {
 	var row JournalRow
 	var at int64
-	e, err := scanEntry(rows, &row.Position, &row.Participant, &row.Direction, &at)
+	e, err := scanEntry(rows, &row.Position, &row.Participant, &row.Direction, &at, &row.Actor)
 	if err != nil {
 		return JournalRow{}, err
 	}
 	row.RegisteredAt = time.UnixMicro(at).UTC()
 	row.Document, row.Kind, row.Title, row.SenderNumber, row.Number = e.id, e.kind, e.card.Title, e.senderNumber, e.ledgerNumber
+	row.Date, row.Sum = e.card.Date, e.card.Sum
 	row.Status, row.Headline, row.Force, row.Destroyed = e.status, e.headline(row.Participant), e.card.Force, e.gone
 	if p := e.party(row.Participant); p != nil {
 		row.State = p.state()

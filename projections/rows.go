@@ -22,6 +22,11 @@ const (
 	StatusExpired  Status = "expired"
 )
 
+// Statuses lists them.
+func Statuses() []Status {
+	return []Status{StatusDraft, StatusAwaiting, StatusSigned, StatusRejected, StatusRevoked, StatusExpired}
+}
+
 // State is how far one party of a document has come (R-D4). It only ever
 // grows: who has signed and acknowledges afterwards has still signed.
 type State string
@@ -169,10 +174,16 @@ type JournalRow struct {
 	Document     string              `json:"document"`
 	Kind         document.Kind       `json:"kind"`
 	Title        string              `json:"title"`
-	// SenderNumber is the number that the sender gave it, if any.
-	SenderNumber string `json:"senderNumber,omitempty"`
+	// SenderNumber and Date are those that the sender gave it, Sum is what it
+	// is about; each may be missing.
+	SenderNumber string        `json:"senderNumber,omitempty"`
+	Date         string        `json:"date,omitempty"`
+	Sum          *document.Sum `json:"sum,omitempty"`
 	// Number is the ledger's 20-digit number, "" before completion.
 	Number string `json:"number,omitempty"`
+	// Actor is who last acted on the document for this participant, "" while
+	// nobody has: the person, or the participant itself.
+	Actor string `json:"actor,omitempty"`
 	// Counterparties are the recipients of an outgoing document, and the
 	// sender alone of an incoming one.
 	Counterparties []string `json:"counterparties"`

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,6 +50,7 @@ type listView struct {
 	Next, First  string
 	Filter       *filterView
 	Extract      *extractView
+	Export       *exportView
 }
 
 // names are the display names of participants.
@@ -296,6 +298,52 @@ type extractView struct {
 	From, To, Extract, Packet string
 }
 
+// exportView leads to the journal as files, as it is narrowed on the page.
+type exportView struct {
+	words
+	Links []link
+	// Hint says how many entries a file has at most; More says that there are
+	// more than that, and is "" where there are not.
+	Hint, More string
+}
+
+// export makes the addresses of the journal's files. An identifier that nobody
+// has lets nothing through, and leads nowhere.
+func (p *Pages) export(ctx context.Context, w words, filter projections.JournalFilter, more bool) (*exportView, error) {
+	query := url.Values{"lang": {string(w.Lang)}}
+	for name, value := range map[string]string{
+		"direction": string(filter.Direction), "kind": string(filter.Kind), "status": string(filter.Status), "counterparty": filter.Counterparty, "number": filter.Number,
+	} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	for name, t := range map[string]time.Time{"from": filter.From, "to": filter.To} {
+		if !t.IsZero() {
+			query.Set(name, t.UTC().Format(time.RFC3339))
+		}
+	}
+	view := &exportView{words: w}
+	for _, one := range []struct {
+		format JournalFormat
+		words  string
+	}{{JournalXLSX, "journal.export.xlsx"}, {JournalCSV, "journal.export.csv"}, {JournalPDF, "journal.export.pdf"}} {
+		view.Links = append(view.Links, link{Href: "/api/v1/journal." + string(one.format) + "?" + query.Encode(), Text: w.T(one.words)})
+	}
+	rows, pdf := group(strconv.Itoa(JournalRows), nbsp), group(strconv.Itoa(JournalPDFRows), nbsp)
+	view.Hint = w.T("journal.export.hint", "rows", rows, "pdf", pdf)
+	if more {
+		found, err := p.models.CountJournal(ctx, filter, JournalPDFRows+1)
+		if err != nil {
+			return nil, err
+		}
+		if found > JournalPDFRows {
+			view.More = w.T("journal.export.more", "rows", rows, "pdf", pdf)
+		}
+	}
+	return view, nil
+}
+
 type option struct {
 	Value, Text string
 	Chosen      bool
@@ -348,9 +396,10 @@ func (p *Pages) filter(c echo.Context, w words) (view *filterView, filter projec
 	view.Kinds, kind = choose("kind", texts(document.Kinds()), "kind.")
 	view.Statuses, status = choose("status", texts(statuses()), "status.")
 	filter.Direction, filter.Kind, filter.Status = projections.Direction(direction), document.Kind(kind), projections.Status(status)
-	// The 20-digit number is often copied with its spaces.
-	if filter.Number = view.Number; len(spaceless(view.Number)) == document.NumberDigits {
-		filter.Number = spaceless(view.Number)
+	// The 20-digit number is often copied with its spaces, or as tables have it.
+	filter.Number = view.Number
+	if digits := strings.TrimPrefix(spaceless(view.Number), "№"); len(digits) == document.NumberDigits {
+		filter.Number = digits
 	}
 	filter.Counterparty = view.Party
 	if err == nil && view.Identifier != "" {
@@ -424,6 +473,11 @@ func (p *Pages) journal(c echo.Context, caller route.Caller) error {
 		}
 	}
 	v.Next, v.First = around(found.Next)
+	if len(found.Items) > 0 {
+		if v.Export, err = p.export(ctx, v.words, filter, found.Next != ""); err != nil {
+			return err
+		}
+	}
 	ids := []string{}
 	if view.Party != "" {
 		ids = append(ids, view.Party)

@@ -97,6 +97,7 @@ type Models interface {
 	Inbox(ctx context.Context, participant string, page projections.Page) (projections.Result[projections.BoxRow], error)
 	Outbox(ctx context.Context, participant string, page projections.Page) (projections.Result[projections.BoxRow], error)
 	Journal(ctx context.Context, filter projections.JournalFilter, page projections.Page) (projections.Result[projections.JournalRow], error)
+	CountJournal(ctx context.Context, filter projections.JournalFilter, most int) (int, error)
 	Documents(ctx context.Context, page projections.Page) (projections.Result[projections.DocumentRow], error)
 	Participants(ctx context.Context, page projections.Page) (projections.Result[projections.Participant], error)
 	Timeline(ctx context.Context, document string, after eventstore.Position, limit int) ([]projections.TimelineRow, error)

@@ -444,6 +444,23 @@ func TestR_G1_TheJournalIsNarrowedByPeriodPartyKindStatusAndNumber(t *testing.T)
 	require.Empty(t, s.filter.Participant, "an auditor's is everybody's")
 }
 
+func TestR_G1_TheJournalLeadsToItsFilesWithItsFilterInItsLanguage(t *testing.T) {
+	s := newStory("x", "y")
+	h := s.serve(t)
+	body := get(t, h, "participant", "/journal?from=2026-11-01&to=2026-11-30&direction=in&kind=contract&status=signed&identifier=9901+4000+0015&number="+url.QueryEscape("№ 4821 0093 4711 3025 8864"), "kk").Body.String()
+	for _, format := range []string{"csv", "xlsx", "pdf"} {
+		require.Contains(t, body, `href="/api/v1/journal.`+format+`?counterparty=`+almaty+
+			`&amp;direction=in&amp;from=2026-10-31T19%3A00%3A00Z&amp;kind=contract&amp;lang=kk&amp;number=48210093471130258864&amp;status=signed&amp;to=2026-11-30T19%3A00%3A00Z" download`)
+	}
+	require.Contains(t, body, "20\u00a0000")
+	require.NotContains(t, body, "note warn", "it is all there")
+	s.next, s.entries = "x", pages.JournalPDFRows+1
+	require.Contains(t, get(t, h, "participant", "/journal", "ru").Body.String(), "По этому отбору больше 5\u00a0000 записей")
+	s.entries = pages.JournalPDFRows
+	require.NotContains(t, get(t, h, "participant", "/journal", "ru").Body.String(), "По этому отбору больше")
+	require.NotContains(t, get(t, h, "participant", "/journal?identifier=1", "ru").Body.String(), "/api/v1/journal.csv", "an identifier that nobody has lets nothing through")
+}
+
 func TestAssetsAreKeptByBrowsersUnderTheirVersion(t *testing.T) {
 	h := newStory("x", "y").serve(t)
 	page := get(t, h, "auditor", "/documents/"+contract, "en").Body.String()

@@ -64,9 +64,12 @@ type story struct {
 	acts []string
 	keys []string
 	// refuse is the answer to the next command.
-	refuse       error
-	viewed       []string
-	filter       projections.JournalFilter
+	refuse error
+	viewed []string
+	filter projections.JournalFilter
+	// entries is what CountJournal answers, next the cursor of Journal.
+	entries      int
+	next         string
 	asked        projections.DestructionFilter
 	certificates projections.CertificateFilter
 	log          pages.Log
@@ -506,12 +509,16 @@ func (s *story) Outbox(_ context.Context, who string, _ projections.Page) (proje
 
 func (s *story) Journal(_ context.Context, filter projections.JournalFilter, _ projections.Page) (projections.Result[projections.JournalRow], error) {
 	s.filter = filter
-	var r projections.Result[projections.JournalRow]
+	r := projections.Result[projections.JournalRow]{Next: s.next}
 	for _, id := range []string{letter, contract} {
 		d := s.state(id)
 		r.Items = append(r.Items, projections.JournalRow{Participant: astana, Direction: projections.In, RegisteredAt: at(4), Document: id, Kind: d.Details.Kind, Title: d.Details.Title, SenderNumber: d.Details.Number, Number: d.Number, Counterparties: []string{almaty}, Status: projections.Status(d.Status), State: projections.StateSigned, Headline: s.headline(d, astana)})
 	}
 	return r, nil
+}
+
+func (s *story) CountJournal(context.Context, projections.JournalFilter, int) (int, error) {
+	return s.entries, nil
 }
 
 func (s *story) Documents(context.Context, projections.Page) (projections.Result[projections.DocumentRow], error) {

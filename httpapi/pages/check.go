@@ -189,13 +189,15 @@ func (w words) publicAnswer(headline document.Headline, forces ledger.Forces) pu
 		a.Answer = w.T("check.doubted", "n", forces.Doubted, "total", forces.Signatures)
 	case document.HeadlineRevocationProposed:
 		a.Answer = w.T("check.proposed")
-	default:
+	case document.HeadlineSigned:
 		a.Answer = w.T("check.good")
 		if forces.Signatures == 0 {
 			a.Answer = w.T("check.nosignatures")
 		} else {
 			a.Signed = w.T("check.stand", "n", forces.Signatures)
 		}
+	default:
+		a.Answer = w.T("check.open") // no number is given before completion
 	}
 	if forces.Lost > 0 {
 		a.Notes = append(a.Notes, w.T("check.lost", "n", forces.Lost))

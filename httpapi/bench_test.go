@@ -126,8 +126,8 @@ type packets struct {
 	sealer packet.Sealer
 }
 
-func (p packets) Export(ctx context.Context, w io.Writer, document string) error {
-	_, err := packet.Export(ctx, w, p.request(httpapi.Selection{Document: document}))
+func (p packets) Export(ctx context.Context, w io.Writer, of httpapi.Selection) error {
+	_, err := packet.Export(ctx, w, p.request(of))
 	return err
 }
 
@@ -143,7 +143,7 @@ func (p packets) ExportExtract(ctx context.Context, w io.Writer, of httpapi.Sele
 
 func (p packets) request(of httpapi.Selection) packet.Request {
 	return packet.Request{
-		Document: of.Document, Documents: of.Documents, Participant: of.Participant, From: of.From, To: of.To, Ledger: "Test", Verifier: packet.Verifier{Name: "dalel", Version: "test"},
+		Reader: of.Reader, Document: of.Document, Documents: of.Documents, Participant: of.Participant, From: of.From, To: of.To, Ledger: "Test", Verifier: packet.Verifier{Name: "dalel", Version: "test"},
 		Events: p.store, Content: p.ledger.Content(), Openers: event.OpenersOf(p.keys), Sealer: p.sealer,
 	}
 }

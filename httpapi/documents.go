@@ -481,7 +481,8 @@ func (s *Server) evidence(c echo.Context, caller route.Caller) error {
 // that what goes wrong is a problem document and not half a packet.
 func (s *Server) packet(c echo.Context, caller route.Caller) error {
 	id := documentOf(c).State.ID
-	return s.sendBuilt(c, id, func(ctx context.Context, w io.Writer) error { return s.Packets.Export(ctx, w, id) })
+	of := Selection{Document: id, Reader: reader(caller)}
+	return s.sendBuilt(c, id, func(ctx context.Context, w io.Writer) error { return s.Packets.Export(ctx, w, of) })
 }
 
 // build gives a request its turn among those whose answers are built before they

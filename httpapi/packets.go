@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"dalel/domain/access"
 	"dalel/domain/packet"
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
@@ -72,9 +73,17 @@ func (s *Server) extract(c echo.Context, caller route.Caller) error {
 	return s.sendBuilt(c, name, func(ctx context.Context, w io.Writer) error { return s.Packets.ExportExtract(ctx, w, of) })
 }
 
+// reader is the participant for whom something is taken out, "" for an auditor.
+func reader(caller route.Caller) string {
+	if caller.Role == access.RoleAuditor {
+		return ""
+	}
+	return caller.By.Participant
+}
+
 // selected reads what the query asks for.
 func selected(c echo.Context, caller route.Caller) (of Selection, err error) {
-	of.Documents = namedDocuments(c)
+	of.Documents, of.Reader = namedDocuments(c), reader(caller)
 	if of.Participant, err = whose(c, caller, false); err != nil {
 		return of, err
 	}

@@ -38,8 +38,8 @@ type Models interface {
 
 // Packets exports proof packets.
 type Packets interface {
-	// Export writes the proof packet of a document.
-	Export(ctx context.Context, w io.Writer, document string) error
+	// Export writes the proof packet of the selection's Document.
+	Export(ctx context.Context, w io.Writer, of Selection) error
 	// ExportSeveral writes one packet of several documents.
 	ExportSeveral(ctx context.Context, w io.Writer, of Selection) error
 	// ExportExtract writes a sealed extract from the journals.
@@ -52,6 +52,8 @@ type Selection struct {
 	Document, Participant string
 	Documents             []string
 	From, To              time.Time
+	// Reader is the participant who takes it out, "" for who may read everything.
+	Reader string
 }
 
 // Defaults of [Config].

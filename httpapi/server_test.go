@@ -109,17 +109,17 @@ func TestAnAnswerThatFailsInTheMiddleBreaksItsConnection(t *testing.T) {
 
 type failingPackets struct{ err error }
 
-func (p failingPackets) Export(_ context.Context, w io.Writer, _ string) error {
+func (p failingPackets) Export(_ context.Context, w io.Writer, _ httpapi.Selection) error {
 	_, _ = io.WriteString(w, "PK half a packet")
 	return p.err
 }
 
 func (p failingPackets) ExportSeveral(ctx context.Context, w io.Writer, _ httpapi.Selection) error {
-	return p.Export(ctx, w, "")
+	return p.Export(ctx, w, httpapi.Selection{})
 }
 
 func (p failingPackets) ExportExtract(ctx context.Context, w io.Writer, _ httpapi.Selection) error {
-	return p.Export(ctx, w, "")
+	return p.Export(ctx, w, httpapi.Selection{})
 }
 
 func TestAPacketThatFailsIsAProblemAndNotHalfAPacket(t *testing.T) {

@@ -25,6 +25,7 @@ import (
 	"dalel/domain/identifier"
 	"dalel/domain/ledger"
 	"dalel/domain/participant"
+	"dalel/httpapi"
 	"dalel/internal/cms"
 	"dalel/internal/durable"
 	"dalel/internal/fault"
@@ -242,7 +243,7 @@ func exportTo(ctx context.Context, n *node, id, path string) error {
 		return err
 	}
 	defer file.Close()
-	return n.Export(ctx, file, id)
+	return n.Export(ctx, file, httpapi.Selection{Document: id})
 }
 
 func fingerprintText(content []byte) string { return blobs.Sum(content).String() }

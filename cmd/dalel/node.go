@@ -368,8 +368,8 @@ func (n *node) proofs() *packet.LogSource {
 }
 
 // Export implements httpapi.Packets.
-func (n *node) Export(ctx context.Context, w io.Writer, document string) error {
-	_, err := packet.Export(ctx, w, n.packet(document))
+func (n *node) Export(ctx context.Context, w io.Writer, of httpapi.Selection) error {
+	_, err := packet.Export(ctx, w, n.selected(of))
 	return err
 }
 
@@ -387,6 +387,7 @@ func (n *node) ExportExtract(ctx context.Context, w io.Writer, of httpapi.Select
 
 func (n *node) selected(of httpapi.Selection) packet.Request {
 	request := n.packet(of.Document)
+	request.Reader = of.Reader
 	request.Documents, request.Participant, request.From, request.To = of.Documents, of.Participant, of.From, of.To
 	return request
 }

@@ -199,6 +199,12 @@ func readable(report packet.Report, trust packet.Trust) string {
 		}
 		fmt.Fprintf(&b, "\n%s\n                     of %s\n", what, printable(d.Party))
 	}
+	if len(report.Unproven) > 0 {
+		b.WriteString("\nWhat this does not prove\n")
+	}
+	for _, limit := range report.Unproven {
+		fmt.Fprintf(&b, "  %s\n", printable(limit))
+	}
 	b.WriteByte('\n')
 	switch {
 	case report.Status == packet.Good && len(report.Disputed) > 0:

@@ -84,7 +84,10 @@ type Manifest struct {
 	ExportedAt time.Time           `json:"exportedAt"`
 	Position   eventstore.Position `json:"position"`
 	Operator   Operator            `json:"operator"`
-	Verifier   Verifier            `json:"verifier"`
+	// Reader is the participant for whom it was exported, to whom others' sealed
+	// data are not opened; see [Request]. It is "" for who may read everything.
+	Reader   string   `json:"reader,omitempty"`
+	Verifier Verifier `json:"verifier"`
 	// Log is what the packet has of the transparency log; nil where the ledger
 	// keeps none.
 	Log *LogHead `json:"log,omitempty"`
@@ -296,6 +299,7 @@ func compose(head Manifest, id, folder string, history []record, log *logPart) (
 		ExportedAt: newest.metadata.RecordedAt,
 		Position:   newest.Position,
 		Operator:   head.Operator,
+		Reader:     head.Reader,
 		Verifier:   head.Verifier,
 		Log:        head.Log,
 	}

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"dalel/domain/certificate"
 	"dalel/domain/content"
 	"dalel/domain/document"
 	"dalel/domain/event"
@@ -58,6 +59,10 @@ type Request struct {
 	Verifier Verifier
 	Events   Source
 	Content  Content
+	// Reader is the participant for whom the packet is: of others' acts the
+	// addresses and devices stay closed, and of others' certificates everything
+	// but their registration. It is "" for an auditor, a commission, a court.
+	Reader string
 	// Openers open what is sealed in the events that the packet carries; nil
 	// for a ledger that seals nothing.
 	Openers event.Openers
@@ -276,7 +281,7 @@ func seal(ctx context.Context, sealer Sealer, items []item, manifest Manifest) (
 // gather reads what a request asks for, and says what the packet's head is.
 func gather(ctx context.Context, request Request, codec *event.Codec) (Manifest, []story, error) {
 	head := Manifest{
-		Format: Format, Ledger: request.Ledger, Verifier: request.Verifier, Subject: Subject{Kind: KindDocument},
+		Format: Format, Ledger: request.Ledger, Verifier: request.Verifier, Reader: request.Reader, Subject: Subject{Kind: KindDocument},
 		Operator: Operator{Certificate: fingerprint(request.Sealer.Certificate())},
 	}
 	if request.Carry != nil {
@@ -343,19 +348,6 @@ func collect(ctx context.Context, request Request, codec *event.Codec) ([]record
 	if err != nil {
 		return nil, err
 	}
-	var state document.State
-	for _, r := range history {
-		state = document.Evolve(state, r.event)
-	}
-	if state.Gone() {
-		// What was ordered to be destroyed is in no new packet, whether its
-		// key is gone by now or not.
-		for i, r := range history {
-			if history[i], err = readRecord(ctx, codec, r.Recorded, withoutSubject(r.openings, event.Subject("document", request.Document))); err != nil {
-				return nil, err
-			}
-		}
-	}
 	if len(history) == 0 {
 		return nil, fault.New(fault.DocumentUnknown, "no such document up to position %d", uint64(at))
 	}
@@ -374,17 +366,44 @@ func collect(ctx context.Context, request Request, codec *event.Codec) ([]record
 		history = append(history, events...)
 	}
 	slices.SortFunc(history, func(a, b record) int { return cmp.Compare(a.Position, b.Position) })
+	destroyed := destroyedIn(history)
+	for i, r := range history {
+		opened := slices.DeleteFunc(slices.Clone(r.openings), func(o opening) bool {
+			return destroyed[o.Subject] || !mayOpen(request.Reader, r, o)
+		})
+		if len(opened) == len(r.openings) {
+			continue
+		}
+		if history[i], err = readRecord(ctx, codec, r.Recorded, opened); err != nil {
+			return nil, err
+		}
+	}
 	return history, nil
 }
 
-func readStream(ctx context.Context, request Request, codec *event.Codec, n need, at eventstore.Position, before int) ([]record, error) {
-	limit := 0
-	if n.first {
-		limit = 1
+// mayOpen says whether a packet for a participant ("" for who may read
+// everything) opens a box: of the document all, of its own side all, and of
+// others who they are.
+func mayOpen(reader string, r record, o opening) bool {
+	switch r.event.(type) {
+	case participant.Registered, certificate.Registered:
+		if o.of(r.Event) != metadataBox {
+			return true
+		}
 	}
+	switch {
+	case reader == "" || o.Subject == event.Subject("participant", reader):
+		return true
+	case o.of(r.Event) == metadataBox:
+		return r.metadata.OnBehalfOf == reader
+	}
+	return o.Subject == event.Subject("document", r.Stream.ID())
+}
+
+func readStream(ctx context.Context, request Request, codec *event.Codec, n need, at eventstore.Position, before int) ([]record, error) {
 	var records []record
 	var head eventstore.Head
-	for recorded, err := range request.Events.ReadStream(ctx, n.stream, 0, limit) {
+	for recorded, err := range request.Events.ReadStream(ctx, n.stream, 0, 0) {
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", n.stream, err)
 		}
@@ -393,6 +412,9 @@ func readStream(ctx context.Context, request Request, codec *event.Codec, n need
 		}
 		if head, err = eventstore.Follow(head, recorded.Event); err != nil {
 			return nil, err
+		}
+		if n.person && !ofPerson(recorded.Event) {
+			continue
 		}
 		openings, err := openingsOf(ctx, request.Openers, recorded.Event)
 		if err != nil {

@@ -285,10 +285,8 @@ func (e entry) written() report.Entry {
 
 // named is a participant as an entry names it; the zero value for no id.
 func (p people) named(id string) report.Named {
-	registered, known := p[id]
-	return report.Named{
-		ID: id, Name: registered.Name, Kind: string(registered.Kind), Identifier: registered.Identifier, Erased: known && registered.Name == "",
-	}
+	one := p[id]
+	return report.Named{ID: id, Name: one.Name, Kind: string(one.Kind), Identifier: one.Identifier, Erased: one.destroyed}
 }
 
 // worse is the worse of two verdicts, as that of a whole is.

@@ -24,8 +24,8 @@ type record struct {
 	// understand it; unread says why.
 	event  event.Event
 	unread error
-	// openings are what opens the event's boxes; a box without one is
-	// withheld: its key was destroyed.
+	// openings are what opens the event's boxes; a box without one is withheld:
+	// its key was destroyed, or it is not for the packet's reader.
 	openings []opening
 	withheld []event.SealedBox
 }
@@ -79,8 +79,44 @@ func openingsOf(ctx context.Context, openers event.Openers, recorded eventstore.
 	return list, nil
 }
 
-func withoutSubject(list []opening, subject string) []opening {
-	return slices.DeleteFunc(slices.Clone(list), func(o opening) bool { return o.Subject == subject })
+// boxKind says which of an event's boxes one is.
+type boxKind int
+
+const (
+	dataBox boxKind = iota
+	metadataBox
+)
+
+// of says which box of an event it opens: the metadata's, or one of its data.
+func (o opening) of(e eventstore.Event) boxKind {
+	metadata, err := e.ReadMetadata()
+	if err != nil {
+		return dataBox
+	}
+	var box sealing.Box
+	if json.Unmarshal(metadata.Sealed, &box) == nil && bytes.Equal(box.Tag, o.Tag) {
+		return metadataBox
+	}
+	return dataBox
+}
+
+// destroyedIn are the subjects whose data were destroyed, or ordered to be, as
+// events of a history say.
+func destroyedIn(history []record) map[string]bool {
+	destroyed := map[string]bool{}
+	for _, r := range history {
+		switch e := r.event.(type) {
+		case document.DestructionOrdered:
+			destroyed[event.Subject("document", e.Document)] = true
+		case document.Destroyed:
+			destroyed[event.Subject("document", e.Document)] = true
+		case participant.ErasureOrdered:
+			destroyed[event.Subject("participant", e.Participant)] = true
+		case participant.Erased:
+			destroyed[event.Subject("participant", e.Participant)] = true
+		}
+	}
+	return destroyed
 }
 
 func newCodec() (*event.Codec, error) {
@@ -119,6 +155,9 @@ func readRecord(ctx context.Context, codec *event.Codec, recorded eventstore.Rec
 	if err != nil {
 		return record{}, err
 	}
+	if metadata, err = codec.OpenMetadata(ctx, metadata); err != nil {
+		return record{}, err
+	}
 	read := record{Recorded: recorded, metadata: metadata, openings: given, withheld: withheld}
 	read.event, err = codec.DecodeData(ctx, recorded.Type, metadata.Schema, recorded.Data)
 	return read, err
@@ -127,28 +166,40 @@ func readRecord(ctx context.Context, codec *event.Codec, recorded eventstore.Rec
 // need is a stream that belongs into a packet.
 type need struct {
 	stream eventstore.StreamID
-	// first says that only the stream's first event does.
-	first bool
+	// person says that it is a participant's, of which only some events do; see
+	// [ofPerson].
+	person bool
+}
+
+// ofPerson says which events of a participant's stream belong into a packet: who
+// it is, and that its data were destroyed.
+func ofPerson(e eventstore.Event) bool {
+	return e.Revision == 0 || slices.Contains([]string{participant.ErasureOrdered{}.EventType(), participant.Erased{}.EventType()}, e.Type)
 }
 
 // Categories are the categories of streams of which a packet has every event up
-// to its position; of a participant's it has the first.
+// to its position; of a participant's it has who it is and that its data were
+// destroyed.
 func Categories() []string {
 	return []string{document.Category, document.NumberCategory, certificate.Category}
 }
 
 // needs lists the streams that a document's events call for besides their own:
-// each party's registration, each certificate that signed, the number.
+// who each party is and who acted for it, each certificate that signed, the
+// number.
 func needs(events []record) []need {
 	var list []need
 	known := map[eventstore.StreamID]bool{}
-	add := func(stream eventstore.StreamID, first bool) {
+	add := func(stream eventstore.StreamID, person bool) {
 		if !known[stream] {
 			known[stream] = true
-			list = append(list, need{stream, first})
+			list = append(list, need{stream, person})
 		}
 	}
 	for _, r := range events {
+		if m := r.metadata; m.OnBehalfOf != "" && m.OnBehalfOf != m.Actor {
+			add(participant.StreamID(m.Actor), true)
+		}
 		switch e := r.event.(type) {
 		case document.Created:
 			add(participant.StreamID(e.Sender), true)

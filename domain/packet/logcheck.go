@@ -225,6 +225,8 @@ func (v *verification) checkWitnesses(ok bool) {
 			not = append(not, s.Name)
 		} else {
 			by = append(by, fmt.Sprintf("%s at %s", s.Name, s.At.UTC().Format("2006-01-02 15:04:05 UTC")))
+			v.cosigners = append(v.cosigners, s.Name)
+			v.confirmed(s.At)
 		}
 	}
 	named := strings.Join(by, ", ")
@@ -308,6 +310,7 @@ func (v *verification) checkStamp(i int, ok bool) {
 		if late := v.recordedBy().Sub(answer.Latest()); late > clockSlack {
 			claim.no(name, "it is of %s, %s before the newest event was recorded, as the operator's clock says", at, late.Round(time.Second))
 		}
+		v.confirmed(answer.Latest())
 		claim.says("the checkpoint, and so every event under it, existed at %s, says %s, whose root is among your anchors; whether its certificate (SHA-256 %s) was revoked is not in the packet",
 			at, authorityName(answer.Certificate), fingerprint(answer.Certificate))
 	case answer.Code == tsp.Chain:
@@ -316,6 +319,13 @@ func (v *verification) checkStamp(i int, ok bool) {
 		claim.unknown("it cannot be told whether it holds: %s", answer.Code)
 	default:
 		claim.no(name, "it does not hold: %s: %s", answer.Code, answer.Detail)
+	}
+}
+
+// confirmed notes when somebody other than the operator saw the checkpoint.
+func (v *verification) confirmed(at time.Time) {
+	if late := at.Sub(v.recordedBy()); v.late == nil || late < *v.late {
+		v.late = &late
 	}
 }
 

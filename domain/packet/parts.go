@@ -95,6 +95,7 @@ func (v *verification) take(part *verification) {
 		}
 		v.claims = append(v.claims, f)
 	}
+	v.closed += part.closed
 	for _, d := range part.disputed {
 		d.Signature = short + d.Signature
 		v.disputed = append(v.disputed, d)

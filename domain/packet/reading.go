@@ -17,21 +17,27 @@ import (
 )
 
 // people are the participants that a history registers, by id.
-type people map[string]participant.Registered
+type people map[string]person
+
+// person is a participant as it was registered. Its name and numbers are "" where
+// the packet does not open them, or they were destroyed, as an event says.
+type person struct {
+	participant.Registered
+	destroyed bool
+}
 
 func peopleOf(history []record) people {
-	known := people{}
+	known, destroyed := people{}, destroyedIn(history)
 	for _, r := range history {
 		if e, ok := r.event.(participant.Registered); ok {
-			known[e.Participant] = e
+			known[e.Participant] = person{e, destroyed[event.Subject("participant", e.Participant)]}
 		}
 	}
 	return known
 }
 
 func (p people) who(id string) report.Who {
-	registered, known := p[id]
-	return report.Who{ID: id, Name: registered.Name, Erased: known && registered.Name == ""}
+	return report.Who{ID: id, Name: p[id].Name, Erased: p[id].destroyed}
 }
 
 // source says where the reports of a packet come from.
@@ -79,11 +85,17 @@ func (c *composition) reading() report.Document {
 	for _, one := range c.signatures {
 		d.Signatures = append(d.Signatures, c.signatureOf(one, known))
 	}
-	streams := map[eventstore.StreamID]bool{}
+	streams, destroyed := map[eventstore.StreamID]bool{}, destroyedIn(c.history)
 	for i, r := range c.history {
 		streams[r.Stream] = true
-		d.Events = append(d.Events, c.eventOf(i, r, known))
-		d.Absent.Withheld += len(r.withheld)
+		d.Events = append(d.Events, c.eventOf(i, r, known, destroyed))
+		for _, box := range r.withheld {
+			if destroyed[box.Subject] {
+				d.Absent.Erased++
+			} else {
+				d.Absent.Withheld++
+			}
+		}
 		switch e := r.event.(type) {
 		case document.FileAttached:
 			if !slices.ContainsFunc(s.Files, func(f document.File) bool { return f.SHA256 == e.File.SHA256 }) {
@@ -205,11 +217,19 @@ func (c *composition) signatureOf(s signed, known people) report.Signature {
 	return out
 }
 
-func (c *composition) eventOf(i int, r record, known people) report.Event {
+func (c *composition) eventOf(i int, r record, known people, destroyed map[string]bool) report.Event {
 	e := report.Event{
 		Number: i + 1, Type: r.Type, At: r.metadata.RecordedAt, Actor: known.who(r.metadata.Actor),
-		Facts: factsOf(r.event, known), Withheld: len(r.withheld) > 0, Entry: eventName(i+1, r.Type),
+		Facts: factsOf(r.event, known), Entry: eventName(i+1, r.Type),
 	}
+	for _, box := range r.withheld {
+		e.Destroyed = e.Destroyed || destroyed[box.Subject]
+		e.Withheld = e.Withheld || !destroyed[box.Subject]
+	}
+	from := &facts{known: known}
+	from.text("ip", r.metadata.IP)
+	from.text("device", r.metadata.Device)
+	e.Facts = append(e.Facts, from.list...)
 	if other := r.metadata.OnBehalfOf; other != "" && other != r.metadata.Actor {
 		who := known.who(other)
 		e.OnBehalf = &who

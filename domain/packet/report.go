@@ -105,6 +105,9 @@ type Report struct {
 	// Lacks say what an Untrusted packet lacks to be Good, the first of them
 	// first.
 	Lacks []Lack `json:"lacks"`
+	// Unproven says what a verification of this packet does not prove, however
+	// good it is.
+	Unproven []string `json:"unproven"`
 	// Disputed are the signatures that do not simply stand although the packet
 	// holds: it proves that they are in doubt or have lost their force.
 	Disputed []Disputed `json:"disputed"`
@@ -226,7 +229,7 @@ func (q *inquiry) claim(id string) *findings {
 
 func (q *inquiry) report(m Manifest) Report {
 	m.Files = nil
-	r := Report{Status: Good, Manifest: m, Claims: []Claim{}, Problems: []Problem{}, Doubts: []Problem{}, Lacks: []Lack{}, Disputed: []Disputed{}}
+	r := Report{Status: Good, Manifest: m, Claims: []Claim{}, Problems: []Problem{}, Doubts: []Problem{}, Lacks: []Lack{}, Unproven: []string{}, Disputed: []Disputed{}}
 	lacks := map[Lack]bool{}
 	for _, f := range q.claims {
 		switch {

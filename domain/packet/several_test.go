@@ -245,7 +245,7 @@ func TestR_C8_TheReportSaysThatASignatureIsInDoubt(t *testing.T) {
 func TestR_G5_TheReportSaysWhatIsNotThere(t *testing.T) {
 	l := newLedger(t)
 	destroy(t, l)
-	require.NoError(t, l.Destroy("participant-"+packettest.Reader))
+	erase(t, l, packettest.Reader)
 	files := contents(unzip(t, export(t, l)))
 	for _, said := range []string{"Документ уничтожен по распоряжению", "Құжат өкім бойынша жойылған", "The document was destroyed by order", "содержимое уничтожено", "Данные участника уничтожены"} {
 		require.Contains(t, files["report.html"], said)

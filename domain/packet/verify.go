@@ -19,11 +19,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"dalel/blobs"
 	"dalel/domain/document"
 	"dalel/domain/event"
 	"dalel/domain/packet/container"
+	"dalel/domain/participant"
 	"dalel/domain/signature"
 	"dalel/eventstore"
 	"dalel/internal/fault"
@@ -79,6 +81,7 @@ func Verify(ctx context.Context, r io.ReaderAt, size int64, options Options) (Re
 	}
 	report := v.report(v.manifest)
 	report.Disputed = append(report.Disputed, v.disputed...)
+	report.Unproven = v.unproven()
 	return report, nil
 }
 
@@ -106,6 +109,14 @@ type verification struct {
 	log *logPart
 	// blind says that some event is not understood.
 	blind bool
+	// closed counts the boxes that are not opened, though no event says that
+	// what is in them was destroyed.
+	closed int
+	// cosigners are the witnesses among the given anchors that cosigned the
+	// checkpoint. late is how long after the newest event the first of them, or
+	// the first time token, came.
+	cosigners []string
+	late      *time.Duration
 }
 
 // checkWholeLog looks into what is about the log and not about single events.
@@ -427,6 +438,7 @@ func (v *verification) checkEvents(ctx context.Context) error {
 	slices.SortFunc(files, func(a, b numbered) int { return cmp.Compare(a.number, b.number) })
 	heads := map[eventstore.StreamID]eventstore.Head{}
 	broken := map[eventstore.StreamID]bool{}
+	times := map[eventstore.StreamID]time.Time{}
 	var last eventstore.Position
 	for i, f := range files {
 		r, err := decodeEvent(ctx, codec, v.held[f.name])
@@ -447,6 +459,15 @@ func (v *verification) checkEvents(ctx context.Context) error {
 			claim.no(f.name, "its position %d does not come after %d", uint64(r.Position), uint64(last))
 		}
 		last = r.Position
+		// The ledger never records a time before that of the stream's last event.
+		if before := times[r.Stream]; r.metadata.RecordedAt.Before(before) {
+			claim.no(f.name, "it says that it was recorded %s before the event that it follows on its stream", before.Sub(r.metadata.RecordedAt))
+		}
+		times[r.Stream] = r.metadata.RecordedAt
+		if head := heads[r.Stream]; r.Stream.Category() == participant.Category && r.metadata.Prev != nil && r.Revision > head.Next {
+			// Of what lies between, nothing belongs into the packet.
+			heads[r.Stream] = eventstore.Head{Next: r.Revision, Commitment: *r.metadata.Prev}
+		}
 		if !broken[r.Stream] {
 			head, err := eventstore.Follow(heads[r.Stream], r.Event)
 			if err != nil {
@@ -467,8 +488,9 @@ func (v *verification) checkEvents(ctx context.Context) error {
 }
 
 // checkWithheld says which sealed data the packet does not open. A document's
-// own may be withheld only where its destruction is recorded; of a
-// participant's, the packet cannot show that the key was destroyed.
+// own may be withheld only where its destruction is recorded; of a participant's
+// it is said that they were destroyed where an event in the packet says so, and
+// nowhere else.
 func (v *verification) checkWithheld(claim *findings) (note string) {
 	var s document.State
 	for _, r := range v.history {
@@ -476,13 +498,16 @@ func (v *verification) checkWithheld(claim *findings) (note string) {
 			s = document.Evolve(s, r.event)
 		}
 	}
-	others := 0
+	gone := destroyedIn(v.history)
+	destroyed := 0
 	for i, r := range v.history {
 		for _, box := range r.withheld {
 			switch {
+			case gone[box.Subject]:
+				destroyed++
 			case box.Subject != event.Subject("document", s.ID):
-				others++
-			case !s.Gone():
+				v.closed++
+			default:
 				claim.unknown("%s holds sealed data of the document that the packet does not open, though no event says that it was destroyed", eventName(i+1, r.Type))
 			}
 		}
@@ -490,8 +515,11 @@ func (v *verification) checkWithheld(claim *findings) (note string) {
 	if s.Gone() {
 		note = "; the document was destroyed, as they say: its files and signatures are not here, their hashes are"
 	}
-	if others > 0 {
-		note += fmt.Sprintf("; %d sealed parts of participants' data are not opened, since their keys were destroyed before the export", others)
+	if destroyed > 0 {
+		note += fmt.Sprintf("; %d sealed parts were destroyed, as they say", destroyed)
+	}
+	if v.closed > 0 {
+		note += fmt.Sprintf("; %d sealed parts are not opened in this packet", v.closed)
 	}
 	return note
 }
@@ -522,11 +550,14 @@ func (v *verification) checkStreams(claim *findings, heads map[eventstore.Stream
 		switch count := heads[n.stream].Next; {
 		case count == 0:
 			claim.against(v.blind, "", "the stream %s, which the document refers to, is missing", n.stream)
-		case n.first && count != 1:
-			claim.against(v.blind, "", "of the stream %s only the first event belongs here", n.stream)
+		case n.person && ofStream(v.history, n.stream)[0].Revision != 0:
+			claim.against(v.blind, "", "the registration on the stream %s is missing", n.stream)
 		}
 	}
 	for i, r := range v.history {
+		if r.Stream.Category() == participant.Category && !ofPerson(r.Event) {
+			claim.against(v.blind, eventName(i+1, r.Type), "of the stream %s only who it is belongs here, and that its data were destroyed", r.Stream)
+		}
 		if !wanted[r.Stream] {
 			claim.against(v.blind, eventName(i+1, r.Type), "the document has nothing to do with the stream %s", r.Stream)
 		}

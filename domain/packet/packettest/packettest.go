@@ -385,6 +385,9 @@ func definitions() []event.Definition {
 // Append records an event.
 func (l *Ledger) Append(stream eventstore.StreamID, e event.Event) { l.append(stream, e) }
 
+// Back sets the ledger's clock back.
+func (l *Ledger) Back(by time.Duration) { l.now = l.now.Add(-by) }
+
 // Now is the moment of the next event.
 func (l *Ledger) Now() time.Time { return l.now }
 

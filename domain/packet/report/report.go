@@ -75,8 +75,8 @@ type File struct {
 	Cautions []string
 }
 
-// Who is a participant, the system or the operator. Name is "" where nobody
-// can read it any more, or where the packet does not say it.
+// Who is a participant, the system or the operator. Name is "" where the packet
+// does not open it; Erased says that it was destroyed.
 type Who struct {
 	ID, Name string
 	Erased   bool
@@ -160,8 +160,10 @@ type Event struct {
 	Actor    Who
 	OnBehalf *Who
 	Facts    []Fact
-	Withheld bool
-	Entry    string
+	// Withheld and Destroyed say that a part of its data is not opened, or was
+	// destroyed.
+	Withheld, Destroyed bool
+	Entry               string
 }
 
 // Chain is what the packet's events are linked by.
@@ -227,7 +229,7 @@ func (l *Log) facts(w words) []fact {
 }
 
 // Absent is what is not in the packet, and why.
-type Absent struct{ Withheld, Drafts, Refused int }
+type Absent struct{ Withheld, Erased, Drafts, Refused int }
 
 // Overview is the report on a packet of several documents.
 type Overview struct {
@@ -347,19 +349,14 @@ func (w words) who(p Who) string {
 	case p.Name != "":
 		return p.Name
 	case p.Erased:
-		return w.say("participant.erased") + " (" + p.ID + ")"
+		return w.say("participant.erased")
 	}
-	return p.ID
+	return w.say("who.closed")
 }
 
-// behalf names somebody who acted for a party. An employee's own registration
-// is not in a packet: the name is in the certificate.
+// behalf names somebody who acted for a party.
 func (w words) behalf(p, party Who) string {
-	who := w.who(p)
-	if who == p.ID {
-		who = w.say("who.person", "id", p.ID)
-	}
-	return w.say("by.onbehalf", "who", who, "party", w.who(party))
+	return w.say("by.onbehalf", "who", w.who(p), "party", w.who(party))
 }
 
 func (w words) value(v Value) string {
@@ -722,6 +719,9 @@ func (d Document) timeline(w words) []block {
 		if e.Withheld {
 			c.facts = append(c.facts, fact{value: w.say("withheld"), tone: open})
 		}
+		if e.Destroyed {
+			c.facts = append(c.facts, fact{value: w.say("withheld.destroyed"), tone: open})
+		}
 		c.facts = append(c.facts, fact{label: w.say("fact.event"), value: e.Entry, link: e.Entry})
 		blocks = append(blocks, block{card: &c})
 	}
@@ -751,6 +751,9 @@ func (d Document) absent(w words) []block {
 	}
 	if n := d.Absent.Withheld; n > 0 {
 		add(w.say("absent.withheld", "n", n))
+	}
+	if n := d.Absent.Erased; n > 0 {
+		add(w.say("absent.erased", "n", n))
 	}
 	if n := d.Absent.Drafts; n > 0 {
 		add(w.say("absent.drafts", "n", n))

@@ -5,7 +5,10 @@ import (
 	"image"
 	"image/jpeg"
 	"net/url"
+	"os"
 	"testing"
+
+	"dalel/domain/fileformat"
 
 	"github.com/stretchr/testify/require"
 )
@@ -81,5 +84,20 @@ func TestR_D1_ACreditNoteHasASumThatIsOwedBack(t *testing.T) {
 	require.Equal(t, map[string]any{"minor": "-125000", "currency": "KZT"}, shown["sum"])
 	for _, wrong := range [][2]string{{"-0", "KZT"}, {"--5", "KZT"}, {"5", "TEN"}, {"5", "XXX"}} {
 		require.Equal(t, "document.invalid", create(wrong[0], wrong[1]).code(), "%v", wrong)
+	}
+}
+
+func TestR_D2_AFileThatBringsInAStyleSheetSaysSoAndItsCautionsAreInTheDescription(t *testing.T) {
+	w := newWorld(t)
+	id := w.draft()
+	content := `<?xml version="1.0"?><?xml-stylesheet href="https://x/a.xsl"?><act/>`
+	put := w.do(request{method: "PUT", path: "/api/v1/documents/" + id + "/files/act.xml", token: w.sender.token, raw: []byte(content), mediaType: "application/xml"})
+	require.Equal(t, 200, put.status, put.body)
+	files := w.get("/api/v1/documents/"+id, w.sender.token).value()["files"].([]any)
+	require.Equal(t, []any{"file.outside"}, files[len(files)-1].(map[string]any)["cautions"])
+	described, err := os.ReadFile("openapi.yaml")
+	require.NoError(t, err)
+	for _, caution := range fileformat.Cautions() {
+		require.Contains(t, string(described), "\n      - "+string(caution)+"\n")
 	}
 }

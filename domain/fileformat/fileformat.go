@@ -12,8 +12,9 @@
 // hung on behind.
 //
 // [Format.Check] looks into a file that is at hand as a whole: whether it can
-// be opened at all, ten years from now, before a commission. Neither says that
-// a reader will show the file well, and neither is a search for malware.
+// be opened at all, ten years from now, before a commission, and what can make it
+// look different by then ([Caution]). Neither says that a reader will show the
+// file well, and neither is a search for malware.
 //
 // [CheckName] is the rule for names of files, so that every file can lie under
 // its own name in a proof packet, on every system.
@@ -67,8 +68,8 @@ func Formats() []Format {
 		{MediaType: "application/pdf", Title: "PDF", Extensions: []string{".pdf"}, check: newPDF, deep: checkPDF},
 		{MediaType: "image/jpeg", Title: "JPEG", Extensions: []string{".jpg", ".jpeg"}, MaxBytes: ScanBytes, check: newJPEG, deep: checkJPEG},
 		{MediaType: "image/png", Title: "PNG", Extensions: []string{".png"}, MaxBytes: ScanBytes, check: newPNG, deep: checkPNG},
-		{MediaType: "application/xml", Title: "XML", Extensions: []string{".xml"}, xml: true},
-		{MediaType: "text/xml", Title: "XML", Extensions: []string{".xml"}, xml: true},
+		{MediaType: "application/xml", Title: "XML", Extensions: []string{".xml"}, xml: true, deep: checkXML},
+		{MediaType: "text/xml", Title: "XML", Extensions: []string{".xml"}, xml: true, deep: checkXML},
 		{MediaType: "text/plain", Title: "text", Extensions: []string{".txt", ".text", ".csv", ".md"}, check: newText},
 		{MediaType: oox + "wordprocessingml.document", Title: "Word document", Extensions: []string{".docx"},
 			check: newOffice("", "[Content_Types].xml", "_rels/.rels", "word/document.xml"), deep: checkOOXML("word/document.xml", oox+"wordprocessingml.document.main+xml")},

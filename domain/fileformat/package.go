@@ -82,7 +82,10 @@ func (l *limited) Write(p []byte) (int, error) {
 
 // wellFormed copies a part to a writer and requires that it is XML as
 // Format.Reader takes it.
-func (p *packaged) wellFormed(name string, to io.Writer) error {
+func (p *packaged) wellFormed(name string, to io.Writer) error { return p.read(name, to, nil) }
+
+// read is wellFormed that shows each token to see, if that is not nil.
+func (p *packaged) read(name string, to io.Writer, see func(xml.Token)) error {
 	entry := p.entries[strings.ToLower(name)]
 	if entry == nil {
 		return flaw(fmt.Sprintf("it has no part %s", name))
@@ -92,7 +95,9 @@ func (p *packaged) wellFormed(name string, to io.Writer) error {
 		return errPackageDamaged
 	}
 	defer content.Close()
-	_, err = io.Copy(to, newXMLReader(io.LimitReader(content, int64(entry.UncompressedSize64)+1), Format{Title: "XML", xml: true}))
+	reader := newXMLReader(io.LimitReader(content, int64(entry.UncompressedSize64)+1), Format{Title: "XML", xml: true})
+	reader.see = see
+	_, err = io.Copy(to, reader)
 	var detail flaw
 	switch {
 	case fault.Is(err, fault.FileNotAsClaimed):
@@ -153,10 +158,15 @@ func checkOOXML(main, contentType string) func(Format, *source) error {
 		if _, err := p.index("_rels/.rels"); err != nil {
 			return err
 		}
-		if err := p.wellFormed(main, io.Discard); err != nil {
+		look := &ooxmlLook{file: file}
+		look.names(p)
+		if err := p.read(main, io.Discard, look.see); err != nil {
 			return err
 		}
-		return p.unpackAll()
+		if err := p.unpackAll(); err != nil {
+			return err
+		}
+		return p.lookAtParts(file, []string{main, "[Content_Types].xml"}, look.see)
 	}
 }
 
@@ -239,10 +249,14 @@ func checkODF(mimetype string) func(Format, *source) error {
 		if err := checkManifest(manifest, mimetype); err != nil {
 			return err
 		}
-		if err := p.wellFormed("content.xml", io.Discard); err != nil {
+		odfNames(file, p)
+		if err := p.read("content.xml", io.Discard, func(token xml.Token) { seeODF(file, token) }); err != nil {
 			return err
 		}
-		return p.unpackAll()
+		if err := p.unpackAll(); err != nil {
+			return err
+		}
+		return p.lookAtParts(file, []string{"content.xml", "META-INF/manifest.xml"}, func(token xml.Token) { seeODF(file, token) })
 	}
 }
 

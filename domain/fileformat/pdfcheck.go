@@ -61,6 +61,9 @@ type pdfFile struct {
 	encrypt  any
 	id       []byte
 	crypt    *pdfCrypt
+	// window holds what was read last, from windowAt on; nil if nothing is kept.
+	window   []byte
+	windowAt int64
 }
 
 // pdfEntry is an entry of a cross-reference section (7.5.4, 7.5.8.3).
@@ -109,11 +112,21 @@ func checkPDF(_ Format, source *source) error {
 	if !ok || catalog["Pages"] == nil {
 		return errPDFRoot
 	}
-	return f.findPage(catalog["Pages"])
+	if err := f.findPage(catalog["Pages"]); err != nil {
+		return err
+	}
+	return f.look(catalog)
 }
 
 // ReadAt implements io.ReaderAt: the file, with the work counted.
 func (f *pdfFile) ReadAt(p []byte, at int64) (int, error) {
+	if f.window != nil {
+		return f.windowed(p, at)
+	}
+	return f.counted(p, at)
+}
+
+func (f *pdfFile) counted(p []byte, at int64) (int, error) {
 	if f.work -= int64(len(p)); f.work < 0 {
 		return 0, errPDFWork
 	}
@@ -520,7 +533,11 @@ func (f *pdfFile) objectAt(at, number int64) (object any, stream int64, actual i
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	l := newPDFLexer(io.NewSectionReader(f, begin, min(pdfObjectBytes, f.source.size-begin)))
+	buffer := pdfBuffer
+	if f.window != nil {
+		buffer = pdfShort // what is given out is counted, and most objects are short
+	}
+	l := &pdfLexer{in: bufio.NewReaderSize(io.NewSectionReader(f, begin, min(pdfObjectBytes, f.source.size-begin)), buffer)}
 	var head [3]any
 	for i := range head {
 		if head[i], err = l.value(0); err != nil {

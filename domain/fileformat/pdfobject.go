@@ -26,7 +26,11 @@ const (
 	pdfDepth       = 64
 	// pdfNameBytes is the most of a name or word that is kept, pdfStringBytes
 	// of a string; the rest is read past.
-	pdfNameBytes   = 256
+	pdfNameBytes = 256
+	// pdfBuffer is how much a lexer reads at a time, pdfShort where it reads one
+	// short object.
+	pdfBuffer      = 4 << 10
+	pdfShort       = 512
 	pdfStringBytes = 1 << 10
 )
 
@@ -43,7 +47,7 @@ type pdfLexer struct {
 }
 
 func newPDFLexer(in io.Reader) *pdfLexer {
-	return &pdfLexer{in: bufio.NewReaderSize(in, 4<<10)}
+	return &pdfLexer{in: bufio.NewReaderSize(in, pdfBuffer)}
 }
 
 func (l *pdfLexer) byte() (byte, error) {

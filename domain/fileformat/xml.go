@@ -31,6 +31,8 @@ type xmlReader struct {
 	rooted  bool
 	begun   bool
 	done    error
+	// see is shown each token, if it is set.
+	see func(xml.Token)
 }
 
 // xmlSource gives the decoder bytes of the file, one at a time, and keeps them
@@ -127,6 +129,9 @@ func (r *xmlReader) step() error {
 	token, err := r.decoder.Token()
 	if err != nil {
 		return r.ended(err)
+	}
+	if r.see != nil {
+		r.see(token)
 	}
 	switch token := token.(type) {
 	case xml.StartElement:

@@ -45,4 +45,10 @@
 // its check digits alone, and bounds how many unknown numbers an address may
 // try in a minute. Who holds a file or a proof packet uploads it there: package
 // check answers, and what it cannot take is told beside the form that sent it.
+//
+// # The journal as a file
+//
+// [Journals] writes what the journal's page shows as CSV, XLSX and PDF, in its
+// words and with its filter. A file that does not have all entries says so in
+// its last line, and the page says so before.
 package pages

@@ -86,6 +86,20 @@ func TestR_C4_SealedDataThatIsWithheldWithoutADestructionIsNotPassedOver(t *test
 	require.Equal(t, fault.KeyDestroyed, fault.CodeOf(err), "an operator who destroys a key without an order cannot export")
 }
 
+func TestR_M6_WhoSignedCannotBeToldWhereWhomTheLedgerRegisteredIsNotOpened(t *testing.T) {
+	l := newLedger(t)
+	require.NoError(t, l.Destroy("participant-"+packettest.Sender))
+	report := verify(t, export(t, l), l.Trust())
+	require.Equal(t, packet.Untrusted, report.Status, "%+v", report.Problems)
+	require.Equal(t, packet.CannotTell, holds(t, report, packet.ClaimCertificates))
+	require.Equal(t, []packet.Lack{packet.LackEvidence}, report.Lacks)
+
+	erased := newLedger(t)
+	erase(t, erased, packettest.Sender)
+	report = verify(t, export(t, erased), erased.Trust())
+	require.Equal(t, packet.Good, report.Status, "an event says why: %+v", report.Problems)
+}
+
 // erase destroys a participant's data, as events say.
 func erase(t *testing.T, l *packettest.Ledger, who string) {
 	stream := participant.StreamID(who)

@@ -458,8 +458,7 @@ func TestR_M2_TheOperatorsSealDoesNotMakeASignatureValid(t *testing.T) {
 		}, testca.Leaf{}, "signature-01", packet.No, packet.Bad},
 		"a certificate that had ended": {func(*packettest.Ledger, *document.Signed) {},
 			testca.Leaf{NotBefore: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2025, 2, 1, 0, 0, 0, 0, time.UTC)},
-			// Nothing in the packet proves that it was made before.
-			"signature-01", packet.CannotTell, packet.Untrusted},
+			"signature-01", packet.No, packet.Bad},
 		"a certificate for signing in": {func(*packettest.Ledger, *document.Signed) {},
 			testca.Leaf{Authentication: true, NotBefore: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, "signature-01", packet.No, packet.Bad},
 		"a certificate of nobody's authority": {func(*packettest.Ledger, *document.Signed) {},
@@ -475,6 +474,7 @@ func TestR_M2_TheOperatorsSealDoesNotMakeASignatureValid(t *testing.T) {
 				// The operator trusts it; the one who checks does not.
 				l.Policy.Roots = append(l.Policy.Roots, authority.Certificate)
 			}
+			c.leaf.Owner = testca.Owner{IIN: "123456789011", BIN: "123456789021", Organization: "Test LLP", Role: testca.Head}
 			identity, err := authority.Issue(c.leaf)
 			require.NoError(t, err)
 			require.NoError(t, l.Register(packettest.Sender, identity))
@@ -485,6 +485,35 @@ func TestR_M2_TheOperatorsSealDoesNotMakeASignatureValid(t *testing.T) {
 		require.Equal(t, c.answer, holds(t, report, c.claim), "%s: %+v", what, report.Problems)
 		require.Equal(t, c.outcome, report.Status, what)
 		require.Equal(t, packet.Yes, holds(t, report, packet.ClaimSeal), what)
+	}
+}
+
+func TestR_M6_AStrangersCertificateDoesNotSignForAnybody(t *testing.T) {
+	victim := func(e *certificate.Registered) { // what the operator writes to have it look right
+		e.OwnerBIN, e.OwnerIIN, e.OwnerName = "123456789021", "123456789011", "Test LLP"
+	}
+	for what, c := range map[string]struct {
+		owner testca.Owner
+		alter func(*certificate.Registered)
+		says  string
+	}{
+		"an accomplice's, registered as the victim's": {testca.Owner{IIN: "850412300561", BIN: "990140000385", Organization: "Accomplice LLP", Role: testca.Head}, victim, "the certificate is of BIN \"990140000385\""},
+		"an accomplice's, registered as it stands":    {testca.Owner{IIN: "850412300561", BIN: "990140000385", Organization: "Accomplice LLP", Role: testca.Head}, nil, "for the legal entity 123456789021"},
+		"of the entity, with another name recorded":   {testca.Owner{IIN: "123456789011", BIN: "123456789021", Organization: "Test LLP", Role: testca.Head}, func(e *certificate.Registered) { e.OwnerName = "Another LLP" }, "the certificate says the name"},
+		"of an employee, recorded as a head's":        {testca.Owner{IIN: "123456789011", BIN: "123456789021", Organization: "Test LLP", Role: testca.Employee}, func(e *certificate.Registered) { e.Role = "head" }, "the certificate says the role"},
+	} {
+		l, err := packettest.NewDraft(t.Context())
+		require.NoError(t, err)
+		identity, err := l.Issuing.Issue(testca.Leaf{NotBefore: l.Now().AddDate(0, -1, 0), NotAfter: l.Now().AddDate(1, 0, 0), Owner: c.owner})
+		require.NoError(t, err)
+		l.AlterOwner = c.alter
+		require.NoError(t, l.Register(packettest.Sender, identity))
+		require.NoError(t, l.Complete(t.Context()))
+		report := verify(t, export(t, l), l.Trust())
+		require.Equal(t, packet.Bad, report.Status, what)
+		require.True(t, slices.ContainsFunc(report.Problems, func(p packet.Problem) bool {
+			return p.Claim == packet.ClaimCertificates && strings.HasSuffix(p.File, "certificate.cer") && strings.Contains(p.Detail, c.says)
+		}), "%s: %+v", what, report.Problems)
 	}
 }
 

@@ -171,7 +171,7 @@ func (v *verification) certificates(ctx context.Context) error {
 		then := v.reliedOn(s)
 		for _, r := range v.composition.streams[certificate.StreamID(s.by.Certificate)] {
 			if e, ok := r.event.(certificate.Registered); ok {
-				v.checkOwner(claim, file, e)
+				v.checkOwner(claim, file, s, r, e)
 			}
 		}
 		if err := then.CheckSigning(s.by.Party, s.by.SignedAt); err != nil {
@@ -206,16 +206,4 @@ func (v *verification) reliedOn(s signed) certificate.State {
 		}
 	}
 	return then
-}
-
-// checkOwner holds the registration against the certificate itself.
-func (v *verification) checkOwner(claim *findings, file string, e certificate.Registered) {
-	parsed, err := v.certificate(file)
-	if err != nil {
-		claim.no(file, "the certificate cannot be read")
-		return
-	}
-	if !parsed.NotBefore.Equal(e.NotBefore) || !parsed.NotAfter.Equal(e.NotAfter) {
-		claim.no(file, "it has other dates than its registration says")
-	}
 }

@@ -66,7 +66,9 @@ type Ledger struct {
 	Policy   *signature.Policy
 	// Alter, if set, changes what is recorded of a signature, as a dishonest
 	// operator would.
-	Alter            func(*document.Signed)
+	Alter func(*document.Signed)
+	// AlterOwner, if set, changes what is recorded of a certificate.
+	AlterOwner       func(*certificate.Registered)
 	streams          map[eventstore.StreamID][]eventstore.Recorded
 	keys             *sealingtest.Keys
 	content          *content.Store
@@ -242,10 +244,19 @@ func (l *Ledger) Register(name string, identity *testca.Identity) error {
 	print := blobs.Sum(c.Raw).String()
 	l.Put(c.Raw)
 	l.Use(name, identity)
-	l.append(certificate.StreamID(print), certificate.Registered{
-		Certificate: print, Participant: name, OwnerBIN: "123456789021", OwnerIIN: "123456789011", OwnerName: "Test LLP", Purpose: "signing", Role: "head",
-		Algorithm: "ECDSA-P256", Serial: c.SerialNumber.Text(16), Issuer: c.Issuer.String(), NotBefore: c.NotBefore.UTC(), NotAfter: c.NotAfter.UTC(),
-	})
+	says, err := signature.ReadOwner(c)
+	if err != nil {
+		return err
+	}
+	registered := certificate.Registered{
+		Certificate: print, Participant: name, OwnerBIN: says.BIN, OwnerIIN: says.IIN, OwnerName: says.Name(),
+		Purpose: string(says.Purpose), Role: string(says.Role()), Algorithm: says.Algorithm, Serial: says.Serial, Issuer: says.Issuer,
+		NotBefore: says.NotBefore, NotAfter: says.NotAfter,
+	}
+	if l.AlterOwner != nil {
+		l.AlterOwner(&registered)
+	}
+	l.append(certificate.StreamID(print), registered)
 	return nil
 }
 

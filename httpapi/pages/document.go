@@ -84,10 +84,11 @@ type fileView struct {
 // signatureView is a signature: who signed, for whom, one sentence on whether
 // it stands, and why.
 type signatureView struct {
-	// Signer is as the certificate says, Party for whom it was signed.
-	Signer, Party string
-	Method        string
-	Seal          bool
+	// Signer is the person who acted, Party for whom, Owner whose certificate it
+	// is, as that itself says.
+	Signer, Party, Owner string
+	Method               string
+	Seal                 bool
 	// Verdict is the one answer, with its look; Why are the reasons in words, the
 	// weightiest first.
 	Verdict badge
@@ -96,6 +97,7 @@ type signatureView struct {
 	Basis   string
 	// What follows is for technical details.
 	Certificate, Algorithm string
+	Serial, Issuer         string
 	Claimed                *moment
 	Files                  []signedFileView
 }
@@ -206,6 +208,9 @@ func (p *Pages) document(c echo.Context, caller route.Caller) error {
 	}
 	for _, issued := range s.Copies {
 		ids = append(ids, issued.Party)
+	}
+	for _, sig := range s.Signatures {
+		ids = append(ids, sig.By.Person)
 	}
 	n, err := p.lookup(ctx, v.words, slices.DeleteFunc(ids, func(id string) bool { return id == "" })...)
 	if err != nil {

@@ -138,8 +138,11 @@ func (n names) signatures(s document.State, w weighed, api string) []signatureVi
 	for i, sig := range s.Signatures {
 		held := w.certificates[sig.Certificate]
 		view := signatureView{
-			Signer: held.Name, Party: n.of(sig.Party), Method: n.T("method." + string(sig.Method)), Seal: sig.Seal,
+			Signer: held.Name, Owner: held.Name, Serial: held.Serial, Issuer: held.Issuer, Party: n.of(sig.Party), Method: n.T("method." + string(sig.Method)), Seal: sig.Seal,
 			Certificate: sig.Certificate, Moment: n.moment(sig.SignedAt), Basis: n.T("signature.received"),
+		}
+		if sig.By.Person != "" {
+			view.Signer = n.of(sig.By.Person)
 		}
 		if view.Signer == "" {
 			view.Signer = view.Party

@@ -176,6 +176,7 @@ func (c *composition) signatureOf(s signed, known people) report.Signature {
 		Certificate: s.by.Certificate, Signing: verdictOf(s.signature.AtSigning()), Receipt: verdictOf(s.signature.Verdict),
 		EventEntry: c.eventName(s.event), Force: string(s.standing.Force), Since: s.standing.Since, Source: string(s.standing.Source), Ground: s.standing.Ground, Replaced: s.replaced,
 	}
+	out.Kind, out.Identifier = string(known[s.by.Party].Kind), known[s.by.Party].Identifier
 	if person := s.by.By.Person; person != "" && person != s.by.Party {
 		out.By, out.OnBehalf = known.who(person), true
 	}
@@ -184,7 +185,8 @@ func (c *composition) signatureOf(s signed, known people) report.Signature {
 	}
 	for _, r := range c.streams[certificate.StreamID(s.by.Certificate)] {
 		if e, ok := r.event.(certificate.Registered); ok {
-			out.Owner, out.Serial, out.Issuer, out.NotBefore, out.NotAfter = e.OwnerName, e.Serial, e.Issuer, e.NotBefore, e.NotAfter
+			out.Owner, out.OwnerIIN, out.OwnerBIN, out.Role = e.OwnerName, e.OwnerIIN, e.OwnerBIN, e.Role
+			out.Serial, out.Issuer, out.NotBefore, out.NotAfter = e.Serial, e.Issuer, e.NotBefore, e.NotAfter
 			break
 		}
 	}

@@ -115,15 +115,20 @@ type Signature struct {
 	Files             []string
 	Method, Algorithm string
 	Seal, Trusted     bool
-	Owner, Serial     string
-	Issuer            string
-	NotBefore         time.Time
-	NotAfter          time.Time
-	Certificate       string
-	ClaimedAt         time.Time
-	Signing, Receipt  Verdict
-	Evidence          []Evidence
-	EventEntry        string
+	// Owner, OwnerIIN, OwnerBIN and Role are what the certificate says of whose it
+	// is; Kind and Identifier what the ledger registered of the party.
+	Owner, OwnerIIN  string
+	OwnerBIN, Role   string
+	Kind, Identifier string
+	Serial           string
+	Issuer           string
+	NotBefore        time.Time
+	NotAfter         time.Time
+	Certificate      string
+	ClaimedAt        time.Time
+	Signing, Receipt Verdict
+	Evidence         []Evidence
+	EventEntry       string
 	// Force, Since, Source and Ground say whether it stands, as
 	// document.Standing does.
 	Force    string
@@ -441,6 +446,7 @@ func (d Document) parts() ([]part, error) {
 	for _, w := range all {
 		p := part{words: w, title: w.say("report.title"), lead: w.say("report.lead") + " " + w.say("report.time")}
 		p.sections = []section{
+			{"conclusion", w.say("conclusion"), d.conclusion(w)},
 			{"what", w.say("what"), d.what(w)},
 			{"parties", w.say("parties"), d.parties(w)},
 			{"signatures", w.say("signatures"), d.signatures(w)},
@@ -452,6 +458,69 @@ func (d Document) parts() ([]part, error) {
 		list = append(list, p)
 	}
 	return list, nil
+}
+
+// conclusion is what a court reads first: who signed, and whether it stands.
+func (d Document) conclusion(w words) []block {
+	facts := []fact{{label: w.say("what.title"), value: d.Title, strong: true}}
+	if len(d.Signatures) == 0 {
+		facts = append(facts, fact{label: w.say("signatures"), value: w.say("conclusion.none")})
+	}
+	for _, s := range d.Signatures {
+		by := w.registered(s)
+		if s.OnBehalf {
+			by = w.behalf(s.By, s.Party) + " (" + by + ")"
+		}
+		stands, mark := w.say("force.stands"), toneOf(s.Signing.Status)
+		switch {
+		case s.Signing.Status != "valid":
+			stands = w.name("verdict", s.Signing.Status)
+		case s.Force == "lost":
+			mark = bad
+			stands = w.name("force", s.Force) + ": " + w.say("signature.lost.why", "at", w.moment(s.Since), "source", w.name("source", s.Source), "ground", w.name("crl", s.Ground))
+		case s.Force == "in-doubt":
+			mark = open
+			stands = w.name("force", s.Force) + ": " + w.say("signature.doubt.why", "at", w.moment(s.Since))
+		}
+		facts = append(facts,
+			fact{label: w.say("conclusion.signature", "n", fmt.Sprintf("%02d", s.Number)), value: by, strong: true},
+			fact{label: w.say("signature.owner"), value: w.subject(s)},
+			fact{label: w.say("conclusion.at"), value: w.moment(s.Signing.At)},
+			fact{label: w.say("conclusion.stands"), value: stands, strong: true, tone: mark})
+	}
+	until := w.say("conclusion.until.text", "at", w.moment(d.At), "position", d.Position)
+	if d.Log != nil && d.Log.Size > 0 {
+		until += " " + w.say("conclusion.checkpoint", "origin", d.Log.Origin, "size", d.Log.Size)
+	}
+	return []block{{facts: append(facts, fact{label: w.say("conclusion.until"), value: until})}}
+}
+
+// registered is the party of a signature as the ledger registered it.
+func (w words) registered(s Signature) string {
+	said := w.who(s.Party)
+	if s.Identifier != "" {
+		said += ", " + w.name("identifier", s.Kind) + " " + s.Identifier
+	}
+	return said
+}
+
+// subject is whose the certificate of a signature is, as it says itself.
+func (w words) subject(s Signature) string {
+	var said []string
+	for _, one := range []struct{ text, mark string }{
+		{s.Owner, ""}, {s.OwnerIIN, w.say("identifier.natural-person") + " "}, {s.OwnerBIN, w.say("identifier.legal-entity") + " "},
+	} {
+		if one.text != "" {
+			said = append(said, one.mark+one.text)
+		}
+	}
+	if s.Role != "" {
+		said = append(said, w.name("signer-role", s.Role))
+	}
+	if len(said) == 0 || s.Owner == "" && s.OwnerIIN == "" && s.OwnerBIN == "" {
+		return w.say("who.closed")
+	}
+	return strings.Join(said, ", ")
 }
 
 func (d Document) what(w words) []block {
@@ -643,7 +712,11 @@ func (d Document) signatures(w words) []block {
 			Verdict
 			trusted bool
 		}{{"signature.signing", s.Signing, s.Trusted}, {"signature.receipt", s.Receipt, false}} {
-			add(fact{label: w.say(v.label), value: w.name("verdict", v.Status), strong: true, tone: toneOf(v.Status)})
+			marked := toneOf(v.Status)
+			if c.tone != good {
+				marked = plain // a green mark beside a signature that does not stand would be a second verdict
+			}
+			add(fact{label: w.say(v.label), value: w.name("verdict", v.Status), strong: true, tone: marked})
 			how := w.say("signature.untrusted")
 			if v.trusted {
 				how = w.say("signature.trusted")
@@ -653,7 +726,8 @@ func (d Document) signatures(w words) []block {
 				add(fact{value: "– " + w.code("reason", code)})
 			}
 		}
-		add(fact{label: w.say("signature.owner"), value: s.Owner})
+		add(fact{label: w.say("signature.registered"), value: w.registered(s)})
+		add(fact{label: w.say("signature.owner"), value: w.subject(s)})
 		add(fact{label: w.say("signature.serial"), value: s.Serial, mono: true})
 		add(fact{label: w.say("signature.issuer"), value: s.Issuer})
 		if !s.NotBefore.IsZero() {

@@ -15,7 +15,7 @@ import (
 func families() []string {
 	return []string{
 		"event.", "reason.", "fault.", "kind.", "headline.", "status.", "state.", "role.", "method.", "verdict.", "participant-kind.",
-		"identifier.", "basis.", "force.", "source.", "crl.", "ruling.", "caution.", "retention.record.", "who.", "evidence.", "journal.",
+		"identifier.", "basis.", "force.", "source.", "crl.", "ruling.", "signer-role.", "caution.", "retention.record.", "who.", "evidence.", "journal.",
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -147,10 +148,11 @@ func renewedSince(ctx context.Context, packetFile, record string, trust packet.T
 	return &report, nil
 }
 
-// readable is the report for people: a line for each claim, the problems, the
-// outcome.
+// readable is the report for people: the outcome, a line for each claim, the
+// problems, who signed, and what is not proven.
 func readable(report packet.Report, trust packet.Trust) string {
 	var b strings.Builder
+	b.WriteString(outcome(report, trust) + "\n\n")
 	if m := report.Manifest; m.Format != 0 {
 		fmt.Fprintf(&b, "%s\nledger   %q\nas of    %s, position %d\n\n",
 			about(m.Subject), m.Ledger, m.ExportedAt.UTC().Format("2006-01-02 15:04:05 UTC"), uint64(m.Position))
@@ -197,26 +199,56 @@ func readable(report packet.Report, trust packet.Trust) string {
 			what = fmt.Sprintf("[LOST] signature-%s   It has lost its force on %s, by the %s: %s",
 				printable(d.Signature), d.Since.UTC().Format(time.RFC3339), printable(string(d.Source)), printable(d.Ground))
 		}
-		fmt.Fprintf(&b, "\n%s\n                     of %s\n", what, printable(d.Party))
+		fmt.Fprintf(&b, "\n%s\n", what)
 	}
+	b.WriteString(signedBy(report.Signers))
 	if len(report.Unproven) > 0 {
 		b.WriteString("\nWhat this does not prove\n")
 	}
 	for _, limit := range report.Unproven {
 		fmt.Fprintf(&b, "  %s\n", printable(limit))
 	}
-	b.WriteByte('\n')
+	return b.String()
+}
+
+// outcome is what was found, in one sentence.
+func outcome(report packet.Report, trust packet.Trust) string {
 	switch {
 	case report.Status == packet.Good && len(report.Disputed) > 0:
-		fmt.Fprintf(&b, "All holds, and rests on your anchors; but %d of the signatures above are in doubt or have lost their force, as the events themselves record.\n", len(report.Disputed))
+		return fmt.Sprintf("All holds, and rests on your anchors; but %d of the signatures are in doubt or have lost their force, as the events themselves record.", len(report.Disputed))
 	case report.Status == packet.Good:
-		b.WriteString("All holds, and rests on your anchors.\n")
+		return "All holds, and rests on your anchors."
 	case report.Status == packet.Bad:
-		b.WriteString("The packet does not hold.\n")
+		return "The packet does not hold."
 	case trust.IsZero():
-		b.WriteString("Consistent in itself, but no anchors of yours were given (--trust DIR): a packet does not vouch for itself.\n")
-	default:
-		b.WriteString("Nothing is wrong, and it cannot be said that all is right: " + lacking(report.Lacks) + ".\n")
+		return "Consistent in itself, but no anchors of yours were given (--trust DIR): a packet does not vouch for itself."
+	}
+	return "Nothing is wrong, and it cannot be said that all is right: " + lacking(report.Lacks) + "."
+}
+
+// signedBy says who made each signature, as the ledger registered the party and
+// as the certificate says itself.
+func signedBy(signers []packet.Signer) string {
+	var b strings.Builder
+	for i, s := range signers {
+		if i == 0 {
+			b.WriteString("\nWho signed\n")
+		}
+		party := cmp.Or(s.Party, "a name that is not opened in this packet")
+		if s.Identifier != "" {
+			party += ", " + s.Identifier
+		}
+		if s.Person != "" {
+			party = s.Person + " for " + party
+		}
+		fmt.Fprintf(&b, "  signature-%s  %s, on %s\n", printable(s.Signature), printable(party), s.SignedAt.UTC().Format("2006-01-02 15:04:05 UTC"))
+		var subject []string
+		for _, one := range []struct{ mark, text string }{{"", s.Owner}, {"IIN ", s.IIN}, {"BIN ", s.BIN}, {"role ", s.Role}, {"serial ", s.Serial}, {"issued by ", s.Issuer}} {
+			if one.text != "" {
+				subject = append(subject, one.mark+one.text)
+			}
+		}
+		fmt.Fprintf(&b, "                by the certificate of %s\n", printable(strings.Join(subject, ", ")))
 	}
 	return b.String()
 }

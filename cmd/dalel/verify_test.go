@@ -39,6 +39,25 @@ func packetFolder(t *testing.T) string {
 	return folder
 }
 
+func TestR_M1_VerifySaysTheOutcomeFirstAndWhoSignedByName(t *testing.T) {
+	folder := packetFolder(t)
+	var stdout, stderr bytes.Buffer
+	status := verifyPacket(t.Context(), []string{"--trust", filepath.Join(folder, "trust"), filepath.Join(folder, "p.asice")}, &stdout, &stderr)
+	require.Equal(t, 0, status, stderr.String())
+	said := stdout.String()
+	require.True(t, strings.HasPrefix(said, "All holds, and rests on your anchors."), said)
+	for _, line := range []string{
+		"Who signed\n  signature-01  ТОО Test a, 123456789021, on 2026-03-02 09:08:04 UTC",
+		"by the certificate of Test LLP, IIN 123456789011, BIN 123456789021, role head, serial ",
+		"What this does not prove",
+	} {
+		require.Contains(t, said, line)
+	}
+	for _, id := range []string{packettest.Sender, packettest.Recipient, packettest.Reader} {
+		require.NotContains(t, said, id, "persons are named, and have no ids")
+	}
+}
+
 func TestR_M2_VerifyAnswersByItsExitStatus(t *testing.T) {
 	folder := packetFolder(t)
 	in := func(name string) string { return filepath.Join(folder, name) }

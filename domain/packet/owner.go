@@ -2,6 +2,7 @@ package packet
 
 import (
 	"crypto/x509"
+	"path"
 
 	"dalel/domain/certificate"
 	"dalel/domain/event"
@@ -84,4 +85,25 @@ func (v *verification) checkParty(claim *findings, file string, s signed, says s
 	case acting.Identifier != says.IIN:
 		claim.no(file, "the certificate is of the person with IIN %q; the ledger has %s, %q, sign with it", says.IIN, acting.Identifier, acting.Name)
 	}
+}
+
+// signerOf says who made a signature, once it was checked.
+func (v *verification) signerOf(s signed, known people) Signer {
+	party := known[s.by.Party]
+	signer := Signer{
+		Signature: path.Base(s.folder), Party: party.Name, Identifier: party.Identifier,
+		SignedAt: s.by.SignedAt, Holds: v.claim(s.claim).Holds, Force: s.standing.Force,
+	}
+	if person := s.by.By.Person; person != s.by.Party {
+		signer.Person = known[person].Name
+	}
+	parsed, err := v.certificate(s.folder + "certificate.cer")
+	if err != nil {
+		return signer
+	}
+	if says, err := signature.ReadOwner(parsed); err == nil {
+		signer.Owner, signer.IIN, signer.BIN, signer.Role = says.Name(), says.IIN, says.BIN, string(says.Role())
+		signer.Serial, signer.Issuer = says.Serial, says.Issuer
+	}
+	return signer
 }

@@ -96,6 +96,10 @@ func (v *verification) take(part *verification) {
 		v.claims = append(v.claims, f)
 	}
 	v.closed += part.closed
+	for _, s := range part.signers {
+		s.Signature = short + s.Signature
+		v.signers = append(v.signers, s)
+	}
 	for _, d := range part.disputed {
 		d.Signature = short + d.Signature
 		v.disputed = append(v.disputed, d)

@@ -105,12 +105,40 @@ type Report struct {
 	// Lacks say what an Untrusted packet lacks to be Good, the first of them
 	// first.
 	Lacks []Lack `json:"lacks"`
+	// Signers says who made each signature, in their order.
+	Signers []Signer `json:"signers"`
 	// Unproven says what a verification of this packet does not prove, however
 	// good it is.
 	Unproven []string `json:"unproven"`
 	// Disputed are the signatures that do not simply stand although the packet
 	// holds: it proves that they are in doubt or have lost their force.
 	Disputed []Disputed `json:"disputed"`
+}
+
+// Signer is who made a signature: the party as the ledger registered it, and
+// whose the certificate is as it says itself. What the packet does not open is
+// "".
+type Signer struct {
+	// Signature is the number of its folder: "02".
+	Signature string `json:"signature"`
+	// Party and Identifier are the party's name and its IIN or BIN, Person is the
+	// name of who acted for it, where that is another.
+	Party      string `json:"party,omitempty"`
+	Identifier string `json:"identifier,omitempty"`
+	Person     string `json:"person,omitempty"`
+	// Owner, IIN, BIN and Role are the certificate's subject, Serial and Issuer
+	// name the certificate.
+	Owner  string `json:"owner,omitempty"`
+	IIN    string `json:"iin,omitempty"`
+	BIN    string `json:"bin,omitempty"`
+	Role   string `json:"role,omitempty"`
+	Serial string `json:"serial,omitempty"`
+	Issuer string `json:"issuer,omitempty"`
+	// SignedAt is the moment that counts as that of signing, Holds what was found
+	// of the signature.
+	SignedAt time.Time      `json:"signedAt"`
+	Holds    Answer         `json:"holds"`
+	Force    document.Force `json:"force"`
 }
 
 // Disputed is a signature that is in doubt or has lost its force, as the events
@@ -229,7 +257,7 @@ func (q *inquiry) claim(id string) *findings {
 
 func (q *inquiry) report(m Manifest) Report {
 	m.Files = nil
-	r := Report{Status: Good, Manifest: m, Claims: []Claim{}, Problems: []Problem{}, Doubts: []Problem{}, Lacks: []Lack{}, Unproven: []string{}, Disputed: []Disputed{}}
+	r := Report{Status: Good, Manifest: m, Claims: []Claim{}, Problems: []Problem{}, Doubts: []Problem{}, Lacks: []Lack{}, Signers: []Signer{}, Unproven: []string{}, Disputed: []Disputed{}}
 	lacks := map[Lack]bool{}
 	for _, f := range q.claims {
 		switch {

@@ -81,6 +81,7 @@ func Verify(ctx context.Context, r io.ReaderAt, size int64, options Options) (Re
 	}
 	report := v.report(v.manifest)
 	report.Disputed = append(report.Disputed, v.disputed...)
+	report.Signers = append(report.Signers, v.signers...)
 	report.Unproven = v.unproven()
 	return report, nil
 }
@@ -108,7 +109,8 @@ type verification struct {
 	// log is what the packet has of the transparency log, nil for nothing.
 	log *logPart
 	// blind says that some event is not understood.
-	blind bool
+	blind   bool
+	signers []Signer
 	// closed counts the boxes that are not opened, though no event says that
 	// what is in them was destroyed.
 	closed int
@@ -614,8 +616,9 @@ func (v *verification) checkContents(ctx context.Context) error {
 		}
 		return nil
 	}
+	known := peopleOf(v.history)
 	for i, s := range v.composition.signatures {
-		claim := v.inquiry.open(s.claim, fmt.Sprintf("Signature %02d is that of %s over its file", i+1, s.by.Party))
+		claim := v.inquiry.open(s.claim, fmt.Sprintf("Signature %02d is that of %s over its file", i+1, cmp.Or(known[s.by.Party].Name, "a party whose name is not opened here")))
 		claim.Files = []string{s.folder + "signature.p7s"}
 		for _, f := range s.files {
 			claim.Files = append(claim.Files, f.entry)
@@ -639,6 +642,7 @@ func (v *verification) checkContents(ctx context.Context) error {
 		if err := v.checkSignature(ctx, s); err != nil {
 			return err
 		}
+		v.signers = append(v.signers, v.signerOf(s, known))
 	}
 	return nil
 }

@@ -43,12 +43,18 @@
 // (SignatureRefused) are among the events and have no folder.
 //
 // The events are those of the document, of the certificates that signed it, of
-// its number, and the registration of each party (the first event of its
-// stream only), all up to one position. Event files hold the canonical JSON of
+// its number, and who each party and each person who acted for one is, all up to
+// one position; of a participant's stream that is the registration, and what
+// says that its data were destroyed. Event files hold the canonical JSON of
 // data and metadata as strings, so that sha256sum over what `jq -j .data`
 // prints gives the hash that the commitment is made of. What is sealed in them
 // stays sealed there; "openers" has the key of each box (package sealing) and
 // its text, for these events and no others.
+//
+// A packet that a participant takes out ([Request.Reader], and in the manifest)
+// leaves closed what is of others alone: the addresses and devices of their
+// acts, and of their certificates everything but the registration. An auditor's
+// opens all.
 //
 // # Several documents
 //
@@ -75,9 +81,23 @@
 // hashes and the journal, without files, signatures and openers of its boxes.
 // Packets that were exported before carry their own content and openers and
 // verify as ever. A box of the document that is not opened although no event
-// orders its destruction is "cannot tell"; a participant's that is not opened
-// is mentioned, since its destruction is recorded on a stream that is not in
-// the packet.
+// orders its destruction is "cannot tell". A participant's that is not opened is
+// called so, and called destroyed only where an event in the packet says it.
+//
+// # Who signed
+//
+// The subject of a signature's certificate is read from certificate.cer itself,
+// and must be what its registration says and whom the ledger registered: a legal
+// entity by its BIN, a person, and who acted for an entity, by the IIN. Where
+// that is not opened it is "cannot tell" ([Report.Signers] has both sides).
+//
+// # What a later version wrote
+//
+// An event of a type that this version does not know, or with a member that it
+// does not know, is held against its commitment, its stream and the log like
+// every other. What it says, and whatever follows from all events together, is
+// "cannot tell", and the file is named ([Report.Doubts], [LackVersion]). What is
+// wrong beside it stays wrong.
 //
 // # Which file vouches for which
 //
@@ -142,7 +162,8 @@
 //
 // # What a packet cannot show
 //
-// That there were no other events later. The log shows that the events are
+// [Report.Unproven] says it of one packet in words. That there were no other
+// events later. The log shows that the events are
 // part of one history, which cannot be rewritten unseen by those who keep
 // other checkpoints of it. Whether the certificate of the authority of a
 // checkpoint's time token was revoked: what the ledger keeps of that is in a

@@ -277,7 +277,6 @@ type RecordRevocation struct {
 	Reason     string
 	Kind       EvidenceKind
 	SHA256     string
-	Stored     string
 	Now        time.Time
 }
 
@@ -504,7 +503,7 @@ func recordRevocation(state State, c RecordRevocation) ([]event.Event, error) {
 	}
 	revoked := Revoked{
 		Certificate: state.Fingerprint, Participant: state.Participant, RevokedAt: recorded(c.RevokedAt), Reason: c.Reason,
-		Kind: c.Kind, SHA256: c.SHA256, Stored: c.Stored, RecordedAt: recorded(c.Now),
+		Kind: c.Kind, SHA256: c.SHA256, RecordedAt: recorded(c.Now),
 	}
 	if since := recorded(c.Invalidity); recordable(c.Invalidity) && since.Before(revoked.RevokedAt) {
 		revoked.Invalidity = &since

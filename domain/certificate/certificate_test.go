@@ -97,13 +97,13 @@ func annulled() certificate.Annulled {
 }
 
 func revocation() certificate.RecordRevocation {
-	return certificate.RecordRevocation{RevokedAt: at(12), Reason: "keyCompromise", Kind: certificate.EvidenceCRL, SHA256: "bb", Stored: "cc", Now: at(35)}
+	return certificate.RecordRevocation{RevokedAt: at(12), Reason: "keyCompromise", Kind: certificate.EvidenceCRL, SHA256: "bb", Now: at(35)}
 }
 
 func revoked() certificate.Revoked {
 	return certificate.Revoked{
 		Certificate: fingerprint, Participant: owner, RevokedAt: at(12), Reason: "keyCompromise",
-		Kind: certificate.EvidenceCRL, SHA256: "bb", Stored: "cc", RecordedAt: at(35),
+		Kind: certificate.EvidenceCRL, SHA256: "bb", RecordedAt: at(35),
 	}
 }
 

@@ -152,11 +152,10 @@ type Revoked struct {
 	// Invalidity is since when the authority does not trust the key (RFC 5280,
 	// 5.3.2), where it names such a date and that is earlier than RevokedAt.
 	Invalidity *time.Time `json:"invalidity,omitempty"`
-	// Kind, SHA256 and Stored name the evidence: its hash, and its address
-	// among the blobs as in [Registered].
+	// Kind and SHA256 name the evidence, which is kept as it is: what an
+	// authority publishes.
 	Kind   EvidenceKind `json:"kind"`
 	SHA256 string       `json:"sha256"`
-	Stored string       `json:"stored,omitempty"`
 	// RecordedAt is when the ledger learned of it.
 	RecordedAt time.Time `json:"recordedAt"`
 }

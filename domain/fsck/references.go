@@ -66,7 +66,7 @@ func References(happened event.Event) ([]content.Ref, error) {
 	case certificate.Registered:
 		add(event.Subject("participant", e.Participant), e.Certificate, e.Stored, -1)
 	case certificate.Revoked:
-		add(event.Subject("participant", e.Participant), e.SHA256, e.Stored, -1)
+		add("", e.SHA256, "", -1)
 	}
 	return list, failed
 }

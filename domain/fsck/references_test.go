@@ -52,7 +52,7 @@ func fill(v reflect.Value, stored *int) {
 			if !field.IsExported() {
 				return
 			}
-			if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name == "stored" {
+			if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name == "stored" || name == "sha256" && v.Type() == reflect.TypeFor[certificate.Revoked]() {
 				*stored++
 			}
 			fill(v.Field(i), stored)

@@ -249,11 +249,9 @@ func (l *Ledger) RecordRevocation(ctx context.Context, act Act, fingerprint stri
 				return nil, err
 			}
 			// The evidence is kept before the event refers to it.
-			kept, err := l.content.Put(ctx, participantKey(s.Participant), evidence.DER, l.longest(now))
-			if err != nil {
+			if _, err := l.content.PutPublic(ctx, evidence.DER, l.longest(now)); err != nil {
 				return nil, fmt.Errorf("store the evidence of a revocation: %w", err)
 			}
-			record.Stored = kept.StoredText()
 			return certificate.Decide(s, record)
 		},
 	})
@@ -307,7 +305,7 @@ func (l *Ledger) RevocationEvidence(ctx context.Context, fingerprint string) ([]
 	if revoked == nil {
 		return nil, certificate.Revoked{}, fault.New(fault.CertificateState, "no revocation by the authority is recorded")
 	}
-	ref, err := content.ParseRef(participantKey(held.State.Participant), revoked.SHA256, revoked.Stored, -1)
+	ref, err := content.ParseRef("", revoked.SHA256, "", -1)
 	if err != nil {
 		return nil, certificate.Revoked{}, err
 	}

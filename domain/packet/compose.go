@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"dalel/blobs"
+	"dalel/domain/certificate"
 	"dalel/domain/content"
 	"dalel/domain/document"
 	"dalel/domain/event"
@@ -210,6 +211,10 @@ type signed struct {
 	evidence []namedEvidence
 	// standing says whether it stands, from the events that the packet has.
 	standing document.Standing
+	// revoked is the authority's revocation of its certificate, nil if none is
+	// recorded; revocation is the entry with its proof.
+	revoked    *certificate.Revoked
+	revocation string
 	// replaced says that the party signed again later.
 	replaced bool
 }
@@ -447,7 +452,9 @@ func (c *composition) addSignatures() error {
 			s.evidence = s.nameEvidence()
 			// The state has the signatures in the order of their events.
 			if nth < len(c.state.Signatures) {
-				s.standing = c.state.Standing(nth, c.certificateState(by.Certificate))
+				held := c.certificateState(by.Certificate)
+				s.standing, s.revoked = c.state.Standing(nth, held), held.Revocation
+				s.revocation = revocationName(s.folder, held.Revocation)
 				s.replaced = c.state.Replaced(nth)
 			}
 			c.signatures = append(c.signatures, s)
@@ -471,6 +478,11 @@ func (c *composition) addSignature(s signed) error {
 	}
 	for i, fingerprint := range s.chain {
 		if err := c.addStored(s.chainName(i), typeCertificate, s.claim, fingerprint, s.storedAt(fingerprint), -1); err != nil {
+			return err
+		}
+	}
+	if s.revoked != nil {
+		if err := c.addStored(s.revocation, revocationTypes[s.revoked.Kind], s.claim, s.revoked.SHA256, "", -1); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"dalel/domain/certificate"
 	"dalel/domain/document"
 	"dalel/domain/packet"
 	"dalel/domain/packet/packettest"
@@ -50,4 +51,35 @@ func TestR_C7_ASignatureTakenByALookFromBeforeANoticeHoursAgoIsFound(t *testing.
 	report := verify(t, export(t, l), l.Trust())
 	require.Equal(t, packet.Bad, report.Status)
 	require.Equal(t, packet.No, holds(t, report, packet.ClaimCertificates))
+}
+
+func TestR_C8_ARevocationTakesForceOnlyWithTheAuthoritysOwnWord(t *testing.T) {
+	from := func(l *packettest.Ledger) time.Time { return l.Now().Add(-24 * time.Hour).Truncate(time.Second) }
+	for what, c := range map[string]struct {
+		forge  func(l *packettest.Ledger, honest certificate.Revoked) certificate.Revoked
+		status packet.Status
+	}{
+		"as the authority says": {func(_ *packettest.Ledger, honest certificate.Revoked) certificate.Revoked { return honest }, packet.Good},
+		"with another date": {func(_ *packettest.Ledger, honest certificate.Revoked) certificate.Revoked {
+			honest.RevokedAt = honest.RevokedAt.Add(-time.Hour)
+			return honest
+		}, packet.Bad},
+		"by a list that names another": {func(l *packettest.Ledger, honest certificate.Revoked) certificate.Revoked {
+			honest.SHA256 = l.Revoke(packettest.Sender, honest.RevokedAt).SHA256
+			return honest
+		}, packet.Bad},
+	} {
+		t.Run(what, func(t *testing.T) {
+			l := newLedger(t)
+			l.Append(certificate.StreamID(l.Certificate(packettest.Recipient)), c.forge(l, l.Revoke(packettest.Recipient, from(l))))
+			report := verify(t, export(t, l), l.Trust())
+			require.Equal(t, c.status, report.Status, "%+v", report.Problems)
+			if c.status == packet.Good {
+				require.Equal(t, document.SourceAuthority, report.Disputed[0].Source)
+				require.Equal(t, packet.Untrusted, verify(t, export(t, l), packet.Trust{}).Status)
+			} else {
+				require.Equal(t, packet.No, holds(t, report, packet.ClaimCertificates))
+			}
+		})
+	}
 }

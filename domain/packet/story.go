@@ -177,6 +177,9 @@ func (v *verification) certificates(ctx context.Context) error {
 		if err := then.CheckSigning(s.by.Party, s.by.SignedAt); err != nil {
 			claim.against(v.blind, file, "when the signature was recorded it did not count for this party: %v", err)
 		}
+		if s.revoked != nil {
+			v.checkRevocation(claim, s)
+		}
 		if s.replaced || s.standing.Force == document.ForceStands {
 			continue
 		}

@@ -143,9 +143,8 @@ func walks() map[string]walk {
 			l.Append(stream, document.DoubtLifted{Document: id, Notice: "n-1", Certificate: print, Parties: []string{packettest.Recipient}, WithdrawnAt: l.Now(), LiftedAt: l.Now()})
 		}},
 		"a key that its authority revoked": {completed: func(t *testing.T, l *packettest.Ledger) {
-			print, from := l.Certificate(packettest.Recipient), l.Now().Add(-24*time.Hour)
-			l.Append(certificate.StreamID(print), certificate.Revoked{Certificate: print, Participant: packettest.Recipient, RevokedAt: from, Reason: "keyCompromise",
-				Kind: certificate.EvidenceCRL, SHA256: letter.SHA256, Stored: letter.Stored, RecordedAt: l.Now()})
+			print, from := l.Certificate(packettest.Recipient), l.Now().Add(-24*time.Hour).Truncate(time.Second)
+			l.Append(certificate.StreamID(print), l.Revoke(packettest.Recipient, from))
 			l.Append(stream, document.SignaturesRevoked{Document: id, Certificate: print, From: from, Parties: []string{packettest.Recipient}, MarkedAt: l.Now()})
 		}},
 	}

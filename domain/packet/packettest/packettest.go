@@ -8,12 +8,15 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/x509"
+	"dalel/internal/crl"
+	"dalel/internal/crl/crltest"
 	"encoding/asn1"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"maps"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -436,6 +439,26 @@ func (l *Ledger) Put(clear []byte) (blobs.Digest, string) {
 	}
 	l.addresses[ref.SHA256] = ref.Stored
 	return ref.SHA256, ref.StoredText()
+}
+
+// Revoke has the authority revoke a participant's certificate with a date, and
+// returns the event that records it, with the list that proves it kept.
+func (l *Ledger) Revoke(name string, at time.Time) certificate.Revoked {
+	list, err := crltest.Sign(crltest.List{
+		ThisUpdate: l.now.Add(-time.Second), NextUpdate: l.now.Add(24 * time.Hour), Number: big.NewInt(1),
+		Entries: []crltest.Entry{{Serial: l.Signers[name].Certificate.SerialNumber, At: at, Reason: crl.KeyCompromise}},
+	}, crltest.By(l.Issuing))
+	if err != nil {
+		l.err = errors.Join(l.err, err)
+	}
+	ref, err := l.content.PutPublic(context.Background(), list, time.Time{})
+	if err != nil {
+		l.err = errors.Join(l.err, err)
+	}
+	return certificate.Revoked{
+		Certificate: l.Certificate(name), Participant: name, RevokedAt: at, Reason: crl.KeyCompromise.String(),
+		Kind: certificate.EvidenceCRL, SHA256: ref.SHA256.String(), RecordedAt: l.now,
+	}
 }
 
 // Forget takes content away, by the hash of its clear bytes.

@@ -251,7 +251,10 @@ func (z *settledZip) Close() error {
 	archive := zip.NewWriter(z.out)
 	archive.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return pinned.NewWriter(w, 6) })
 	for _, name := range names {
-		entry, err := archive.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Deflate, ModifiedDate: 1<<5 | 1}) // 1980-01-01
+		header := &zip.FileHeader{Name: name, Method: zip.Deflate}
+		//lint:ignore SA1019 Modified would add an extended time stamp to every entry
+		header.ModifiedDate = 1<<5 | 1 // 1980-01-01
+		entry, err := archive.CreateHeader(header)
 		if err != nil {
 			return err
 		}

@@ -73,26 +73,27 @@ func namesOf(keyInfo *etree.Element) []CertificateName {
 
 // signedName reads how a Cert of XAdES names the certificate besides its digest.
 func signedName(e *etree.Element) *CertificateName {
-	for _, v1 := range find(e, "IssuerSerial") {
-		return issuerSerial(v1)
+	if v1 := find(e, "IssuerSerial"); len(v1) > 0 {
+		return issuerSerial(v1[0])
 	}
-	for _, v2 := range find(e, "IssuerSerialV2") {
-		der, err := decode(v2)
-		if err != nil {
-			return nil
-		}
-		// IssuerSerial (RFC 5035): the issuer is the one directoryName [4].
-		s := cryptobyte.String(der)
-		var body, names, name cryptobyte.String
-		serial := new(big.Int)
-		directory := cryptobyteasn1.Tag(4).ContextSpecific().Constructed()
-		if !s.ReadASN1(&body, cryptobyteasn1.SEQUENCE) || !s.Empty() || !body.ReadASN1(&names, cryptobyteasn1.SEQUENCE) ||
-			!names.ReadASN1(&name, directory) || !names.Empty() || !body.ReadASN1Integer(serial) {
-			return nil
-		}
-		return &CertificateName{Issuer: name, Serial: serial}
+	v2 := find(e, "IssuerSerialV2")
+	if len(v2) == 0 {
+		return nil
 	}
-	return nil
+	der, err := decode(v2[0])
+	if err != nil {
+		return nil
+	}
+	// IssuerSerial (RFC 5035): the issuer is the one directoryName [4].
+	s := cryptobyte.String(der)
+	var body, names, name cryptobyte.String
+	serial := new(big.Int)
+	directory := cryptobyteasn1.Tag(4).ContextSpecific().Constructed()
+	if !s.ReadASN1(&body, cryptobyteasn1.SEQUENCE) || !s.Empty() || !body.ReadASN1(&names, cryptobyteasn1.SEQUENCE) ||
+		!names.ReadASN1(&name, directory) || !names.Empty() || !body.ReadASN1Integer(serial) {
+		return nil
+	}
+	return &CertificateName{Issuer: name, Serial: serial}
 }
 
 // issuerSerial reads an X509IssuerSerial.

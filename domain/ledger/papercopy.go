@@ -124,7 +124,7 @@ func (l *Ledger) paperCopy(ctx context.Context, s document.State, to, language s
 		}
 		switch standings[n].Force {
 		case document.ForceLost:
-			printed.Fallen, printed.FallenReason = true, l.words.Standing(language, standings[n])
+			printed.Lost, printed.LostReason = true, l.words.Standing(language, standings[n])
 		case document.ForceDoubt:
 			printed.Doubt = l.words.Standing(language, standings[n])
 		case document.ForceStands:

@@ -359,17 +359,17 @@ func (s *sheet) signatures() {
 func (s *sheet) signature(n int, sig Signature) {
 	const indent = 4.0
 	verdict := s.say("verdict." + string(sig.Status))
-	fallen := sig.Doubt
-	if fallen != "" {
+	against := sig.Doubt
+	if against != "" {
 		verdict = s.say("verdict.doubt")
 	}
-	if sig.Fallen {
-		verdict = s.say("verdict.fallen")
-		if fallen = sig.FallenReason; fallen == "" {
-			fallen = s.say("signature.fallen.noreason")
+	if sig.Lost {
+		verdict = s.say("verdict.lost")
+		if against = sig.LostReason; against == "" {
+			against = s.say("signature.lost.noreason")
 		}
 		if sig.Status != Valid {
-			fallen += "; " + s.say("verdict."+string(sig.Status))
+			against += "; " + s.say("verdict."+string(sig.Status))
 		}
 	}
 	name := sig.SignerName
@@ -389,7 +389,7 @@ func (s *sheet) signature(n int, sig Signature) {
 		period = s.say("signature.period", "from", s.day(sig.ValidFrom), "to", s.day(sig.ValidTo))
 	}
 	all := []fact{
-		{label: s.say("signature.force"), value: fallen, strong: true},
+		{label: s.say("signature.force"), value: against, strong: true},
 		{label: s.say("signature.party"), value: sig.Party},
 		{label: s.say("signature.organisation"), value: sig.Organisation},
 		{label: s.say("signature.seal"), value: seal},

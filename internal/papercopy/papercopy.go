@@ -111,9 +111,9 @@ type Signature struct {
 	// the ledger's own time of receipt.
 	TrustedTime bool
 	Status      SignatureStatus
-	// Fallen says that the signature no longer counts, FallenReason why.
-	Fallen       bool
-	FallenReason string
+	// Lost says that the signature has lost its force, LostReason by what.
+	Lost       bool
+	LostReason string
 	// Doubt says why the signature is in doubt, "" if it is not.
 	Doubt string
 	// Seal says that it stands for a legal entity's hand and seal (R-E5).

@@ -317,7 +317,7 @@ func TestMake_namesThatAreLongAndListsThatAreLongGoOn(t *testing.T) {
 		}
 		s.Status = []papercopy.SignatureStatus{papercopy.Valid, papercopy.Invalid, papercopy.Unknown}[i%3]
 		if i%5 == 0 {
-			s.Fallen, s.FallenReason = true, "ключ скомпрометирован с 01.03.2026"
+			s.Lost, s.LostReason = true, "ключ скомпрометирован с 01.03.2026"
 		}
 		c.Signatures = append(c.Signatures, s)
 		c.Parties = append(c.Parties, papercopy.Party{Name: fmt.Sprintf("%s %d", long, i), Role: "подписывает", Outcome: "ещё не подписал"})
@@ -397,7 +397,7 @@ func TestMake_refuses(t *testing.T) {
 		"an address not ASCII": func(c *papercopy.Copy) { c.CheckURL = "https://дәлел.example/" },
 		"a made-up verdict":    func(c *papercopy.Copy) { c.Signatures[0].Status = "fine" },
 		"a hash that is none":  func(c *papercopy.Copy) { c.Files[0].SHA256 = "abc" },
-		"a huge text":          func(c *papercopy.Copy) { c.Signatures[0].FallenReason = strings.Repeat("a", 1<<20) },
+		"a huge text":          func(c *papercopy.Copy) { c.Signatures[0].LostReason = strings.Repeat("a", 1<<20) },
 	} {
 		c := example("ru", file("a.txt", "text/plain", []byte("a")))
 		change(&c)

@@ -538,3 +538,16 @@ func TestRandomRoutesKeepTheirPromises(t *testing.T) {
 		}
 	})
 }
+
+func TestEveryEventThatReliedOnOtherStreamsSaysSo(t *testing.T) {
+	relying := 0
+	for _, d := range document.Events() {
+		_, has := reflect.TypeOf(d.Zero).FieldByName("ReliedOn")
+		_, says := d.Zero.(event.Relying)
+		require.Equal(t, has, says, d.Zero.EventType())
+		if says {
+			relying++
+		}
+	}
+	require.GreaterOrEqual(t, relying, 8)
+}

@@ -183,6 +183,9 @@ type Sent struct {
 // EventType implements event.Event.
 func (Sent) EventType() string { return "DocumentSent" }
 
+// Relied implements event.Relying.
+func (e Sent) Relied() []event.Reference { return e.ReliedOn }
+
 // Delivered is the receipt (квитанция): the document is accounted to the
 // recipient and stands in its inbox (R-D7).
 type Delivered struct {
@@ -194,6 +197,9 @@ type Delivered struct {
 
 // EventType implements event.Event.
 func (Delivered) EventType() string { return "DocumentDelivered" }
+
+// Relied implements event.Relying.
+func (e Delivered) Relied() []event.Reference { return e.ReliedOn }
 
 // Viewed says that a recipient opened the document for the first time.
 type Viewed struct {
@@ -290,6 +296,9 @@ type Signed struct {
 // EventType implements event.Event.
 func (Signed) EventType() string { return "DocumentSigned" }
 
+// Relied implements event.Relying.
+func (e Signed) Relied() []event.Reference { return e.ReliedOn }
+
 // SignatureRefused records a signature that did not count (R-E3).
 type SignatureRefused struct {
 	Document    string    `json:"document"`
@@ -312,6 +321,9 @@ type SignatureRefused struct {
 
 // EventType implements event.Event.
 func (SignatureRefused) EventType() string { return "SignatureRefused" }
+
+// Relied implements event.Relying.
+func (e SignatureRefused) Relied() []event.Reference { return e.ReliedOn }
 
 // Refused implements event.Refusal.
 func (e SignatureRefused) Refused() *fault.Error {
@@ -437,6 +449,9 @@ type SignaturesDoubted struct {
 // EventType implements event.Event.
 func (SignaturesDoubted) EventType() string { return "SignaturesDoubted" }
 
+// Relied implements event.Relying.
+func (e SignaturesDoubted) Relied() []event.Reference { return e.ReliedOn }
+
 // DoubtLifted tells the parties that a notice was withdrawn. It is a mark, as
 // [SignaturesDoubted] is.
 type DoubtLifted struct {
@@ -453,6 +468,9 @@ type DoubtLifted struct {
 // EventType implements event.Event.
 func (DoubtLifted) EventType() string { return "SignatureDoubtLifted" }
 
+// Relied implements event.Relying.
+func (e DoubtLifted) Relied() []event.Reference { return e.ReliedOn }
+
 // SignaturesRevoked tells the parties that the authority revoked a certificate
 // with a date that takes the force from signatures (R-C8). It is a mark, but
 // for one thing: where the route is open, the parties are asked to sign again.
@@ -468,6 +486,9 @@ type SignaturesRevoked struct {
 
 // EventType implements event.Event.
 func (SignaturesRevoked) EventType() string { return "SignaturesRevoked" }
+
+// Relied implements event.Relying.
+func (e SignaturesRevoked) Relied() []event.Reference { return e.ReliedOn }
 
 // Ruling is what a decision says of a signature in doubt.
 type Ruling string
@@ -500,6 +521,9 @@ type SignatureDecided struct {
 
 // EventType implements event.Event.
 func (SignatureDecided) EventType() string { return "SignatureDecided" }
+
+// Relied implements event.Relying.
+func (e SignatureDecided) Relied() []event.Reference { return e.ReliedOn }
 
 // NumberClaimed is the only event of a number's stream: whichever document
 // appends it first has the number.

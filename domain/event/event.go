@@ -56,6 +56,13 @@ type Refusal interface {
 	Refused() *fault.Error
 }
 
+// Relying is an event that names the states of other streams that its decision
+// rested on.
+type Relying interface {
+	Event
+	Relied() []Reference
+}
+
 // Reference names a state of another stream that a decision rested on, so
 // that what was known can be replayed.
 type Reference struct {

@@ -111,26 +111,11 @@ func (c *composition) certificateState(fingerprint string) certificate.State {
 // checkReferences holds the states of other streams that an event relied on
 // against the events of those streams in the packet.
 func (v *verification) checkReferences(claim *findings, file string, r record) {
-	var relied []event.Reference
-	switch e := r.event.(type) {
-	case document.Sent:
-		relied = e.ReliedOn
-	case document.Delivered:
-		relied = e.ReliedOn
-	case document.Signed:
-		relied = e.ReliedOn
-	case document.SignatureRefused:
-		relied = e.ReliedOn
-	case document.SignaturesDoubted:
-		relied = e.ReliedOn
-	case document.DoubtLifted:
-		relied = e.ReliedOn
-	case document.SignaturesRevoked:
-		relied = e.ReliedOn
-	case document.SignatureDecided:
-		relied = e.ReliedOn
+	relying, ok := r.event.(event.Relying)
+	if !ok {
+		return
 	}
-	for _, reference := range relied {
+	for _, reference := range relying.Relied() {
 		events := v.composition.streams[reference.Stream]
 		whole := reference.Stream.Category() == certificate.Category && len(events) > 0
 		switch n := reference.Revision; {

@@ -411,7 +411,9 @@ func (l *Ledger) SignDocument(ctx context.Context, act Act, id string, submitted
 			if err != nil {
 				return nil, err
 			}
-			c.Objection = asFault(held.State.CheckSigning(act.By.Participant, c.Now))
+			if c.Objection, err = l.objection(ctx, act.By, held.State, c.Now); err != nil {
+				return nil, err
+			}
 			c.Seal = held.State.Owner.BIN != ""
 			if held.Head.Next > 0 {
 				c.ReliedOn = append(c.ReliedOn, held.Reference())
@@ -420,6 +422,26 @@ func (l *Ledger) SignDocument(ctx context.Context, act Act, id string, submitted
 		c.Number, err = l.numberIfLast(ctx, act, s, c, &number)
 		return c, err
 	})
+}
+
+// objection says why a certificate's signature by somebody does not count, nil
+// if it does: whose it is, its state, and whether the person who acts is the one
+// whom it names. Nobody signs with a colleague's key.
+func (l *Ledger) objection(ctx context.Context, by event.By, signedWith certificate.State, now time.Time) (*fault.Error, error) {
+	if objection := asFault(signedWith.CheckSigning(by.Participant, now)); objection != nil {
+		return objection, nil
+	}
+	if by.Person == "" || by.Person == by.Participant || signedWith.IIN == "" {
+		return nil, nil
+	}
+	person, err := l.Participant(ctx, by.Person)
+	if err != nil {
+		return nil, fmt.Errorf("who signs: %w", err)
+	}
+	if person.State.Identifier != signedWith.IIN {
+		return fault.New(fault.CertificateOfAnother, "the certificate names another person than the one who acts"), nil
+	}
+	return nil, nil
 }
 
 // verify judges each submitted signature over its file and keeps it, with the
@@ -612,7 +634,9 @@ func (l *Ledger) RecheckSignatures(ctx context.Context, id string) (undecided bo
 				}
 				// A key that is suspended by now does not count either: nothing
 				// is recorded as signed with it from here on.
-				again.Objection = asFault(held.State.CheckSigning(u.Party, again.Now))
+				if again.Objection, err = l.objection(ctx, u.By, held.State, again.Now); err != nil {
+					return nil, err
+				}
 				again.Seal = held.State.Owner.BIN != ""
 				if held.Head.Next > 0 {
 					again.ReliedOn = append(again.ReliedOn, held.Reference())

@@ -888,3 +888,35 @@ func TestR_M6_RecordedTimesNeverRunBackwardsOnAStreamWhateverTheClockDoes(t *tes
 	}
 	require.Greater(t, events, 4)
 }
+
+func TestR_A4_NobodySignsWithAColleaguesKey(t *testing.T) {
+	b := newBench(t)
+	bin, err := identifier.WithCheckDigit("05024000178")
+	require.NoError(t, err)
+	company, err := b.RegisterParticipant(b.ctx, b.operator, ledger.Registration{Kind: participant.LegalEntity, Identifier: bin, Name: "Company"})
+	require.NoError(t, err)
+	_, err = b.ActivateParticipant(b.ctx, b.operator, company.ID, "seen")
+	require.NoError(t, err)
+	rights := []participant.Right{participant.RightRead, participant.RightSign}
+	for _, person := range []ledger.Act{b.alpha, b.beta} {
+		_, err = b.AddEmployee(b.ctx, b.operator, company.ID, person.By.Participant, "clerk", rights)
+		require.NoError(t, err)
+	}
+	key, err := b.issuing.Issue(testca.Leaf{Owner: testca.Owner{IIN: b.numbers["beta"], BIN: bin, Surname: "Person", Organization: "Company"}, NotBefore: time.Now().Add(-time.Hour)})
+	require.NoError(t, err)
+	_, err = b.RegisterCertificate(b.ctx, b.operator, company.ID, key.Certificate.Raw)
+	require.NoError(t, err)
+	id := b.draft()
+	_, err = b.SendDocument(b.ctx, b.alpha, id, false, []ledger.Recipient{{Participant: company.ID, Role: document.RoleSign}})
+	require.NoError(t, err)
+	require.NoError(t, b.DeliverDue(b.ctx, id))
+
+	colleague, holder := b.alpha, b.beta
+	colleague.By = event.By{Participant: company.ID, Person: b.alpha.By.Participant}
+	holder.By = event.By{Participant: company.ID, Person: b.beta.By.Participant}
+	_, err = b.SignDocument(b.ctx, colleague, id, b.cms(key, "Dear all,"))
+	b.refused(err, fault.CertificateOfAnother)
+	require.Empty(t, b.state(id).Signatures)
+	_, err = b.SignDocument(b.ctx, holder, id, b.cms(key, "Dear all,"))
+	require.NoError(t, err)
+}

@@ -206,7 +206,7 @@ func readable(report packet.Report, trust packet.Trust) string {
 		b.WriteString("\nWhat this does not prove\n")
 	}
 	for _, limit := range report.Unproven {
-		fmt.Fprintf(&b, "  %s\n", printable(limit))
+		fmt.Fprintf(&b, "  %s\n", printable(limit.Detail))
 	}
 	return b.String()
 }
@@ -243,7 +243,7 @@ func signedBy(signers []packet.Signer) string {
 		}
 		fmt.Fprintf(&b, "  signature-%s  %s, on %s\n", printable(s.Signature), printable(party), s.SignedAt.UTC().Format("2006-01-02 15:04:05 UTC"))
 		var subject []string
-		for _, one := range []struct{ mark, text string }{{"", s.Owner}, {"IIN ", s.IIN}, {"BIN ", s.BIN}, {"role ", s.Role}, {"serial ", s.Serial}, {"issued by ", s.Issuer}} {
+		for _, one := range []struct{ mark, text string }{{"", s.Owner}, {"", person(s)}, {"IIN ", s.IIN}, {"BIN ", s.BIN}, {"role ", s.Role}, {"serial ", s.Serial}, {"issued by ", s.Issuer}} {
 			if one.text != "" {
 				subject = append(subject, one.mark+one.text)
 			}
@@ -251,6 +251,14 @@ func signedBy(signers []packet.Signer) string {
 		fmt.Fprintf(&b, "                by the certificate of %s\n", printable(strings.Join(subject, ", ")))
 	}
 	return b.String()
+}
+
+// person is the name of the person in a certificate of an organisation.
+func person(s packet.Signer) string {
+	if s.CommonName == s.Owner {
+		return ""
+	}
+	return s.CommonName
 }
 
 // lacking says what a packet lacks that nothing contradicts.

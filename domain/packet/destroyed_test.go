@@ -76,7 +76,7 @@ func TestR_C4_SealedDataThatIsWithheldWithoutADestructionIsNotPassedOver(t *test
 	require.Equal(t, packet.Good, report.Status, "a participant's data may be gone while the document is kept")
 	require.Contains(t, reportDetail(report, packet.ClaimEvents), "1 sealed parts are not opened in this packet")
 	require.NotContains(t, reportDetail(report, packet.ClaimEvents), "destroyed", "no event says so")
-	require.True(t, slices.ContainsFunc(report.Unproven, func(limit string) bool { return strings.Contains(limit, "not opened in this packet") }), "%v", report.Unproven)
+	require.True(t, slices.ContainsFunc(report.Unproven, func(limit packet.Limit) bool { return strings.Contains(limit.Detail, "not opened in this packet") }), "%v", report.Unproven)
 	html := contents(unzip(t, packed))["report.html"]
 	require.Contains(t, html, "имя не раскрыто в этом пакете")
 	require.NotContains(t, html, "уничтожен", "no event says so")
@@ -144,7 +144,7 @@ func TestR_D4_AddressesAndDevicesOfOthersAreForAuditorsAndCourts(t *testing.T) {
 		files := contents(unzip(t, packed))
 		require.Equal(t, opened, strings.Contains(files["report.html"], "192.0.2.7"), "every act of packettest is the sender's")
 		require.Contains(t, files["report.html"], "ТОО Test a", "who is who is opened for everybody")
-		require.Equal(t, !opened, slices.ContainsFunc(report.Unproven, func(limit string) bool { return strings.Contains(limit, "not opened") }))
+		require.Equal(t, !opened, slices.ContainsFunc(report.Unproven, func(limit packet.Limit) bool { return strings.Contains(limit.Detail, "not opened") }))
 	}
 }
 
@@ -155,7 +155,7 @@ func TestR_M6_ATimeThatRunsBackwardsOnAStreamIsNamed(t *testing.T) {
 	report := verify(t, export(t, l), l.Trust())
 	require.Equal(t, packet.Bad, report.Status)
 	require.Equal(t, packet.Problem{
-		File: "events/0021-ExemplarIssued.json", Claim: packet.ClaimEvents,
+		File: "events/0021-ExemplarIssued.json", Claim: packet.ClaimEvents, Code: packet.CodeBackwards,
 		Detail: "it says that it was recorded 19h29m22.75s before the event that it follows on its stream",
 	}, report.Problems[0])
 }
@@ -171,7 +171,7 @@ func TestR_M6_AConfirmationThatCameLateIsNamedAndNotHeldAgainstThePacket(t *test
 		require.NoError(t, l.Stamp(size, l.Now().Add(late)))
 		report := verify(t, export(t, l), l.Trust())
 		require.Equal(t, packet.Good, report.Status, "%+v", report.Problems)
-		require.True(t, slices.ContainsFunc(report.Unproven, func(limit string) bool { return strings.Contains(limit, says) }), "%s: %v", late, report.Unproven)
+		require.True(t, slices.ContainsFunc(report.Unproven, func(limit packet.Limit) bool { return strings.Contains(limit.Detail, says) }), "%s: %v", late, report.Unproven)
 	}
 }
 

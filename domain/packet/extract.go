@@ -363,9 +363,9 @@ func (v *verification) checkExtract() error {
 		items, manifest, err = composeExtract(head, entries)
 	}
 	if err != nil {
-		journal.no(extractJSONName, "it cannot be read: %v", err)
-		paper.unknown("cannot be told, because the entries cannot be read")
-		contents.unknown("cannot be told, because the entries cannot be read")
+		journal.as(CodeUnreadable).no(extractJSONName, "it cannot be read: %v", err)
+		paper.as(CodeDependent).unknown("cannot be told, because the entries cannot be read")
+		contents.as(CodeDependent).unknown("cannot be told, because the entries cannot be read")
 		return nil
 	}
 	for i, e := range entries {

@@ -40,17 +40,17 @@ func (v *verification) readLog() {
 	switch {
 	case v.manifest.Format != 0 && v.manifest.Format < formatLog:
 		if v.trust.asksForLog() {
-			v.open(ClaimInclusion, inclusionTitle).unknown("a packet of format %d has nothing of a transparency log, and you have the key of one or of its witnesses: ask for the packet again", v.manifest.Format)
+			v.open(ClaimInclusion, inclusionTitle).as(CodeNoLog).unknown("a packet of format %d has nothing of a transparency log, and you have the key of one or of its witnesses: ask for the packet again", v.manifest.Format)
 		}
 		return
 	case v.manifest.Format != 0 && head == nil:
 		if v.trust.asksForLog() {
-			v.open(ClaimInclusion, inclusionTitle).unknown("the packet says that its ledger keeps no transparency log, and you have the key of one or of its witnesses: it has no proofs")
+			v.open(ClaimInclusion, inclusionTitle).as(CodeNoLog).unknown("the packet says that its ledger keeps no transparency log, and you have the key of one or of its witnesses: it has no proofs")
 		}
 		return
 	case head != nil && head.NotCovered:
 		v.log = &logPart{head: *head}
-		v.open(ClaimInclusion, inclusionTitle).unknown("the log %s had not covered the newest event yet when the packet was made: ask for another one", head.Origin)
+		v.open(ClaimInclusion, inclusionTitle).as(CodeNotCovered).unknown("the log %s had not covered the newest event yet when the packet was made: ask for another one", head.Origin)
 		return
 	case v.manifest.Format == 0 && !there:
 		return
@@ -165,12 +165,12 @@ func (v *verification) checkNote(claim *findings, verifier note.Verifier, ok boo
 	l := v.log
 	if l.note == nil {
 		if ok && len(l.stamps) > 0 && len(l.witnesses) > 0 {
-			claim.no(logNoteName, "it is missing: the time tokens are not over the witnesses' lines")
+			claim.as(CodeMissing).no(logNoteName, "it is missing: the time tokens are not over the witnesses' lines")
 		}
 		return
 	}
 	if len(l.stamps) == 0 || len(l.witnesses) == 0 {
-		claim.no(logNoteName, "there is no use for it")
+		claim.as(CodeExtra).no(logNoteName, "there is no use for it")
 	}
 	if !ok {
 		return
@@ -190,14 +190,14 @@ func (v *verification) checkWitnesses(ok bool) {
 	}
 	claim := v.claim(ClaimWitnesses)
 	if !ok {
-		claim.unknown("cannot be told, because the checkpoint does not hold")
+		claim.as(CodeDependent).unknown("cannot be told, because the checkpoint does not hold")
 		return
 	}
 	var theirs cosignature.Policy
 	if l.policy != nil {
 		var err error
 		if theirs, err = cosignature.ParsePolicy(l.policy); err != nil {
-			claim.no(logPolicyName, "it cannot be read: %v", err)
+			claim.as(CodeUnreadable).no(logPolicyName, "it cannot be read: %v", err)
 		}
 	}
 	// A line that is of a key which is at hand, and is not its, is wrong whoever
@@ -205,7 +205,7 @@ func (v *verification) checkWitnesses(ok bool) {
 	wrong := func(seen []cosignature.Seen) {
 		for _, s := range seen {
 			if s.Wrong {
-				claim.no(logCheckpointName, "the line of the witness %s is not its cosignature", s.Name)
+				claim.as(CodeCosignature).no(logCheckpointName, "the line of the witness %s is not its cosignature", s.Name)
 			}
 		}
 	}
@@ -238,17 +238,17 @@ func (v *verification) checkWitnesses(ok bool) {
 	case enough && satisfied:
 		claim.says("cosigned by %s; that is enough for your policy", named)
 	case len(mine.Witnesses) == 0 && len(l.witnesses) == 0:
-		claim.unknown("no witness has cosigned the checkpoint, though the operator's policy names some")
+		claim.as(CodeUnwitnessed).unknown("no witness has cosigned the checkpoint, though the operator's policy names some")
 	case len(mine.Witnesses) == 0:
 		claim.unanchored("cosigned by %s; none of them is among your anchors", strings.Join(l.witnesses, ", "))
 	case unchecked != "":
-		claim.unknown("%s", unchecked)
+		claim.as(CodeUnwitnessed).unknown("%s", unchecked)
 	case enough && !satisfied && len(by) == 0:
-		claim.unknown("none of the witnesses that your policy names has cosigned the checkpoint")
+		claim.as(CodeUnwitnessed).unknown("none of the witnesses that your policy names has cosigned the checkpoint")
 	case enough && !satisfied:
-		claim.unknown("cosigned by %s, which your policy does not find enough; not by %s", named, strings.Join(not, ", "))
+		claim.as(CodeUnwitnessed).unknown("cosigned by %s, which your policy does not find enough; not by %s", named, strings.Join(not, ", "))
 	case len(by) == 0:
-		claim.unknown("none of your witnesses (%s) has cosigned the checkpoint", strings.Join(not, ", "))
+		claim.as(CodeUnwitnessed).unknown("none of your witnesses (%s) has cosigned the checkpoint", strings.Join(not, ", "))
 	default:
 		claim.says("cosigned by %s, among your anchors", named)
 	}
@@ -293,7 +293,7 @@ func (v *verification) checkStamp(i int, ok bool) {
 	answer := tsp.Judge(l.stamps[i], v.algorithms, tsp.Question{Message: message, At: never(), Roots: v.trust.Roots, Intermediates: issuers})
 	at := l.times[i].UTC().Format("2006-01-02 15:04:05 UTC")
 	if !ok {
-		claim.unknown("cannot be told, because the checkpoint does not hold")
+		claim.as(CodeDependent).unknown("cannot be told, because the checkpoint does not hold")
 	}
 	switch {
 	case answer.Status == tsp.Good:
@@ -308,7 +308,7 @@ func (v *verification) checkStamp(i int, ok bool) {
 			last = issuer
 		}
 		if late := v.recordedBy().Sub(answer.Latest()); late > clockSlack {
-			claim.no(name, "it is of %s, %s before the newest event was recorded, as the operator's clock says", at, late.Round(time.Second))
+			claim.as(CodeStampEarly).no(name, "it is of %s, %s before the newest event was recorded, as the operator's clock says", at, late.Round(time.Second))
 		}
 		v.confirmed(answer.Latest())
 		claim.says("the checkpoint, and so every event under it, existed at %s, says %s, whose root is among your anchors; whether its certificate (SHA-256 %s) was revoked is not in the packet",
@@ -350,13 +350,13 @@ func (v *verification) checkConsistency(ok bool) {
 	claim := v.claim(ClaimConsistency)
 	switch {
 	case l.since == nil:
-		claim.no(logSinceName, "it is missing, though there is a proof that leads from it")
+		claim.as(CodeMissing).no(logSinceName, "it is missing, though there is a proof that leads from it")
 		return
 	case l.consistency == nil:
-		claim.no(logConsistencyName, "it is missing, though there is an earlier checkpoint")
+		claim.as(CodeMissing).no(logConsistencyName, "it is missing, though there is an earlier checkpoint")
 		return
 	case !ok:
-		claim.unknown("cannot be told, because the checkpoint does not hold")
+		claim.as(CodeDependent).unknown("cannot be told, because the checkpoint does not hold")
 		return
 	}
 	earlier, _, err := translog.ParseCheckpoint(l.since, l.head.Origin, l.verifier)
@@ -367,7 +367,7 @@ func (v *verification) checkConsistency(ok bool) {
 	request, err := cosignature.ParseRequest(l.consistency)
 	switch {
 	case err != nil:
-		claim.no(logConsistencyName, "it cannot be read: %v", err)
+		claim.as(CodeUnreadable).no(logConsistencyName, "it cannot be read: %v", err)
 	case uint64(request.OldSize) != earlier.Size || !bytes.Equal(request.Checkpoint, l.checkpoint):
 		claim.no(logConsistencyName, "it is about other checkpoints than log/since and log/checkpoint")
 	default:
@@ -389,7 +389,7 @@ func (v *verification) checkProofs() {
 	}
 	claim := v.claim(ClaimInclusion)
 	if l.verifier == nil {
-		claim.unknown("cannot be told, because the checkpoint does not hold")
+		claim.as(CodeDependent).unknown("cannot be told, because the checkpoint does not hold")
 		return
 	}
 	// What came first is told by positions, which the operator writes: they count
@@ -399,17 +399,17 @@ func (v *verification) checkProofs() {
 		name := proofName(i + 1)
 		proof, ok := v.held[name]
 		if !ok {
-			claim.no(name, "the proof of %s is missing", eventName(i+1, r.Type))
+			claim.as(CodeNotInLog).no(name, "the proof of %s is missing", eventName(i+1, r.Type))
 			continue
 		}
 		_, index, _, err := translog.CheckProof(proof, r.Leaf(), l.head.Origin, l.verifier)
 		switch {
 		case err != nil:
-			claim.no(name, "%s is not proven to be in the log: %v", eventName(i+1, r.Type), err)
+			claim.as(CodeNotInLog).no(name, "%s is not proven to be in the log: %v", eventName(i+1, r.Type), err)
 		case !bytes.HasSuffix(proof, append([]byte("\n\n"), l.checkpoint...)):
 			claim.no(name, "it is under another checkpoint than log/checkpoint")
 		case int64(index) <= after:
-			claim.no(name, "%s is entry %d of the log and stands after entry %d: the events are not in the order in which they were recorded", eventName(i+1, r.Type), index, after)
+			claim.as(CodeOrder).no(name, "%s is entry %d of the log and stands after entry %d: the events are not in the order in which they were recorded", eventName(i+1, r.Type), index, after)
 		default:
 			after = int64(index)
 		}

@@ -17,12 +17,12 @@ import (
 func (v *verification) checkOwner(claim *findings, file string, s signed, r record, e certificate.Registered) {
 	parsed, err := v.certificate(file)
 	if err != nil {
-		claim.no(file, "the certificate cannot be read")
+		claim.as(CodeUnreadable).no(file, "the certificate cannot be read")
 		return
 	}
 	says, err := signature.ReadOwner(parsed)
 	if err != nil {
-		claim.no(file, "whose the certificate is cannot be read: %v", err)
+		claim.as(CodeUnreadable).no(file, "whose the certificate is cannot be read: %v", err)
 		return
 	}
 	v.checkRegistered(claim, file, parsed, says, r, e)
@@ -32,11 +32,11 @@ func (v *verification) checkOwner(claim *findings, file string, s signed, r reco
 // checkRegistered holds what the ledger wrote of a certificate against it.
 func (v *verification) checkRegistered(claim *findings, file string, parsed *x509.Certificate, says signature.Owner, r record, e certificate.Registered) {
 	if !parsed.NotBefore.Equal(e.NotBefore) || !parsed.NotAfter.Equal(e.NotAfter) {
-		claim.no(file, "it has other dates than its registration says")
+		claim.as(CodeRegistration).no(file, "it has other dates than its registration says")
 	}
 	differ := func(what, here, there string) {
 		if here != there {
-			claim.no(file, "the certificate says %s %q and its registration %q", what, here, there)
+			claim.as(CodeRegistration).no(file, "the certificate says %s %q and its registration %q", what, here, there)
 		}
 	}
 	differ("the purpose", string(says.Purpose), e.Purpose)
@@ -49,7 +49,7 @@ func (v *verification) checkRegistered(claim *findings, file string, parsed *x50
 		differ("the BIN", says.BIN, e.OwnerBIN)
 		differ("the name", says.Name(), e.OwnerName)
 	case !destroyedIn(v.history)[personal]:
-		claim.unknown("whom the ledger registered as the owner of %s cannot be compared with the certificate: it is not opened in this packet", file)
+		claim.as(CodeOwnerClosed).unknown("whom the ledger registered as the owner of %s cannot be compared with the certificate: it is not opened in this packet", file)
 	}
 }
 
@@ -65,13 +65,13 @@ func (v *verification) checkParty(claim *findings, file string, s signed, says s
 	case party.destroyed:
 		return // nobody can compare it any more, and an event says why
 	case party.Identifier == "":
-		claim.unknown("whom the ledger registered as the party of %s cannot be compared with the certificate: it is not opened in this packet", file)
+		claim.as(CodeOwnerClosed).unknown("whom the ledger registered as the party of %s cannot be compared with the certificate: it is not opened in this packet", file)
 		return
 	case party.Kind == participant.LegalEntity && says.BIN != party.Identifier:
-		claim.no(file, "the certificate is of BIN %q, %q; the ledger registered it for the legal entity %s, %q", says.BIN, says.Name(), party.Identifier, party.Name)
+		claim.as(CodeOwner).no(file, "the certificate is of BIN %q, %q; the ledger registered it for the legal entity %s, %q", says.BIN, says.Name(), party.Identifier, party.Name)
 		return
 	case party.Kind != participant.LegalEntity && (says.IIN != party.Identifier || says.BIN != "" && says.BIN != party.Identifier):
-		claim.no(file, "the certificate is of IIN %q and BIN %q, %q; the ledger registered it for %s, %q", says.IIN, says.BIN, says.Name(), party.Identifier, party.Name)
+		claim.as(CodeOwner).no(file, "the certificate is of IIN %q and BIN %q, %q; the ledger registered it for %s, %q", says.IIN, says.BIN, says.Name(), party.Identifier, party.Name)
 		return
 	}
 	person := s.by.By.Person
@@ -81,9 +81,9 @@ func (v *verification) checkParty(claim *findings, file string, s signed, says s
 	switch acting := known[person]; {
 	case acting.destroyed:
 	case acting.Identifier == "":
-		claim.unknown("who acted cannot be compared with the certificate %s: the person is not opened in this packet", file)
+		claim.as(CodeOwnerClosed).unknown("who acted cannot be compared with the certificate %s: the person is not opened in this packet", file)
 	case acting.Identifier != says.IIN:
-		claim.no(file, "the certificate is of the person with IIN %q; the ledger has %s, %q, sign with it", says.IIN, acting.Identifier, acting.Name)
+		claim.as(CodePerson).no(file, "the certificate is of the person with IIN %q; the ledger has %s, %q, sign with it", says.IIN, acting.Identifier, acting.Name)
 	}
 }
 
@@ -102,7 +102,7 @@ func (v *verification) signerOf(s signed, known people) Signer {
 		return signer
 	}
 	if says, err := signature.ReadOwner(parsed); err == nil {
-		signer.Owner, signer.IIN, signer.BIN, signer.Role = says.Name(), says.IIN, says.BIN, string(says.Role())
+		signer.Owner, signer.CommonName, signer.IIN, signer.BIN, signer.Role = says.Name(), says.CommonName, says.IIN, says.BIN, string(says.Role())
 		signer.Serial, signer.Issuer = says.Serial, says.Issuer
 	}
 	return signer

@@ -93,6 +93,12 @@ func (v *verification) take(part *verification) {
 				f.problems[i].File = part.folder + p.File
 			}
 		}
+		for i, p := range f.doubts {
+			f.doubts[i].Claim = f.ID
+			if p.File != "" {
+				f.doubts[i].File = part.folder + p.File
+			}
+		}
 		v.claims = append(v.claims, f)
 	}
 	v.closed += part.closed
@@ -112,7 +118,7 @@ func (v *verification) checkTogether(parts []*verification) error {
 	ends := []*findings{v.claim(ClaimJournal), v.claim(ClaimReport), v.claim(ClaimContents)}
 	cannot := func(why string) error {
 		for _, f := range ends {
-			f.unknown("cannot be told, because %s", why)
+			f.as(CodeDependent).unknown("cannot be told, because %s", why)
 		}
 		return nil
 	}

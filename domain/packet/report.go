@@ -75,9 +75,11 @@ const (
 
 // Claim is one thing that a packet says.
 type Claim struct {
-	ID     string   `json:"id"`
-	Title  string   `json:"title"`
-	Holds  Answer   `json:"holds"`
+	ID    string `json:"id"`
+	Title string `json:"title"`
+	Holds Answer `json:"holds"`
+	// Code is the kind of the finding that Detail tells of, where it has one.
+	Code   Code     `json:"code,omitempty"`
 	Detail string   `json:"detail,omitempty"`
 	Files  []string `json:"files,omitempty"`
 }
@@ -87,7 +89,9 @@ type Problem struct {
 	// File is the entry of the packet, "" if it is none in particular.
 	File string `json:"file,omitempty"`
 	// Claim is the id of the claim that it goes against.
-	Claim  string `json:"claim"`
+	Claim string `json:"claim"`
+	// Code is its kind, "" where the claim alone says it.
+	Code   Code   `json:"code,omitempty"`
 	Detail string `json:"detail"`
 }
 
@@ -109,7 +113,7 @@ type Report struct {
 	Signers []Signer `json:"signers"`
 	// Unproven says what a verification of this packet does not prove, however
 	// good it is.
-	Unproven []string `json:"unproven"`
+	Unproven []Limit `json:"unproven"`
 	// Disputed are the signatures that do not simply stand although the packet
 	// holds: it proves that they are in doubt or have lost their force.
 	Disputed []Disputed `json:"disputed"`
@@ -126,14 +130,16 @@ type Signer struct {
 	Party      string `json:"party,omitempty"`
 	Identifier string `json:"identifier,omitempty"`
 	Person     string `json:"person,omitempty"`
-	// Owner, IIN, BIN and Role are the certificate's subject, Serial and Issuer
-	// name the certificate.
-	Owner  string `json:"owner,omitempty"`
-	IIN    string `json:"iin,omitempty"`
-	BIN    string `json:"bin,omitempty"`
-	Role   string `json:"role,omitempty"`
-	Serial string `json:"serial,omitempty"`
-	Issuer string `json:"issuer,omitempty"`
+	// Owner, CommonName, IIN, BIN and Role are the certificate's subject, Serial
+	// and Issuer name the certificate. Owner is the organisation where there is
+	// one, CommonName the person.
+	Owner      string `json:"owner,omitempty"`
+	CommonName string `json:"commonName,omitempty"`
+	IIN        string `json:"iin,omitempty"`
+	BIN        string `json:"bin,omitempty"`
+	Role       string `json:"role,omitempty"`
+	Serial     string `json:"serial,omitempty"`
+	Issuer     string `json:"issuer,omitempty"`
 	// SignedAt is the moment that counts as that of signing, Holds what was found
 	// of the signature.
 	SignedAt time.Time      `json:"signedAt"`
@@ -182,24 +188,14 @@ type findings struct {
 }
 
 // no records that the claim does not hold, because of a file ("" for none).
-func (f *findings) no(file, format string, args ...any) {
-	f.Holds = No
-	if len(f.problems) == maxProblems {
-		f.more++
-		return
-	}
-	f.problems = append(f.problems, Problem{file, f.ID, fmt.Sprintf(format, args...)})
-}
+func (f *findings) no(file, format string, args ...any) { f.as("").no(file, format, args...) }
 
 // unknown records that the claim cannot be decided.
-func (f *findings) unknown(format string, args ...any) {
-	f.missing = true
-	f.undecided(fmt.Sprintf(format, args...))
-}
+func (f *findings) unknown(format string, args ...any) { f.as("").unknown(format, args...) }
 
-func (f *findings) undecided(detail string) {
+func (f *findings) undecided(code Code, detail string) {
 	if f.Holds != No {
-		f.Holds, f.Detail = CannotTell, detail
+		f.Holds, f.Code, f.Detail = CannotTell, code, detail
 	}
 }
 
@@ -207,20 +203,16 @@ func (f *findings) undecided(detail string) {
 // of a file ("" for none).
 func (f *findings) ununderstood(file, format string, args ...any) {
 	f.newer = true
-	f.undecided(fmt.Sprintf(format, args...))
+	f.undecided(CodeLater, fmt.Sprintf(format, args...))
 	if len(f.doubts) < maxProblems {
-		f.doubts = append(f.doubts, Problem{file, f.ID, fmt.Sprintf(format, args...)})
+		f.doubts = append(f.doubts, Problem{file, f.ID, CodeLater, fmt.Sprintf(format, args...)})
 	}
 }
 
 // against records what would speak against the claim if every event were
 // understood: with some that a later version wrote it may be as it must.
 func (f *findings) against(blind bool, file, format string, args ...any) {
-	if !blind {
-		f.no(file, format, args...)
-		return
-	}
-	f.ununderstood(file, format+" (or a later version's event says why: ask a newer verifier)", args...)
+	f.as("").against(blind, file, format, args...)
 }
 
 // unanchored records that the claim rests on a foreign anchor.
@@ -257,13 +249,13 @@ func (q *inquiry) claim(id string) *findings {
 
 func (q *inquiry) report(m Manifest) Report {
 	m.Files = nil
-	r := Report{Status: Good, Manifest: m, Claims: []Claim{}, Problems: []Problem{}, Doubts: []Problem{}, Lacks: []Lack{}, Signers: []Signer{}, Unproven: []string{}, Disputed: []Disputed{}}
+	r := Report{Status: Good, Manifest: m, Claims: []Claim{}, Problems: []Problem{}, Doubts: []Problem{}, Lacks: []Lack{}, Signers: []Signer{}, Unproven: []Limit{}, Disputed: []Disputed{}}
 	lacks := map[Lack]bool{}
 	for _, f := range q.claims {
 		switch {
 		case f.Holds == No:
 			r.Status = Bad
-			f.Detail = f.problems[0].Detail
+			f.Code, f.Detail = f.problems[0].Code, f.problems[0].Detail
 			if n := len(f.problems) + f.more; n > 1 {
 				f.Detail += fmt.Sprintf(" (and %d more)", n-1)
 			}

@@ -127,7 +127,7 @@ func (v *verification) checkReferences(claim *findings, file string, r record) {
 				claim.no(file, "it relied on %s@%d, which was recorded later", reference.Stream, n)
 			}
 		case whole:
-			claim.no(file, "it relied on %s@%d, which is not in the packet", reference.Stream, n)
+			claim.as(CodeMissing).no(file, "it relied on %s@%d, which is not in the packet", reference.Stream, n)
 		}
 	}
 }
@@ -160,7 +160,7 @@ func (v *verification) certificates(ctx context.Context) error {
 			}
 		}
 		if err := then.CheckSigning(s.by.Party, s.by.SignedAt); err != nil {
-			claim.against(v.blind, file, "when the signature was recorded it did not count for this party: %v", err)
+			claim.as(CodeUncounted).against(v.blind, file, "when the signature was recorded it did not count for this party: %v", err)
 		}
 		if s.revoked != nil {
 			v.checkRevocation(claim, s)

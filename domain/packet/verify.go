@@ -180,9 +180,9 @@ func (v *verification) readArchive(ctx context.Context) error {
 		}
 		switch {
 		case n != f.Size:
-			claim.no(f.Name, "%d bytes of it are there, %d are announced", n, f.Size)
+			claim.as(CodeChanged).no(f.Name, "%d bytes of it are there, %d are announced", n, f.Size)
 		case sum.Sum32() != f.CRC32:
-			claim.no(f.Name, "its content does not have the CRC-32 that the archive gives")
+			claim.as(CodeChanged).no(f.Name, "its content does not have the CRC-32 that the archive gives")
 		}
 		if kept != nil {
 			v.held[f.Name] = kept.Bytes()
@@ -204,7 +204,7 @@ func (v *verification) checkManifest(context.Context) error {
 	claim := v.claim(ClaimManifest)
 	raw, ok := v.held[manifestName]
 	if !ok {
-		claim.no(manifestName, "it is missing")
+		claim.as(CodeMissing).no(manifestName, "it is missing")
 		return nil
 	}
 	var m Manifest
@@ -221,7 +221,7 @@ func (v *verification) checkManifest(context.Context) error {
 	}
 	switch {
 	case err != nil:
-		claim.no(manifestName, "it cannot be read: %v", err)
+		claim.as(CodeUnreadable).no(manifestName, "it cannot be read: %v", err)
 		return nil
 	case m.Format < oldest:
 		claim.no(manifestName, "its format is %d, this verifier knows %d to %d", m.Format, oldest, Format)
@@ -240,21 +240,21 @@ func (v *verification) checkManifest(context.Context) error {
 		digest, ok := v.digests[f.Path]
 		switch {
 		case !ok:
-			claim.no(f.Path, "it is missing from the packet")
+			claim.as(CodeMissing).no(f.Path, "it is missing from the packet")
 		case digest.String() != f.SHA256:
-			claim.no(f.Path, "its SHA-256 is not the one in the manifest")
+			claim.as(CodeChanged).no(f.Path, "its SHA-256 is not the one in the manifest")
 		case v.sizes[f.Path] != f.Size:
-			claim.no(f.Path, "it has %d bytes, the manifest says %d", v.sizes[f.Path], f.Size)
+			claim.as(CodeChanged).no(f.Path, "it has %d bytes, the manifest says %d", v.sizes[f.Path], f.Size)
 		}
 	}
 	for _, f := range v.archive.Files {
 		if !listed[f.Name] {
-			claim.no(f.Name, "it is not in the manifest")
+			claim.as(CodeExtra).no(f.Name, "it is not in the manifest")
 		}
 	}
 	switch got, ok := v.held[sumsName]; {
 	case !ok:
-		claim.no(sumsName, "it is missing")
+		claim.as(CodeMissing).no(sumsName, "it is missing")
 	case !bytes.Equal(got, sums(m, raw)):
 		claim.no(sumsName, "it does not have the lines that follow from manifest.json")
 	}
@@ -316,10 +316,10 @@ func (v *verification) checkSeal(ctx context.Context) error {
 	content, listed := v.held[asicManifestName]
 	sealed, there := v.held[sealName]
 	if !listed {
-		claim.no(asicManifestName, "it is missing")
+		claim.as(CodeMissing).no(asicManifestName, "it is missing")
 	}
 	if !there {
-		claim.no(sealName, "it is missing")
+		claim.as(CodeMissing).no(sealName, "it is missing")
 	}
 	if !listed || !there {
 		return nil
@@ -363,7 +363,7 @@ func (v *verification) checkSealed(claim *findings, content []byte) {
 		References []asicReference `xml:"DataObjectReference"`
 	}
 	if !flatXML(content) || xml.Unmarshal(content, &manifest) != nil {
-		claim.no(asicManifestName, "it cannot be read")
+		claim.as(CodeUnreadable).no(asicManifestName, "it cannot be read")
 		return
 	}
 	covered := map[string]bool{mimetypeName: true, asicManifestName: true, sealName: true}
@@ -377,14 +377,14 @@ func (v *verification) checkSealed(claim *findings, content []byte) {
 		digest, ok := v.digests[name]
 		switch {
 		case !ok:
-			claim.no(name, "it is sealed and missing from the packet")
+			claim.as(CodeMissing).no(name, "it is sealed and missing from the packet")
 		case base64.StdEncoding.EncodeToString(digest[:]) != reference.Digest:
-			claim.no(name, "its SHA-256 is not the sealed one")
+			claim.as(CodeChanged).no(name, "its SHA-256 is not the sealed one")
 		}
 	}
 	for _, f := range v.archive.Files {
 		if !covered[f.Name] {
-			claim.no(f.Name, "the seal does not cover it")
+			claim.as(CodeExtra).no(f.Name, "the seal does not cover it")
 		}
 	}
 }
@@ -431,7 +431,7 @@ func (v *verification) checkEvents(ctx context.Context) error {
 		}
 		match := eventNamePattern.FindStringSubmatch(f.Name)
 		if match == nil || len(files) >= MaxEvents {
-			claim.no(f.Name, "it is no event of a packet")
+			claim.as(CodeExtra).no(f.Name, "it is no event of a packet")
 			continue
 		}
 		number, _ := strconv.Atoi(match[1]) // at most nine digits
@@ -463,7 +463,7 @@ func (v *verification) checkEvents(ctx context.Context) error {
 		last = r.Position
 		// The ledger never records a time before that of the stream's last event.
 		if before := times[r.Stream]; r.metadata.RecordedAt.Before(before) {
-			claim.no(f.name, "it says that it was recorded %s before the event that it follows on its stream", before.Sub(r.metadata.RecordedAt))
+			claim.as(CodeBackwards).no(f.name, "it says that it was recorded %s before the event that it follows on its stream", before.Sub(r.metadata.RecordedAt))
 		}
 		times[r.Stream] = r.metadata.RecordedAt
 		if head := heads[r.Stream]; r.Stream.Category() == participant.Category && r.metadata.Prev != nil && r.Revision > head.Next {
@@ -510,7 +510,7 @@ func (v *verification) checkWithheld(claim *findings) (note string) {
 			case box.Subject != event.Subject("document", s.ID):
 				v.closed++
 			default:
-				claim.unknown("%s holds sealed data of the document that the packet does not open, though no event says that it was destroyed", eventName(i+1, r.Type))
+				claim.as(CodeClosed).unknown("%s holds sealed data of the document that the packet does not open, though no event says that it was destroyed", eventName(i+1, r.Type))
 			}
 		}
 	}
@@ -551,7 +551,7 @@ func (v *verification) checkStreams(claim *findings, heads map[eventstore.Stream
 		wanted[n.stream] = true
 		switch count := heads[n.stream].Next; {
 		case count == 0:
-			claim.against(v.blind, "", "the stream %s, which the document refers to, is missing", n.stream)
+			claim.as(CodeMissing).against(v.blind, "", "the stream %s, which the document refers to, is missing", n.stream)
 		case n.person && ofStream(v.history, n.stream)[0].Revision != 0:
 			claim.against(v.blind, "", "the registration on the stream %s is missing", n.stream)
 		}
@@ -612,7 +612,7 @@ func (v *verification) checkContents(ctx context.Context) error {
 			untold = append(untold, v.claim(ClaimInclusion))
 		}
 		for _, f := range untold {
-			f.unknown("cannot be told, because the events do not hold")
+			f.as(CodeDependent).unknown("cannot be told, because the events do not hold")
 		}
 		return nil
 	}
@@ -676,7 +676,7 @@ func (v *verification) compare(items []item) (expected map[string]bool) {
 		item := &items[i]
 		expected[item.name] = true
 		if v.manifest.Format == 0 && (item.name == readmeName || item.claim == ClaimReport) {
-			v.claim(item.claim).unknown("%s cannot be compared, because manifest.json cannot be read", item.name)
+			v.claim(item.claim).as(CodeDependent).unknown("%s cannot be compared, because manifest.json cannot be read", item.name)
 			continue
 		}
 		if item.untold {
@@ -688,13 +688,13 @@ func (v *verification) compare(items []item) (expected map[string]bool) {
 		digest, ok := v.digests[item.name]
 		switch {
 		case !ok:
-			claim.against(v.blind && !item.certain(), item.name, "it is missing")
+			claim.as(CodeMissing).against(v.blind && !item.certain(), item.name, "it is missing")
 		case digest != item.digest && item.stored:
-			claim.no(item.name, "its SHA-256 is not the one that the events name")
+			claim.as(CodeChanged).no(item.name, "its SHA-256 is not the one that the events name")
 		case digest != item.digest:
-			claim.against(v.blind && !item.certain(), item.name, "it is not what follows from the events")
+			claim.as(CodeChanged).against(v.blind && !item.certain(), item.name, "it is not what follows from the events")
 		case item.size >= 0 && v.sizes[item.name] != item.size:
-			claim.no(item.name, "it has %d bytes, the events say %d", v.sizes[item.name], item.size)
+			claim.as(CodeChanged).no(item.name, "it has %d bytes, the events say %d", v.sizes[item.name], item.size)
 		}
 		item.size = v.sizes[item.name]
 	}
@@ -705,7 +705,7 @@ func (v *verification) compare(items []item) (expected map[string]bool) {
 func (v *verification) checkNothingElse(expected map[string]bool) {
 	for _, f := range v.archive.Files {
 		if !expected[f.Name] {
-			v.claim(ClaimContents).against(v.blind, f.Name, "nothing in the events calls for it")
+			v.claim(ClaimContents).as(CodeExtra).against(v.blind, f.Name, "nothing in the events calls for it")
 		}
 	}
 }
@@ -724,7 +724,7 @@ func (v *verification) checkWhole(expected map[string]bool, m Manifest, items []
 		if digest, ok := v.digests[name]; ok {
 			carried = []item{{name: name, mediaType: typeProgram, digest: digest, size: v.sizes[name]}}
 		} else {
-			contents.no(name, "it is missing")
+			contents.as(CodeMissing).no(name, "it is missing")
 		}
 	}
 	v.checkNothingElse(expected)
@@ -752,7 +752,7 @@ func (v *verification) checkSignature(ctx context.Context, s signed) error {
 	file, ok := v.archive.File(s.files[0].entry)
 	message, there := v.held[name]
 	if !ok || !there {
-		claim.unknown("the signature or its file is not in the packet")
+		claim.as(CodeMissing).unknown("the signature or its file is not in the packet")
 		return nil
 	}
 	brought := v.brought(claim, s)
@@ -792,7 +792,7 @@ func (v *verification) checkSignature(ctx context.Context, s signed) error {
 func (s signed) checkRecorded(claim *findings) {
 	recorded := s.signature.Verdict
 	if away := recorded.At.Sub(s.event.metadata.RecordedAt).Abs(); away > clockSlack {
-		claim.no(s.folder+"verdict.json", "its verdict is for a moment %s away from when it was recorded", away)
+		claim.as(CodeMoment).no(s.folder+"verdict.json", "its verdict is for a moment %s away from when it was recorded", away)
 	}
 	if atSigning := s.signature.AtSigning(); atSigning.Status != signature.Valid {
 		claim.no(s.folder+"verdict.json", "it counts as a signature though its verdict is %q", atSigning.Status)
@@ -817,7 +817,7 @@ func (v *verification) brought(claim *findings, s signed) (b brought) {
 		}
 		certificate, err := v.certificate(path)
 		if err != nil {
-			claim.no(path, "the certificate cannot be read")
+			claim.as(CodeUnreadable).no(path, "the certificate cannot be read")
 			continue
 		}
 		b.certificates = append(b.certificates, certificate)
@@ -825,7 +825,7 @@ func (v *verification) brought(claim *findings, s signed) (b brought) {
 	for _, e := range s.evidence {
 		der, ok := v.held[e.name]
 		if !ok {
-			claim.no(e.name, "the evidence is missing")
+			claim.as(CodeMissing).no(e.name, "the evidence is missing")
 			continue
 		}
 		b.evidence = append(b.evidence, signature.Evidence{Kind: e.Kind, DER: der})
@@ -863,7 +863,7 @@ func (s signed) onlyAnchorsMissing(claim *findings, assessed, alone signature.As
 		return false
 	}
 	if !s.sameVerdicts(alone) {
-		claim.no(s.folder+"verdict.json", "the recorded verdict is not the one that is found now")
+		claim.as(CodeVerdict).no(s.folder+"verdict.json", "the recorded verdict is not the one that is found now")
 	}
 	at := s.signature.AtSigning().At.UTC().Format("2006-01-02 15:04:05 UTC")
 	switch {
@@ -882,14 +882,14 @@ func (s signed) conclude(claim *findings, assessed signature.Assessment) {
 	found := assessed.Signing
 	switch {
 	case found.Status == signature.Unknown && ended(found) && s.signature.AtSigning().Status == signature.Valid:
-		claim.no(s.folder+"verdict.json",
+		claim.as(CodeInvalid).no(s.folder+"verdict.json",
 			"it is recorded as valid, and nothing in the packet shows that it was made before its certificate ended")
 	case found.Status == signature.Unknown:
-		claim.unknown("it cannot be told whether it is valid: %s", codes(found))
+		claim.as(CodeUndecided).unknown("it cannot be told whether it is valid: %s", codes(found))
 	case found.Status != signature.Valid:
-		claim.no(s.folder+"signature.p7s", "it is %s: %s", found.Status, codes(found))
+		claim.as(CodeInvalid).no(s.folder+"signature.p7s", "it is %s: %s", found.Status, codes(found))
 	case !s.sameVerdicts(assessed):
-		claim.no(s.folder+"verdict.json", "the recorded verdict is not the one that is found now")
+		claim.as(CodeVerdict).no(s.folder+"verdict.json", "the recorded verdict is not the one that is found now")
 	}
 	whose := "which the operator's clock says"
 	if assessed.Trusted {

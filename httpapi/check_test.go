@@ -153,7 +153,7 @@ func TestR_M3_OfADocumentThatIsBeingDestroyedOnlyThatIsSaid(t *testing.T) {
 	}
 }
 
-func TestR_M3_SignaturesInsideAFileAreJudgedByTheLedgersAnchorsAndNameNobody(t *testing.T) {
+func TestR_M3_SignaturesInsideAFileAreJudgedByTheLedgersAnchorsAndNameWhomTheFileNames(t *testing.T) {
 	w := newWorld(t)
 	sign := func(attached bool) []byte {
 		message, err := cms.Sign(t.Context(), cms.SignOptions{
@@ -169,9 +169,10 @@ func TestR_M3_SignaturesInsideAFileAreJudgedByTheLedgersAnchorsAndNameNobody(t *
 	require.Equal(t, "valid", inside["status"], a.body)
 	signer := inside["signers"].([]any)[0].(map[string]any)
 	require.Equal(t, w.party.fingerprint(), signer["certificate"])
-	for _, secret := range []string{"Secretov", w.party.number, secretName} {
-		require.NotContains(t, a.body, secret)
-	}
+	subject := signer["subject"].(map[string]any)
+	require.Equal(t, "Secretov", subject["name"], "as the certificate in the file says")
+	require.Equal(t, "person", subject["role"])
+	require.NotContains(t, a.body, secretName, "and not as the ledger registered the participant")
 	broken := bytes.Replace(attached, []byte(letter), []byte(strings.ToUpper(letter)), 1)
 	require.NotEqual(t, attached, broken)
 	require.Equal(t, "invalid", w.ask("file", string(broken)).value()["inside"].(map[string]any)["status"])
@@ -199,7 +200,13 @@ func TestR_M3_APacketIsVerifiedByTheLedgersOwnAnchorsAndNotKept(t *testing.T) {
 	bad := w.ask("packet", forged)
 	require.Equal(t, "bad", bad.text("status"))
 	require.Contains(t, bad.body, "document/letter.txt")
-	for _, secret := range append(w.personal()[:2], "Тайный", "Secretov", w.sender.number, w.party.number) {
+	signers := a.value()["signers"].([]any)
+	require.Len(t, signers, 1)
+	signer := signers[0].(map[string]any)
+	require.Equal(t, w.party.number, signer["identifier"], "who signed, as the packet opens it")
+	require.Equal(t, "Secretov", signer["owner"])
+	require.NotEmpty(t, a.value()["unproven"])
+	for _, secret := range []string{"Тайный", w.sender.number} {
 		require.NotContains(t, a.body+bad.body, secret)
 	}
 	for _, secret := range w.personal() {

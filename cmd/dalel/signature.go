@@ -266,17 +266,17 @@ func printAssessment(w io.Writer, file string, found signature.Assessment) error
 		separate = separate || one.At != nil
 	}
 	if !separate {
-		return printVerdict(w, file, found.Receipt)
+		return printVerdict(w, file, found.Receipt, found.Certificates)
 	}
-	if err := printVerdict(w, file+", when it was signed", found.Signing); err != nil {
+	if err := printVerdict(w, file+", when it was signed", found.Signing, found.Certificates); err != nil {
 		return err
 	}
-	return printVerdict(w, file+", when it was asked about", found.Receipt)
+	return printVerdict(w, file+", when it was asked about", found.Receipt, found.Certificates)
 }
 
-// printVerdict prints one line with the answer, one for each signer, one for
+// printVerdict prints one line with the answer, two for each signer, one for
 // each reason and one for each piece of evidence.
-func printVerdict(w io.Writer, file string, verdict signature.Verdict) error {
+func printVerdict(w io.Writer, file string, verdict signature.Verdict, certificates []*x509.Certificate) error {
 	var b strings.Builder
 	word := map[signature.Status]string{
 		signature.Valid: "VALID", signature.Invalid: "INVALID", signature.Unknown: "CANNOT TELL",
@@ -294,6 +294,9 @@ func printVerdict(w io.Writer, file string, verdict signature.Verdict) error {
 			fmt.Fprintf(&b, ", claims %s", s.ClaimedAt.Format(time.RFC3339))
 		}
 		b.WriteByte('\n')
+		if i < len(certificates) {
+			b.WriteString(subject(certificates[i]))
+		}
 		for _, r := range s.Reasons {
 			fmt.Fprintf(&b, "    %s: %s\n", r.Code, printable(r.Detail))
 		}
@@ -303,4 +306,28 @@ func printVerdict(w io.Writer, file string, verdict signature.Verdict) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// subject is the line that says whose a certificate is, as it says itself; ""
+// where it is not at hand or cannot be read.
+func subject(certificate *x509.Certificate) string {
+	owner, err := signature.ReadOwner(certificate)
+	if err != nil {
+		return ""
+	}
+	var parts []string
+	for _, one := range []struct{ mark, text string }{
+		{"", owner.CommonName},
+		{"", owner.Organization},
+		{"IIN ", owner.IIN},
+		{"BIN ", owner.BIN},
+		{"role ", string(owner.Role())},
+		{"serial ", owner.Serial},
+		{"issued by ", owner.Issuer},
+	} {
+		if one.text != "" {
+			parts = append(parts, one.mark+one.text)
+		}
+	}
+	return "    by the certificate of " + printable(strings.Join(parts, ", ")) + "\n"
 }

@@ -133,6 +133,14 @@ func TestEvidenceIsTakenOutOfPEMAndBase64(t *testing.T) {
 	require.Error(t, err)
 }
 
+func TestR_C2_SignatureVerifySaysWhoseTheCertificateIs(t *testing.T) {
+	f := newSignedFolder(t)
+	var stdout, stderr bytes.Buffer
+	status := signatureVerify(t.Context(), []string{"--roots", f.path("roots"), "--content", f.path("contract.txt"), f.path("s.p7s")}, &stdout, &stderr)
+	require.Equal(t, 0, status, stderr.String())
+	require.Regexp(t, `(?m)^    by the certificate of .*role person, serial [0-9a-f]+, issued by CN=`, stdout.String())
+}
+
 func TestSignatureVerifyPrintsTheVerdictAsJSON(t *testing.T) {
 	f := newSignedFolder(t)
 	var stdout, stderr bytes.Buffer

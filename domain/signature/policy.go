@@ -388,6 +388,7 @@ func (c *comparer) Write(p []byte) (int, error) {
 // assessed is what was found of one signer.
 type assessed struct {
 	receipt, signing SignerVerdict
+	certificate      *x509.Certificate
 	evidence         []Evidence
 	wantsTime        bool
 }
@@ -424,7 +425,7 @@ func (s *signerCheck) assess(ctx context.Context) assessed {
 		}
 		signing = open
 	}
-	result := assessed{wantsTime: trusted.IsZero() && sound}
+	result := assessed{certificate: s.certificate, wantsTime: trusted.IsZero() && sound}
 	finish := func(j *judgement) SignerVerdict {
 		one := s.verdict
 		one.Chain = nil

@@ -96,6 +96,11 @@ func Joined(at time.Time, parts ...Assessment) Assessment {
 			}
 			side.into.Signers = append(side.into.Signers, side.from.Signers...)
 		}
+		of := slices.Clone(part.Certificates)
+		for len(of) < max(1, len(part.Signing.Signers)) {
+			of = append(of, nil)
+		}
+		c.result.Certificates = append(c.result.Certificates, of...)
 		c.result.Trusted = c.result.Trusted && part.Trusted
 		c.result.keep(part.Evidence)
 		c.result.Wanted, c.result.Dated = append(c.result.Wanted, part.Wanted...), append(c.result.Dated, part.Dated...)

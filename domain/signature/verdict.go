@@ -2,6 +2,7 @@ package signature
 
 import (
 	"context"
+	"crypto/x509"
 	"io"
 	"slices"
 	"time"
@@ -90,6 +91,9 @@ type Assessment struct {
 	// certificates. Handed in again with the same signature, content, moment and
 	// anchors it leads to the same verdicts.
 	Evidence []Evidence
+	// Certificates has the certificate of each of Signing.Signers, nil where it
+	// was not found.
+	Certificates []*x509.Certificate
 	// Wanted is what could not be told for want of evidence, Dated what was good
 	// by evidence that was made before the moment and so may not know of the
 	// last hours, Untimed the sound signatures that no trusted token is over.
@@ -108,6 +112,7 @@ func (a *Assessment) add(one assessed) {
 	if one.signing.At == nil {
 		a.Trusted = false
 	}
+	a.Certificates = append(a.Certificates, one.certificate)
 	a.keep(one.evidence)
 }
 

@@ -50,8 +50,8 @@ const (
 	MaxInside = 16 << 20
 	// MaxDocuments is how many documents with one file are shown.
 	MaxDocuments = 10
-	// MaxProblems is how many problems of a packet are shown.
-	MaxProblems = 100
+	// MaxShown is how many problems, doubts and signers of a packet are shown.
+	MaxShown = 100
 )
 
 // Defaults of [Config].
@@ -246,18 +246,25 @@ func (c *Checker) logged(ctx context.Context, completion eventstore.Recorded) (*
 	return &Logged{Covered: err == nil, Size: c.Log.Newest().Size}, nil
 }
 
-// Packet is the answer for a proof packet. Of what the packet says of itself it
-// has the names of files and what goes against a claim, and nothing of its
-// manifest.
+// Packet is the answer for a proof packet: what was found, and who signed as the
+// packet itself opens it to whoever holds it. It has nothing of its manifest.
 type Packet struct {
 	SHA256 string `json:"sha256"`
 	Size   int64  `json:"size"`
 	// Status is the outcome by this ledger's own anchors.
 	Status packet.Status  `json:"status"`
 	Claims []packet.Claim `json:"claims"`
-	// Problems are at most MaxProblems; More says that there are more.
-	Problems []packet.Problem `json:"problems"`
-	More     bool             `json:"more"`
+	// Lacks say what it lacks to be good.
+	Lacks []packet.Lack `json:"lacks"`
+	// Problems, Doubts, Signers and Disputed are at most MaxShown each; More says
+	// that there are more of one of them.
+	Problems []packet.Problem  `json:"problems"`
+	Doubts   []packet.Problem  `json:"doubts"`
+	Signers  []packet.Signer   `json:"signers"`
+	Disputed []packet.Disputed `json:"disputed"`
+	More     bool              `json:"more"`
+	// Unproven says what the verification does not prove.
+	Unproven []packet.Limit `json:"unproven"`
 	// Lost and Doubted are how many of its signatures have lost their force or
 	// are in doubt, as the packet itself shows.
 	Lost    int `json:"lost"`
@@ -281,29 +288,44 @@ func (c *Checker) Packet(ctx context.Context, from io.Reader) (Packet, error) {
 	if n > c.MaxPacket {
 		return Packet{}, fault.New(fault.RequestTooLarge, "a packet of at most %d bytes is checked here; dalel verify takes any", c.MaxPacket)
 	}
-	answer := Packet{SHA256: hex.EncodeToString(hash.Sum(nil)), Size: n, Claims: []packet.Claim{}, Problems: []packet.Problem{}}
+	answer := Packet{SHA256: hex.EncodeToString(hash.Sum(nil)), Size: n}
 	err = c.thinking(ctx, func(ctx context.Context) error {
 		report, err := packet.Verify(ctx, spool, n, packet.Options{Trust: c.Trust})
 		if err != nil {
 			return err
 		}
-		answer.Status = report.Status
-		for _, d := range report.Disputed {
-			if d.Force == document.ForceLost {
-				answer.Lost++
-			} else {
-				answer.Doubted++
-			}
-		}
-		answer.Claims = append(answer.Claims, report.Claims...)
-		answer.More = len(report.Problems) > MaxProblems
-		answer.Problems = append(answer.Problems, report.Problems[:min(MaxProblems, len(report.Problems))]...)
+		answer.take(report)
 		return nil
 	})
 	if err != nil {
 		return Packet{}, err
 	}
 	return answer, nil
+}
+
+// take shows a report, as far as it goes.
+func (p *Packet) take(report packet.Report) {
+	for _, d := range report.Disputed {
+		if d.Force == document.ForceLost {
+			p.Lost++
+		} else {
+			p.Doubted++
+		}
+	}
+	p.Status, p.Claims, p.Lacks, p.Unproven = report.Status, report.Claims, report.Lacks, report.Unproven
+	p.Problems = shown(report.Problems, &p.More)
+	p.Doubts = shown(report.Doubts, &p.More)
+	p.Signers = shown(report.Signers, &p.More)
+	p.Disputed = shown(report.Disputed, &p.More)
+}
+
+// shown is the beginning of a list; more says that there is more of it.
+func shown[E any](list []E, more *bool) []E {
+	if len(list) <= MaxShown {
+		return list
+	}
+	*more = true
+	return list[:MaxShown]
 }
 
 // spool makes a temporary file without a name: the system takes it back when it

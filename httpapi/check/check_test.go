@@ -92,7 +92,6 @@ func TestR_M3_EachFormOfSignatureInsideAFileHasItsVerdict(t *testing.T) {
 		answer, err := checker.File(t.Context(), iotest.HalfReader(bytes.NewReader(data)))
 		require.NoError(t, err)
 		require.EqualValues(t, len(data), answer.Size)
-		require.NotContains(t, fmt.Sprint(answer.Inside), "Секретова")
 		return answer.Inside
 	}
 	message, err := cms.Sign(t.Context(), cms.SignOptions{Content: strings.NewReader("words"), Attached: true, Signers: []cms.SignerOptions{{Certificate: person.Certificate, Key: person.Key}}})
@@ -110,6 +109,11 @@ func TestR_M3_EachFormOfSignatureInsideAFileHasItsVerdict(t *testing.T) {
 		require.Len(t, good.Signers, 1)
 		require.Equal(t, signature.Valid, good.Signers[0].Status)
 		require.Len(t, good.Signers[0].Certificate, 64)
+		says, err := signature.ReadOwner(person.Certificate)
+		require.NoError(t, err)
+		require.Equal(t, &check.Subject{
+			Name: "Секретова", IIN: says.IIN, Role: signature.RolePerson, Serial: says.Serial, Issuer: says.Issuer,
+		}, good.Signers[0].Subject, "%s: whose the certificate is", form)
 		foreign, err := newChecker(t, check.Config{}).File(t.Context(), bytes.NewReader(data))
 		require.NoError(t, err)
 		require.Equal(t, signature.Unknown, foreign.Inside.Status, "%s: without an anchor nobody can tell", form)
@@ -194,6 +198,9 @@ func TestR_M3_ACardOfAnElectronicDocumentIsJudgedByWhatIsAttachedToIt(t *testing
 		require.Equal(t, c.status, answer.Inside.Status, name)
 		require.Len(t, answer.Inside.Signers, c.signers, name)
 		require.Equal(t, c.code, answer.Inside.Reasons[0].Code, name)
+		for _, s := range answer.Inside.Signers {
+			require.Equal(t, "Секретова", s.Subject.Name, name)
+		}
 	}
 	answer, err := checker.File(t.Context(), bytes.NewReader(card(t)))
 	require.NoError(t, err)

@@ -3,6 +3,7 @@ package check
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"slices"
 	"time"
 
@@ -38,15 +39,45 @@ type Inside struct {
 	Signers []Signer           `json:"signers"`
 }
 
-// Signer is one signer, without a name.
+// Signer is one signer. Whoever uploads a file holds the certificate in it, so
+// nothing that it says is told to anybody who could not read it.
 type Signer struct {
 	Status signature.Status `json:"status"`
+	// Subject is whose the certificate is as it says itself, nil if it is not at
+	// hand or cannot be read.
+	Subject *Subject `json:"subject,omitempty"`
 	// Certificate is the SHA-256 of its certificate, "" if it is not at hand.
 	Certificate string `json:"certificate,omitempty"`
 	Algorithm   string `json:"algorithm,omitempty"`
 	// SignedBy is when it was signed at the latest, as a time token proves.
 	SignedBy *time.Time         `json:"signedBy,omitempty"`
 	Reasons  []signature.Reason `json:"reasons"`
+}
+
+// Subject is what a certificate says of its owner and of itself. What it does
+// not say is "".
+type Subject struct {
+	// Name is CN, Organization O.
+	Name         string `json:"name,omitempty"`
+	Organization string `json:"organization,omitempty"`
+	// IIN and BIN are as they stand in the certificate.
+	IIN    string         `json:"iin,omitempty"`
+	BIN    string         `json:"bin,omitempty"`
+	Role   signature.Role `json:"role,omitempty"`
+	Serial string         `json:"serial"`
+	Issuer string         `json:"issuer"`
+}
+
+// subjectOf reads a certificate that a file carries.
+func subjectOf(certificate *x509.Certificate) *Subject {
+	owner, err := signature.ReadOwner(certificate)
+	if err != nil {
+		return nil
+	}
+	return &Subject{
+		Name: owner.CommonName, Organization: owner.Organization, IIN: owner.IIN, BIN: owner.BIN,
+		Role: owner.Role(), Serial: owner.Serial, Issuer: owner.Issuer,
+	}
 }
 
 // holder keeps the beginning of a file that may carry signatures.
@@ -162,9 +193,14 @@ func insideOf(form Form, now time.Time, found signature.Assessment) *Inside {
 		Form: form, Status: found.Signing.Status, StatusNow: found.Receipt.Status, At: now.UTC(),
 		Reasons: append([]signature.Reason{}, found.Signing.Reasons...), Signers: []Signer{},
 	}
-	for _, s := range found.Signing.Signers {
+	for i, s := range found.Signing.Signers {
+		var subject *Subject
+		if i < len(found.Certificates) {
+			subject = subjectOf(found.Certificates[i])
+		}
 		in.Signers = append(in.Signers, Signer{
-			Status: s.Status, Certificate: s.Certificate, Algorithm: s.Algorithm, SignedBy: s.At,
+			Subject: subject,
+			Status:  s.Status, Certificate: s.Certificate, Algorithm: s.Algorithm, SignedBy: s.At,
 			Reasons: append([]signature.Reason{}, s.Reasons...),
 		})
 	}

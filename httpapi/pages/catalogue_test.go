@@ -92,8 +92,25 @@ func fromCode() map[string]bool {
 	add("check.upload.large.", "file", "packet")
 	add("packet-status.", texts([]packet.Status{packet.Good, packet.Bad, packet.Untrusted})...)
 	add("packet-answer.", texts([]packet.Answer{packet.Yes, packet.No, packet.NotAnchored, packet.CannotTell})...)
-	add("packet-claim.", packet.ClaimArchive, packet.ClaimManifest, packet.ClaimSeal, packet.ClaimEvents, packet.ClaimStory, packet.ClaimDocuments,
-		packet.ClaimCertificates, packet.ClaimJournal, packet.ClaimContents, "signature")
+	add("packet-claim.", packet.Claims()...)
+	add("packet-problem.", packet.Claims()...)
+	add("packet-doubt.", packet.ClaimSeal, packet.ClaimTimestamp, packet.ClaimSignature)
+	add("packet-anchor.", packet.ClaimSeal, packet.ClaimCheckpoint, packet.ClaimInclusion, packet.ClaimWitnesses, packet.ClaimTimestamp, packet.ClaimSignature)
+	for _, prefix := range []string{"packet-problem.", "packet-doubt.", "packet-anchor."} {
+		add(prefix, "other")
+	}
+	add("packet-code.", texts(packet.Against())...)
+	add("packet-code.", texts(packet.Undecided())...)
+	add("packet-limit.", texts(packet.LimitKinds())...)
+	add("packet-lack.", texts([]packet.Lack{packet.LackAnchors, packet.LackEvidence, packet.LackVersion})...)
+	add("packet-force.", texts([]document.Force{document.ForceStands, document.ForceDoubt, document.ForceLost})...)
+	add("packet-force.", "unproven", "replaced")
+	add("packet-source.", texts([]document.Source{document.SourceAuthority, document.SourceOperator})...)
+	for _, role := range certificate.Roles() {
+		if role != "" {
+			add("certificate-role.", role)
+		}
+	}
 	add("destruction-state.", texts(destructionStates())...)
 	add("destruction-subject.", texts(destructionSubjects())...)
 	add("trust-kind.", texts(trust.Kinds())...)

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 
-	"dalel/domain/packet"
 	"dalel/domain/signature"
 	"dalel/httpapi/check"
 	"dalel/httpapi/route"
@@ -88,33 +87,14 @@ type insideView struct {
 
 type insideSigner struct {
 	words
-	N                      string
-	Verdict                badge
+	N       string
+	Verdict badge
+	// Subject is nil where the certificate is not at hand.
+	Subject                *subjectView
 	Certificate, Algorithm string
 	SignedBy               *moment
 	Reasons                []reasonView
 }
-
-// packetAnswer is what is told of a packet.
-type packetAnswer struct {
-	words
-	look
-	Hash, Size   string
-	Answer, Text string
-	Notes        []string
-	Claims       []claimView
-	More         string
-}
-
-type claimView struct {
-	Title string
-	Holds badge
-	// Detail and Problems are the verifier's own words, in English.
-	Detail   string
-	Problems []problemView
-}
-
-type problemView struct{ File, Detail string }
 
 // checkUpload answers an upload. A refusal is told beside its form.
 func (p *Pages) checkUpload(name string) route.Handler {
@@ -266,9 +246,30 @@ func (w words) inside(in *check.Inside) *insideView {
 	}
 	for i, s := range in.Signers {
 		v.Signers = append(v.Signers, insideSigner{
-			words: w, N: strconv.Itoa(i + 1), Verdict: w.verdict(s.Status), Certificate: s.Certificate, Algorithm: s.Algorithm,
+			Subject: w.subject(s.Subject),
+			words:   w, N: strconv.Itoa(i + 1), Verdict: w.verdict(s.Status), Certificate: s.Certificate, Algorithm: s.Algorithm,
 			SignedBy: w.momentOf(s.SignedBy), Reasons: w.reasons(s.Reasons),
 		})
+	}
+	return v
+}
+
+// subjectView is what a certificate says of its owner and of itself.
+type subjectView struct {
+	words
+	Name, Organization, IIN, BIN, Role, Serial, Issuer string
+}
+
+// subject is nil where there is nothing to show.
+func (w words) subject(of *check.Subject) *subjectView {
+	if of == nil || *of == (check.Subject{}) {
+		return nil
+	}
+	v := &subjectView{
+		words: w, Name: of.Name, Organization: of.Organization, IIN: of.IIN, BIN: of.BIN, Serial: of.Serial, Issuer: of.Issuer,
+	}
+	if of.Role != signature.RoleNone {
+		v.Role = w.T("certificate-role." + string(of.Role))
 	}
 	return v
 }
@@ -279,51 +280,4 @@ func (w words) reasons(found []signature.Reason) []reasonView {
 		list = append(list, reasonView{w.reason(r.Code, r.Detail), r.Code})
 	}
 	return list
-}
-
-func (w words) packetAnswer(found check.Packet) *packetAnswer {
-	how := map[packet.Status]look{packet.Good: lookGood, packet.Bad: lookBad, packet.Untrusted: lookUnknown}[found.Status]
-	a := &packetAnswer{
-		words: w, Hash: found.SHA256, Size: w.size(found.Size), look: how,
-		Answer: w.T("packet-status." + string(found.Status)), Text: w.T("check.packet.own", "command", "dalel verify"),
-	}
-	if found.Lost > 0 {
-		a.Notes = append(a.Notes, w.T("check.packet.fallen", "n", found.Lost))
-	}
-	if found.Doubted > 0 {
-		a.Notes = append(a.Notes, w.T("check.packet.doubted", "n", found.Doubted))
-	}
-	if len(a.Notes) > 0 && found.Status == packet.Good {
-		a.look = lookDoubt
-	}
-	if found.More {
-		a.More = w.T("check.packet.more", "n", len(found.Problems))
-	}
-	for _, claim := range found.Claims {
-		one := claimView{Title: w.claim(claim), Holds: w.answer(claim.Holds), Detail: claim.Detail}
-		for _, problem := range found.Problems {
-			if problem.Claim == claim.ID {
-				one.Problems = append(one.Problems, problemView{problem.File, problem.Detail})
-			}
-		}
-		if len(one.Problems) > 0 {
-			one.Detail = ""
-		}
-		a.Claims = append(a.Claims, one)
-	}
-	return a
-}
-
-// claim is a claim's title in the page's language: each signature has its own
-// id, and one title.
-func (w words) claim(claim packet.Claim) string {
-	if n, ok := strings.CutPrefix(claim.ID, "signature-"); ok {
-		return w.T("packet-claim.signature", "n", n)
-	}
-	return w.or("packet-claim."+claim.ID, claim.Title)
-}
-
-func (w words) answer(holds packet.Answer) badge {
-	how := map[packet.Answer]look{packet.Yes: lookGood, packet.No: lookBad, packet.NotAnchored: lookUnknown, packet.CannotTell: lookUnknown}[holds]
-	return badge{how, w.T("packet-answer." + string(holds))}
 }

@@ -93,6 +93,8 @@ func TestR_M6_WhoSignedCannotBeToldWhereWhomTheLedgerRegisteredIsNotOpened(t *te
 	require.Equal(t, packet.Untrusted, report.Status, "%+v", report.Problems)
 	require.Equal(t, packet.CannotTell, holds(t, report, packet.ClaimCertificates))
 	require.Equal(t, []packet.Lack{packet.LackEvidence}, report.Lacks)
+	claim, _ := report.Claim(packet.ClaimCertificates)
+	require.Equal(t, packet.CodeOwnerClosed, claim.Code)
 
 	erased := newLedger(t)
 	erase(t, erased, packettest.Sender)

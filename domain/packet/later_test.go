@@ -99,6 +99,28 @@ func TestR_M2_ALaterVersionsEventIsNamedAndNeverCalledBad(t *testing.T) {
 	}
 }
 
+func TestR_M2_ADoubtOnOneDocumentOfSeveralNamesItsFolder(t *testing.T) {
+	l := two(t)
+	types := later()[:2] // the second document is to be understood as a whole
+	require.NoError(t, l.Later(types))
+	l.Append(document.StreamID(packettest.Document), notarised{Document: packettest.Document, Notary: "n", Words: "seen"})
+	var packed bytes.Buffer
+	_, err := packet.ExportLater(t.Context(), types, &packed, several(l, packettest.Document, packettest.Second))
+	require.NoError(t, err)
+	report := verify(t, packed.Bytes(), l.Trust())
+	require.Equal(t, packet.Untrusted, report.Status, "%+v", report.Problems)
+	require.NotEmpty(t, report.Doubts)
+	for _, doubt := range report.Doubts {
+		require.Equal(t, packet.CodeLater, doubt.Code)
+		claim, ok := report.Claim(doubt.Claim)
+		require.True(t, ok, "%+v is about a claim of the report", doubt)
+		require.Equal(t, packet.CannotTell, claim.Holds, "%+v", doubt)
+	}
+	require.True(t, slices.ContainsFunc(report.Doubts, func(p packet.Problem) bool {
+		return p.Claim == "0001/events" && strings.HasPrefix(p.File, "documents/0001/events/")
+	}), "%+v", report.Doubts)
+}
+
 func TestR_M2_WhatIsBadStaysBadBesideALaterVersionsEvent(t *testing.T) {
 	l := newLedger(t)
 	require.NoError(t, l.Later(later()))

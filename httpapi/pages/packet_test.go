@@ -34,9 +34,14 @@ func (nothing) DocumentsWith(context.Context, string, int) ([]string, error) { r
 func judged(t *testing.T) map[string]asked.Packet {
 	t.Helper()
 	all := map[string]asked.Packet{}
+	var documents []string
 	judge := func(name string, l *packettest.Ledger, trust packet.Trust, changes ...string) {
 		var packed bytes.Buffer
-		_, err := packet.Export(t.Context(), &packed, l.Request())
+		request := l.Request()
+		if len(documents) > 0 {
+			request.Document, request.Documents = "", documents
+		}
+		_, err := packet.Export(t.Context(), &packed, request)
 		require.NoError(t, err)
 		content := packed.Bytes()
 		for i := 0; i < len(changes); i += 2 {
@@ -77,7 +82,50 @@ func judged(t *testing.T) map[string]asked.Packet {
 		Document: packettest.Document, Party: packettest.Reader, By: event.By{Participant: packettest.Reader}, Exemplar: 1, IssuedAt: l.Now(),
 	})
 	judge("bad", l, l.Trust())
+	l = build()
+	require.NoError(t, l.KeepLog(t.Context()))
+	size, err := l.Publish(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, l.Cosign(size))
+	require.NoError(t, l.Stamp(size, l.Now().Add(48*time.Hour)))
+	judge("logged", l, l.Trust())
+	judge("logged by a stranger", l, packet.Trust{})
+	l = build()
+	require.NoError(t, l.Next(t.Context(), packettest.Second, packettest.SecondNumber))
+	documents = []string{packettest.Document, packettest.Second}
+	judge("several", l, l.Trust())
+	all["everything"] = everything()
 	return all
+}
+
+// everything is an answer with every claim, kind of finding and limit that there is.
+func everything() asked.Packet {
+	const detail = "a sentence of the verifier in English"
+	a := asked.Packet{
+		SHA256: keyHash, Size: 1, Status: packet.Bad, Lost: 1, Doubted: 1, More: true,
+		Lacks: []packet.Lack{packet.LackAnchors, packet.LackEvidence, packet.LackVersion},
+	}
+	for _, holds := range []packet.Answer{packet.No, packet.NotAnchored, packet.CannotTell} {
+		for _, kind := range packet.Claims() {
+			for _, folder := range []string{"", "0001/"} {
+				claim := packet.Claim{ID: folder + kind + "-01", Title: detail, Detail: detail, Holds: holds}
+				if kind != packet.ClaimSignature && kind != packet.ClaimTimestamp {
+					claim.ID = folder + kind
+				}
+				a.Claims = append(a.Claims, claim)
+			}
+		}
+	}
+	for _, code := range append(packet.Against(), "newer") {
+		a.Problems = append(a.Problems, packet.Problem{File: "a.txt", Claim: packet.ClaimEvents, Code: code, Detail: detail})
+	}
+	for _, code := range append(packet.Undecided(), "newer") {
+		a.Doubts = append(a.Doubts, packet.Problem{File: "a.txt", Claim: packet.ClaimEvents, Code: code, Detail: detail})
+	}
+	for _, kind := range packet.LimitKinds() {
+		a.Unproven = append(a.Unproven, packet.Limit{Kind: kind, Detail: detail, Seconds: 4000, Parts: 2, Witnesses: []string{"witness.test/w1"}})
+	}
+	return a
 }
 
 // answerTexts returns the texts of the answer on a page, without names and codes.
@@ -113,6 +161,7 @@ func TestR_M3_ThePageOfAPacketSpeaksOneLanguageInEveryLine(t *testing.T) {
 	for name, status := range map[string]packet.Status{
 		"good": packet.Good, "in doubt": packet.Good, "lost": packet.Good, "untrusted": packet.Untrusted, "foreign": packet.Untrusted,
 		"doubted": packet.Untrusted, "bad": packet.Bad, "changed": packet.Bad,
+		"logged": packet.Good, "logged by a stranger": packet.Untrusted, "several": packet.Good, "everything": packet.Bad,
 	} {
 		answer := answers[name]
 		require.Equal(t, status, answer.Status, "%s: %+v", name, answer.Problems)
@@ -165,6 +214,8 @@ func TestR_M3_ThePageOfAPacketSaysWhoSignedAndWhatIsNotProven(t *testing.T) {
 		"lost":      {"Подписей, утративших силу: 2", "Подпись утратила силу", "Решение оператора", "Акт № 5"},
 		"untrusted": {"Установить нельзя", "которым этот реестр не доверяет", "Печать сделана ключом", "dalel verify"},
 		"doubted":   {"Установить нельзя", "Не хватает сведений", "сравнить с регистрационным свидетельством нельзя", "Имя в этом пакете не раскрыто"},
+		"logged":    {"Пакет верен", "Метка времени 01", "witness.test/w1", "раньше первого подтверждения"},
+		"several":   {"Пакет верен", "Документ 0001. Подпись 01", "Документ 0002. Файлы документа байт в байт"},
 		"changed":   {"Пакет неверен", "Не доказано: пакет в целом не подтверждён", "document/Supplement (1).txt", "файл изменён"},
 		"bad":       {"Пакет неверен", "Время идёт назад", "events/0021-ExemplarIssued.json", "подробно, на английском языке"},
 	} {

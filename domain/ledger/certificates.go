@@ -168,6 +168,16 @@ func (l *Ledger) ReportCompromise(ctx context.Context, act Act, fingerprint stri
 func (l *Ledger) ResumeCertificate(ctx context.Context, act Act, fingerprint string, channel certificate.Channel, reason string) (Outcome, error) {
 	reason = wording.Tidy(reason)
 	request := map[string]any{"channel": channel, "reason": reason}
+	if opened := act.SessionCertificate; opened != "" && opened != fingerprint {
+		// Who has one stolen key may have two.
+		other, err := l.Certificate(ctx, opened)
+		if err != nil {
+			return Outcome{}, fmt.Errorf("who asks for a certificate to be resumed: %w", err)
+		}
+		if other.State.Notice != "" || other.State.Revocation != nil {
+			return Outcome{}, fault.New(fault.CertificateReported, "a notice is not withdrawn in a session that a reported key opened")
+		}
+	}
 	return l.onCertificate(ctx, act, "resume-certificate", fingerprint, request, l.mayManageCertificate, func(s certificate.State, now time.Time) certificate.Command {
 		requester := act.By.Participant
 		if act.Role == access.RoleOperator && channel != certificate.Online {
@@ -282,16 +292,17 @@ func (l *Ledger) AskAuthority(ctx context.Context, fingerprint string) (again bo
 	if err != nil {
 		return false, err
 	}
+	// Each piece is looked at: a list may name an earlier moment than an answer.
+	again = true
 	for _, evidence := range ask.AskRevocation(ctx, der, l.now()) {
-		_, err := l.RecordRevocation(ctx, SystemAct(), fingerprint, evidence)
-		if err == nil {
-			return false, nil
-		}
-		if !fault.Is(err, fault.RevocationUnproven) {
+		switch _, err := l.RecordRevocation(ctx, SystemAct(), fingerprint, evidence); {
+		case err == nil:
+			again = false
+		case !fault.Is(err, fault.RevocationUnproven):
 			return true, err
 		}
 	}
-	return true, nil
+	return again, nil
 }
 
 // RevocationEvidence returns the list or answer that proves the authority's

@@ -739,11 +739,18 @@ func TestR_C8_TheAuthorityOfAReportedKeyIsAskedUntilItAnswers(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, again)
 	require.Equal(t, document.ForceDoubt, b.force(id))
-	answer = []signature.Evidence{b.list(b.keys["beta"], crltest.Entry{At: time.Now().Add(-30 * time.Minute), Reason: crl.KeyCompromise})}
+	since := time.Now().Add(-40 * time.Minute).Truncate(time.Second).UTC()
+	answer = []signature.Evidence{
+		b.list(b.keys["beta"], crltest.Entry{At: time.Now().Add(-30 * time.Minute), Reason: crl.KeyCompromise}),
+		b.list(b.keys["beta"], crltest.Entry{At: time.Now().Add(-30 * time.Minute), Reason: crl.KeyCompromise, Invalidity: since}),
+	}
 	again, err = asks.AskAuthority(b.ctx, fingerprint)
 	require.NoError(t, err)
 	require.False(t, again)
 	require.Equal(t, document.ForceLost, b.force(id))
+	held, err := b.Certificate(b.ctx, fingerprint)
+	require.NoError(t, err)
+	require.Equal(t, since, held.State.Revocation.From(), "the earliest moment that the authority names counts")
 }
 
 func TestR_C7_AWithdrawalIsNotTakenInASessionOfTheReportedKey(t *testing.T) {
@@ -755,6 +762,17 @@ func TestR_C7_AWithdrawalIsNotTakenInASessionOfTheReportedKey(t *testing.T) {
 	thief.SessionCertificate = fingerprint
 	_, err = b.ResumeCertificate(b.ctx, thief, fingerprint, certificate.Online, "found")
 	b.refused(err, fault.CertificateReported)
+
+	// Nor in one of another reported key; a key that nobody reported may.
+	second := blobs.Sum(b.key(b.beta.By.Participant, b.numbers["beta"]).Certificate.Raw).String()
+	thief.SessionCertificate = second
+	_, err = b.ReportCompromise(b.ctx, b.beta, second, ledger.CompromiseNotice{From: time.Now()})
+	require.NoError(t, err)
+	_, err = b.ResumeCertificate(b.ctx, thief, fingerprint, certificate.Online, "found")
+	b.refused(err, fault.CertificateReported)
+	thief.SessionCertificate = blobs.Sum(b.key(b.beta.By.Participant, b.numbers["beta"]).Certificate.Raw).String()
+	_, err = b.ResumeCertificate(b.ctx, thief, fingerprint, certificate.Online, "found")
+	require.NoError(t, err)
 }
 
 func TestNobodyLearnsOfADocumentThatIsNotTheirs(t *testing.T) {

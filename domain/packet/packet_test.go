@@ -351,6 +351,12 @@ func TestR_C8_AWithdrawnNoticeLeavesNothingAgainstTheSignature(t *testing.T) {
 	report := verify(t, export(t, l), l.Trust())
 	require.Equal(t, packet.Good, report.Status, "%+v", report.Problems)
 	require.Empty(t, report.Disputed)
+
+	l.Append(document.StreamID(packettest.Document), document.SignatureDecided{
+		Document: packettest.Document, By: event.By{Participant: "operator"}, Signature: 2, Party: packettest.Recipient, Certificate: print,
+		Notices: []string{"n1"}, Ruling: document.RulingLost, Ground: "so", DecidedAt: l.Now(),
+	})
+	require.Equal(t, packet.Bad, verify(t, export(t, l), l.Trust()).Status, "nothing was left to decide on")
 }
 
 func TestR_C8_ADecisionIsInThePacketAndWeighed(t *testing.T) {

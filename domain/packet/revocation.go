@@ -56,11 +56,7 @@ func (v *verification) checkRevocation(claim *findings, s signed) {
 		}
 		claim.unanchored("%s proves the revocation of the certificate, by an authority that is not among your anchors", s.revocation)
 	}
-	from := found.At
-	if !found.Invalidity.IsZero() && found.Invalidity.Before(from) {
-		from = found.Invalidity
-	}
-	if !from.Equal(s.revoked.From()) {
+	if from := found.From(); !from.Equal(s.revoked.From()) {
 		claim.no(s.revocation, "it says that the certificate was revoked from another moment than the events: %s", fmt.Sprint(from.UTC()))
 	}
 }

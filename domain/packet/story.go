@@ -9,6 +9,7 @@ import (
 	"dalel/domain/certificate"
 	"dalel/domain/document"
 	"dalel/domain/event"
+	"dalel/eventstore"
 )
 
 // clockSlack is how far the moment of a verdict may lie from the moment at
@@ -47,7 +48,7 @@ func (v *verification) story(ctx context.Context) error {
 			claim.against(blind, file, "%s at this point: %v", r.Type, err)
 		}
 		v.checkReferences(claim, file, r)
-		if why := v.unfounded(s, r.event); why != "" {
+		if why := v.unfounded(s, r); why != "" {
 			claim.against(v.blind, file, "%s", why)
 		}
 		s = document.Evolve(s, r.event)
@@ -61,7 +62,7 @@ func (v *verification) story(ctx context.Context) error {
 
 // unfounded says why what an event tells of a signature's certificate does not
 // stand on the certificate's stream, "" if it does.
-func (v *verification) unfounded(s document.State, happened event.Event) string {
+func (v *verification) unfounded(s document.State, r record) string {
 	notice := func(fingerprint, id string) (certificate.Notice, bool) {
 		state := v.composition.certificateState(fingerprint)
 		i := slices.IndexFunc(state.Notices, func(n certificate.Notice) bool { return n.ID == id })
@@ -70,7 +71,7 @@ func (v *verification) unfounded(s document.State, happened event.Event) string 
 		}
 		return state.Notices[i], true
 	}
-	switch e := happened.(type) {
+	switch e := r.event.(type) {
 	case document.SignaturesDoubted:
 		if n, ok := notice(e.Certificate, e.Notice); !ok || !n.CompromisedFrom.Equal(e.CompromisedFrom) {
 			return "the certificate's events have no such compromise notice"
@@ -88,13 +89,28 @@ func (v *verification) unfounded(s document.State, happened event.Event) string 
 		if e.Signature < 1 || e.Signature > len(s.Signatures) {
 			return "it decides on a signature that the document does not have"
 		}
+		open := v.composition.certificateThen(e.Certificate, e.ReliedOn, r.Position).Covering(s.Signatures[e.Signature-1].SignedAt)
 		for _, id := range e.Notices {
-			if n, ok := notice(e.Certificate, id); !ok || s.Signatures[e.Signature-1].SignedAt.Before(n.CompromisedFrom) {
-				return "it decides by a notice that the certificate's events do not have, or that does not cover the signature"
+			if !slices.ContainsFunc(open, func(n certificate.Notice) bool { return n.ID == id }) {
+				return "it decides by a notice that was not open then, or that does not cover the signature"
 			}
 		}
 	}
 	return ""
+}
+
+// certificateThen is a certificate's state as an event at a position relied on
+// it: that of the revision which the event names, else what was recorded before.
+func (c *composition) certificateThen(fingerprint string, relied []event.Reference, at eventstore.Position) certificate.State {
+	stream := certificate.StreamID(fingerprint)
+	i := slices.IndexFunc(relied, func(r event.Reference) bool { return r.Stream == stream })
+	var state certificate.State
+	for _, r := range c.streams[stream] {
+		if r.event != nil && (i < 0 && r.Position < at || i >= 0 && r.Revision <= relied[i].Revision) {
+			state = certificate.Evolve(state, r.event)
+		}
+	}
+	return state
 }
 
 // certificateState folds a certificate's stream, as far as the packet has it.

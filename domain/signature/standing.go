@@ -54,7 +54,8 @@ func (p *Policy) Standings(path []*x509.Certificate, at time.Time, evidence []Ev
 
 // Revoked says whether a piece of evidence proves that a certificate (DER) was
 // revoked for good: a verified list or answer of its authority, of a path to a
-// trusted root, with a reason that is not a hold. at is now; a certificate that
+// trusted root, with a reason that is not a hold, and returns the one from
+// the earliest moment. at is now; a certificate that
 // has ended is looked at as of its end.
 func (p *Policy) Revoked(der []byte, evidence Evidence, at time.Time) (Revocation, bool) {
 	path, then, ok := p.anchored(der, at)
@@ -62,12 +63,25 @@ func (p *Policy) Revoked(der []byte, evidence Evidence, at time.Time) (Revocatio
 		return Revocation{}, false
 	}
 	standings, _ := p.Standings(path, then, []Evidence{evidence})
+	var earliest Revocation
+	proven := false
 	for _, revoked := range standings[0].Revoked {
-		if !revoked.Never && revoked.Reason != crl.CertificateHold && revoked.Reason != crl.RemoveFromCRL {
-			return revoked, true
+		if revoked.Never || revoked.Reason == crl.CertificateHold || revoked.Reason == crl.RemoveFromCRL {
+			continue
+		}
+		if !proven || revoked.From().Before(earliest.From()) {
+			earliest, proven = revoked, true
 		}
 	}
-	return Revocation{}, false
+	return earliest, proven
+}
+
+// From is the moment from which the authority does not trust the key.
+func (r Revocation) From() time.Time {
+	if !r.Invalidity.IsZero() && r.Invalidity.Before(r.At) {
+		return r.Invalidity
+	}
+	return r.At
 }
 
 // anchored builds a certificate's path to a trusted root at a moment within its

@@ -243,7 +243,7 @@ func signedBy(signers []packet.Signer) string {
 		}
 		fmt.Fprintf(&b, "  signature-%s  %s, on %s\n", printable(s.Signature), printable(party), s.SignedAt.UTC().Format("2006-01-02 15:04:05 UTC"))
 		var subject []string
-		for _, one := range []struct{ mark, text string }{{"", s.Owner}, {"", person(s)}, {"IIN ", s.IIN}, {"BIN ", s.BIN}, {"role ", s.Role}, {"serial ", s.Serial}, {"issued by ", s.Issuer}} {
+		for _, one := range []struct{ mark, text string }{{"", person(s)}, {"", s.Owner}, {"IIN ", s.IIN}, {"BIN ", s.BIN}, {"role ", s.Role}, {"serial ", s.Serial}, {"issued by ", s.Issuer}} {
 			if one.text != "" {
 				subject = append(subject, one.mark+one.text)
 			}

@@ -48,7 +48,7 @@ func TestR_M1_VerifySaysTheOutcomeFirstAndWhoSignedByName(t *testing.T) {
 	require.True(t, strings.HasPrefix(said, "All holds, and rests on your anchors."), said)
 	for _, line := range []string{
 		"Who signed\n  signature-01  ТОО Test a, 123456789021, on 2026-03-02 09:08:04 UTC",
-		"by the certificate of Test LLP, TESTOV TEST, IIN 123456789011, BIN 123456789021, role head, serial ",
+		"by the certificate of TESTOV TEST, Test LLP, IIN 123456789011, BIN 123456789021, role head, serial ",
 		"What this does not prove",
 	} {
 		require.Contains(t, said, line)

@@ -47,6 +47,7 @@ func Roles() []string {
 // Owner is what a certificate says of its owner and of itself, as it stands.
 type Owner struct {
 	IIN, BIN, Name      string
+	Person              string // where Name is an organisation's
 	Purpose, Role       string
 	Algorithm           string
 	Serial, Issuer      string
@@ -332,7 +333,7 @@ func register(state State, c Register) ([]event.Event, error) {
 	o := c.Owner
 	return []event.Event{Registered{
 		Certificate: c.Certificate, Stored: c.Stored, Participant: c.Participant,
-		OwnerIIN: o.IIN, OwnerBIN: o.BIN, OwnerName: o.Name, Purpose: o.Purpose, Role: o.Role,
+		OwnerIIN: o.IIN, OwnerBIN: o.BIN, OwnerName: o.Name, OwnerPerson: o.Person, Purpose: o.Purpose, Role: o.Role,
 		Algorithm: o.Algorithm, Serial: o.Serial, Issuer: o.Issuer,
 		NotBefore: recorded(o.NotBefore), NotAfter: recorded(o.NotAfter),
 	}}, nil
@@ -343,7 +344,7 @@ func checkOwner(fingerprint string, o Owner) error {
 	if !isFingerprint(fingerprint) {
 		return fault.New(fault.CertificateInvalid, "the fingerprint must be a SHA-256 in lower-case hexadecimal digits")
 	}
-	for _, text := range []string{o.IIN, o.BIN, o.Name, o.Algorithm, o.Serial, o.Issuer} {
+	for _, text := range []string{o.IIN, o.BIN, o.Name, o.Person, o.Algorithm, o.Serial, o.Issuer} {
 		if !utf8.ValidString(text) || utf8.RuneCountInString(text) > MaxField {
 			return fault.New(fault.CertificateInvalid, "a field of the certificate is longer than %d characters or not valid UTF-8", MaxField)
 		}
@@ -571,7 +572,7 @@ func Evolve(state State, e event.Event) State {
 		return State{
 			Fingerprint: e.Certificate, Stored: e.Stored, Participant: e.Participant, Status: StatusRegistered,
 			Owner: Owner{
-				IIN: e.OwnerIIN, BIN: e.OwnerBIN, Name: e.OwnerName, Purpose: e.Purpose, Role: e.Role,
+				IIN: e.OwnerIIN, BIN: e.OwnerBIN, Name: e.OwnerName, Person: e.OwnerPerson, Purpose: e.Purpose, Role: e.Role,
 				Algorithm: e.Algorithm, Serial: e.Serial, Issuer: e.Issuer,
 				NotBefore: e.NotBefore, NotAfter: e.NotAfter,
 			},

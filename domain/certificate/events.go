@@ -49,6 +49,9 @@ type Registered struct {
 	OwnerIIN  string `json:"ownerIin,omitempty" personal:"participant"`
 	OwnerBIN  string `json:"ownerBin,omitempty" personal:"participant"`
 	OwnerName string `json:"ownerName" personal:"participant"`
+	// OwnerPerson is the person's name (the common name) where OwnerName is the
+	// organisation's, else "".
+	OwnerPerson string `json:"ownerPerson,omitempty" personal:"participant"`
 	// Purpose is "signing", "authentication" or "signing-and-authentication".
 	Purpose string `json:"purpose"`
 	// Role is what the certificate says its owner is: "person", "entity",

@@ -32,6 +32,7 @@ var personal = []string{
 	"CertificateRegistered ownerBin: participant",
 	"CertificateRegistered ownerIin: participant",
 	"CertificateRegistered ownerName: participant",
+	"CertificateRegistered ownerPerson: participant",
 	"CertificateResumed reason: participant",
 	"DestructionRequested reason: document",
 	"DocumentCreated details.number: document",

@@ -56,7 +56,7 @@ func (l *Ledger) RegisterCertificate(ctx context.Context, act Act, owner string,
 			register := certificate.Register{
 				Certificate: fingerprint, Participant: owner,
 				Owner: certificate.Owner{
-					IIN: says.IIN, BIN: says.BIN, Name: says.Name(), Purpose: string(says.Purpose), Role: string(says.Role()),
+					IIN: says.IIN, BIN: says.BIN, Name: says.Name(), Person: says.Person(), Purpose: string(says.Purpose), Role: string(says.Role()),
 					Algorithm: says.Algorithm, Serial: says.Serial, Issuer: says.Issuer,
 					NotBefore: says.NotBefore.UTC(), NotAfter: says.NotAfter.UTC(),
 				},

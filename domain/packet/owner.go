@@ -44,10 +44,11 @@ func (v *verification) checkRegistered(claim *findings, file string, parsed *x50
 	differ("the serial number", says.Serial, e.Serial)
 	differ("the issuer", says.Issuer, e.Issuer)
 	switch personal := event.Subject("participant", e.Participant); {
-	case len(r.withheld) == 0 || e.OwnerName != "" || e.OwnerIIN != "" || e.OwnerBIN != "":
+	case len(r.withheld) == 0 || e.OwnerName != "" || e.OwnerPerson != "" || e.OwnerIIN != "" || e.OwnerBIN != "":
 		differ("the IIN", says.IIN, e.OwnerIIN)
 		differ("the BIN", says.BIN, e.OwnerBIN)
 		differ("the name", says.Name(), e.OwnerName)
+		differ("the person", says.Person(), e.OwnerPerson)
 	case !destroyedIn(v.history)[personal]:
 		claim.as(CodeOwnerClosed).unknown("whom the ledger registered as the owner of %s cannot be compared with the certificate: it is not opened in this packet", file)
 	}

@@ -506,6 +506,7 @@ func TestR_M6_AStrangersCertificateDoesNotSignForAnybody(t *testing.T) {
 		"an accomplice's, registered as the victim's": {testca.Owner{IIN: "850412300561", BIN: "990140000385", Organization: "Accomplice LLP", Role: testca.Head}, victim, "the certificate is of BIN \"990140000385\""},
 		"an accomplice's, registered as it stands":    {testca.Owner{IIN: "850412300561", BIN: "990140000385", Organization: "Accomplice LLP", Role: testca.Head}, nil, "for the legal entity 123456789021"},
 		"of the entity, with another name recorded":   {testca.Owner{IIN: "123456789011", BIN: "123456789021", Organization: "Test LLP", Role: testca.Head}, func(e *certificate.Registered) { e.OwnerName = "Another LLP" }, "the certificate says the name"},
+		"of the entity, with another person recorded": {testca.Owner{IIN: "123456789011", BIN: "123456789021", Surname: "TESTOV", Organization: "Test LLP", Role: testca.Head}, func(e *certificate.Registered) { e.OwnerPerson = "ANOTHER" }, "the certificate says the person"},
 		"of an employee, recorded as a head's":        {testca.Owner{IIN: "123456789011", BIN: "123456789021", Organization: "Test LLP", Role: testca.Employee}, func(e *certificate.Registered) { e.Role = "head" }, "the certificate says the role"},
 	} {
 		l, err := packettest.NewDraft(t.Context())

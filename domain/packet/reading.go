@@ -185,8 +185,8 @@ func (c *composition) signatureOf(s signed, known people) report.Signature {
 	}
 	for _, r := range c.streams[certificate.StreamID(s.by.Certificate)] {
 		if e, ok := r.event.(certificate.Registered); ok {
-			out.Owner, out.OwnerIIN, out.OwnerBIN, out.Role = e.OwnerName, e.OwnerIIN, e.OwnerBIN, e.Role
-			out.Serial, out.Issuer, out.NotBefore, out.NotAfter = e.Serial, e.Issuer, e.NotBefore, e.NotAfter
+			out.Subject = subjectOf(e)
+			out.NotBefore, out.NotAfter = e.NotBefore, e.NotAfter
 			break
 		}
 	}
@@ -217,6 +217,14 @@ func (c *composition) signatureOf(s signed, known people) report.Signature {
 	}
 	add("verdict", s.folder+"verdict.json")
 	return out
+}
+
+// subjectOf is what a certificate says of whose it is. The registration repeats
+// the certificate, and a verifier compares the two.
+func subjectOf(e certificate.Registered) report.Subject {
+	return report.Subject{
+		Person: e.OwnerPerson, Name: e.OwnerName, IIN: e.OwnerIIN, BIN: e.OwnerBIN, Role: e.Role, Serial: e.Serial, Issuer: e.Issuer,
+	}
 }
 
 func (c *composition) eventOf(i int, r record, known people, destroyed map[string]bool) report.Event {

@@ -58,3 +58,12 @@ func (o Owner) Name() string {
 	}
 	return o.CommonName
 }
+
+// Person is the common name of a certificate whose [Owner.Name] is the
+// organisation: the person who signs for it. It is "" where the name says it.
+func (o Owner) Person() string {
+	if o.CommonName == o.Name() {
+		return ""
+	}
+	return o.CommonName
+}

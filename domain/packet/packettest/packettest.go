@@ -252,7 +252,7 @@ func (l *Ledger) Register(name string, identity *testca.Identity) error {
 		return err
 	}
 	registered := certificate.Registered{
-		Certificate: print, Participant: name, OwnerBIN: says.BIN, OwnerIIN: says.IIN, OwnerName: says.Name(),
+		Certificate: print, Participant: name, OwnerBIN: says.BIN, OwnerIIN: says.IIN, OwnerName: says.Name(), OwnerPerson: says.Person(),
 		Purpose: string(says.Purpose), Role: string(says.Role()), Algorithm: says.Algorithm, Serial: says.Serial, Issuer: says.Issuer,
 		NotBefore: says.NotBefore, NotAfter: says.NotAfter,
 	}

@@ -19,7 +19,7 @@ func twenty() Document {
 	}
 	for n := range 2 {
 		d.Signatures = append(d.Signatures, Signature{
-			Number: n + 1, Party: a, By: a, Files: []string{"document/Договор.pdf"}, Method: "certificate", Owner: "Test LLP", Serial: "1f", Issuer: "CN=Test",
+			Number: n + 1, Party: a, By: a, Files: []string{"document/Договор.pdf"}, Method: "certificate", Subject: Subject{Person: "БЕКЕТОВ СЕРІК", Name: "Test LLP", Serial: "1f", Issuer: "CN=Test"},
 			NotBefore: now, NotAfter: now, Certificate: hash, Signing: Verdict{"valid", now, []string{"revocation.good"}}, Receipt: Verdict{"valid", now, []string{"revocation.good"}},
 			Evidence: []Evidence{{"signature", "signatures/01/signature.p7s"}, {"certificate", "signatures/01/certificate.cer"}}, EventEntry: "events/0011-DocumentSigned.json",
 		})

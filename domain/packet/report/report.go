@@ -107,6 +107,19 @@ type Verdict struct {
 // "verdict".
 type Evidence struct{ Kind, Entry string }
 
+// Subject is what a certificate says of whose it is. Name is the organisation
+// of a legal entity's certificate and Person the person in it; Name is the
+// person, and Person "", in all others. Role is the certificate's: "head".
+type Subject struct {
+	Person string `json:"person,omitempty"`
+	Name   string `json:"name,omitempty"`
+	IIN    string `json:"iin,omitempty"`
+	BIN    string `json:"bin,omitempty"`
+	Role   string `json:"role,omitempty"`
+	Serial string `json:"serial"`
+	Issuer string `json:"issuer"`
+}
+
 // Signature is one signature over one file.
 type Signature struct {
 	Number            int
@@ -115,13 +128,10 @@ type Signature struct {
 	Files             []string
 	Method, Algorithm string
 	Seal, Trusted     bool
-	// Owner, OwnerIIN, OwnerBIN and Role are what the certificate says of whose it
-	// is; Kind and Identifier what the ledger registered of the party.
-	Owner, OwnerIIN  string
-	OwnerBIN, Role   string
+	// Subject is what the certificate says of whose it is; Kind and Identifier
+	// what the ledger registered of the party.
+	Subject          Subject
 	Kind, Identifier string
-	Serial           string
-	Issuer           string
 	NotBefore        time.Time
 	NotAfter         time.Time
 	Certificate      string
@@ -469,7 +479,7 @@ func (d Document) conclusion(w words) []block {
 	for _, s := range d.Signatures {
 		by := w.registered(s)
 		if s.OnBehalf {
-			by = w.behalf(s.By, s.Party) + " (" + by + ")"
+			by = w.say("by.onbehalf", "who", w.who(s.By), "party", by)
 		}
 		stands, mark := w.say("force.stands"), toneOf(s.Signing.Status)
 		switch {
@@ -484,7 +494,7 @@ func (d Document) conclusion(w words) []block {
 		}
 		facts = append(facts,
 			fact{label: w.say("conclusion.signature", "n", fmt.Sprintf("%02d", s.Number)), value: by, strong: true},
-			fact{label: w.say("signature.owner"), value: w.subject(s)},
+			fact{label: w.say("signature.owner"), value: w.subject(s.Subject)},
 			fact{label: w.say("conclusion.at"), value: w.moment(s.Signing.At)},
 			fact{label: w.say("conclusion.stands"), value: stands, strong: true, tone: mark})
 	}
@@ -504,21 +514,22 @@ func (w words) registered(s Signature) string {
 	return said
 }
 
-// subject is whose the certificate of a signature is, as it says itself.
-func (w words) subject(s Signature) string {
+// subject is whose a certificate is, as it says itself.
+func (w words) subject(s Subject) string {
 	var said []string
 	for _, one := range []struct{ text, mark string }{
-		{s.Owner, ""}, {s.OwnerIIN, w.say("identifier.natural-person") + " "}, {s.OwnerBIN, w.say("identifier.legal-entity") + " "},
+		{s.Person, ""}, {s.Name, ""},
+		{s.IIN, w.say("identifier.natural-person") + " "}, {s.BIN, w.say("identifier.legal-entity") + " "},
 	} {
 		if one.text != "" {
 			said = append(said, one.mark+one.text)
 		}
 	}
+	if len(said) == 0 {
+		return w.say("who.closed")
+	}
 	if s.Role != "" {
 		said = append(said, w.name("signer-role", s.Role))
-	}
-	if len(said) == 0 || s.Owner == "" && s.OwnerIIN == "" && s.OwnerBIN == "" {
-		return w.say("who.closed")
 	}
 	return strings.Join(said, ", ")
 }
@@ -727,9 +738,9 @@ func (d Document) signatures(w words) []block {
 			}
 		}
 		add(fact{label: w.say("signature.registered"), value: w.registered(s)})
-		add(fact{label: w.say("signature.owner"), value: w.subject(s)})
-		add(fact{label: w.say("signature.serial"), value: s.Serial, mono: true})
-		add(fact{label: w.say("signature.issuer"), value: s.Issuer})
+		add(fact{label: w.say("signature.owner"), value: w.subject(s.Subject)})
+		add(fact{label: w.say("signature.serial"), value: s.Subject.Serial, mono: true})
+		add(fact{label: w.say("signature.issuer"), value: s.Subject.Issuer})
 		if !s.NotBefore.IsZero() {
 			add(fact{label: w.say("signature.period"), value: w.universal(s.NotBefore) + " – " + w.universal(s.NotAfter)})
 		}

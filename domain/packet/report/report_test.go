@@ -163,7 +163,7 @@ func TestTheBytesOfAReportBelongToTheFormat(t *testing.T) {
 		sum := sha256.Sum256(content)
 		got[name] = hex.EncodeToString(sum[:8])
 	}
-	require.Equal(t, map[string]string{"html": "e16beaf0f16f6e46", "pdf": "501ecda71945b17e", "extract": "69be361e26839abb", "csv": "5948b68e86bfeb3f", "xlsx": "09af5a8313450c97"}, got)
+	require.Equal(t, map[string]string{"html": "5e735f0595933f66", "pdf": "fe636ff9841c9a8d", "extract": "69be361e26839abb", "csv": "5948b68e86bfeb3f", "xlsx": "09af5a8313450c97"}, got)
 }
 
 func TestAHostileTextIsEscapedAndCannotTurnTheOrderOfReading(t *testing.T) {
@@ -240,4 +240,22 @@ func TestADeadlineSaysItsLastDayInTheReport(t *testing.T) {
 		require.Equal(t, 2, strings.Count(string(html), want), "of the party and of the event: %s", want)
 	}
 	require.NotContains(t, string(html), "09.12.2026")
+}
+
+func TestR_M1_TheReportNamesThePersonInTheCertificateAndTheOrganisationOnce(t *testing.T) {
+	d := twenty()
+	d.Signatures = d.Signatures[:1]
+	s := &d.Signatures[0]
+	s.Party, s.Kind, s.Identifier = Who{ID: "p-1", Name: "ТОО Алтын Дән"}, string(participant.LegalEntity), "990140000385"
+	s.By, s.OnBehalf = Who{ID: "e-1", Name: "Бекетов Серик"}, true
+	s.Subject = Subject{Person: "БЕКЕТОВ СЕРІК", Name: "ТОО «Алтын Дән Астық»", IIN: "850412300561", BIN: "990140000385", Role: "head"}
+	html, err := d.HTML()
+	require.NoError(t, err)
+	require.Contains(t, string(html), "Бекетов Серик, действует за: ТОО Алтын Дән, БИН 990140000385<")
+	require.Contains(t, string(html), "БЕКЕТОВ СЕРІК, ТОО «Алтын Дән Астық», ИИН 850412300561, БИН 990140000385, первый руководитель")
+	s.Subject = Subject{Role: "head", Serial: "1f"}
+	html, err = d.HTML()
+	require.NoError(t, err)
+	require.Contains(t, string(html), "имя не раскрыто", "a role alone names nobody")
+	require.NotContains(t, string(html), ">e-1<")
 }

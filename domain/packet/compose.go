@@ -558,7 +558,7 @@ func (c *composition) journal() []report.Entry {
 		files[r.Position] = c.folder + eventName(i+1, r.Type)
 	}
 	var entries []report.Entry
-	for _, e := range entriesOf(c.history, c.manifest.Subject.Document) {
+	for _, e := range entriesOf(c.history, c.manifest.Subject.Document, "") {
 		w := e.written()
 		w.File = files[e.record.Position]
 		entries = append(entries, w)

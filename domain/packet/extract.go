@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"dalel/domain/certificate"
 	"dalel/domain/document"
 	"dalel/domain/packet/report"
 	"dalel/domain/signature"
@@ -173,7 +174,7 @@ func extractEntries(ctx context.Context, request Request, subject Subject, ids [
 		if err != nil {
 			return nil, err
 		}
-		for _, e := range entriesOf(history, id) {
+		for _, e := range entriesOf(history, id, subject.Participant) {
 			if subject.Participant != "" && e.participant != subject.Participant || !within(e.record.metadata.RecordedAt, subject.From, subject.To) {
 				continue
 			}
@@ -205,31 +206,70 @@ type entry struct {
 	record               record
 	state                document.State
 	known                people
+	// force is that of the signatures after the event, by the certificates'
+	// events up to it; viewer is whose journal is asked for, "" for all.
+	force  document.Force
+	viewer string
+	signer *report.Signer
 }
 
-// entriesOf are what each party's journal has about a document.
-func entriesOf(history []record, id string) []entry {
-	known := peopleOf(history)
-	var final document.State
-	own := ofStream(history, document.StreamID(id))
-	for _, r := range own {
-		final = document.Evolve(final, r.event)
+// moment is a document after one of its events.
+type moment struct {
+	record record
+	state  document.State
+	force  document.Force
+	signer *report.Signer
+}
+
+// momentsOf replays a history, in order of position. It has the stream of each
+// certificate that signed ([needs]), so that the certificates are known as they
+// were at each event of the document.
+func momentsOf(history []record, id string, known people) []moment {
+	var list []moment
+	var state document.State
+	certificates := map[string]certificate.State{}
+	registered := map[string]certificate.Registered{}
+	for _, r := range history {
+		if e, ok := r.event.(certificate.Registered); ok {
+			registered[e.Certificate] = e
+		}
+		if r.event != nil && r.Stream.Category() == certificate.Category {
+			certificates[r.Stream.ID()] = certificate.Evolve(certificates[r.Stream.ID()], r.event)
+		}
+		if r.Stream != document.StreamID(id) {
+			continue
+		}
+		state = document.Evolve(state, r.event)
+		m := moment{record: r, state: state, force: state.Weakest(state.Standings(certificates))}
+		if e, ok := r.event.(document.Signed); ok {
+			m.signer = &report.Signer{
+				By: known.named(cmp.Or(e.By.Person, e.Party)), Party: known.named(e.Party), Certificate: subjectOf(registered[e.Certificate]),
+			}
+		}
+		list = append(list, m)
 	}
+	return list
+}
+
+// entriesOf are what each party's journal has about a document, as the viewer
+// sees it: the participant whose journal is asked for, "" for all parties'.
+func entriesOf(history []record, id, viewer string) []entry {
+	known := peopleOf(history)
+	moments := momentsOf(history, id, known)
+	final := moments[len(moments)-1].state
 	c := composition{state: final}
 	var list []entry
 	for _, p := range c.parties() {
-		var state document.State
 		open := p.Participant == final.Sender
-		e := entry{journal: incoming, participant: p.Participant, known: known}
+		e := entry{journal: incoming, participant: p.Participant, known: known, viewer: viewer}
 		if open {
 			e.journal = outgoing
 		}
-		for _, r := range own {
-			state = document.Evolve(state, r.event)
-			if open = open || state.CanSee(p.Participant); !open {
+		for _, m := range moments {
+			if open = open || m.state.CanSee(p.Participant); !open {
 				continue
 			}
-			e.record, e.state = r, state
+			e.record, e.state, e.force, e.signer = m.record, m.state, m.force, m.signer
 			list = append(list, e)
 		}
 	}
@@ -242,7 +282,7 @@ func (e entry) written() report.Entry {
 	w := report.Entry{
 		At: r.metadata.RecordedAt.UTC(), Journal: e.journal, Participant: e.known.named(e.participant),
 		Document: e.state.ID, Number: e.state.Number, Kind: string(d.Kind), Title: d.Title, SenderNumber: d.Number, Date: d.Date,
-		Status: string(e.state.Status), Type: r.Type, Actor: e.known.named(r.metadata.Actor), OnBehalf: e.known.named(r.metadata.OnBehalfOf),
+		Headline: string(e.state.Situation(e.force, e.viewer).Headline()), Signature: e.signer, Type: r.Type, Actor: e.known.named(r.metadata.Actor), OnBehalf: e.known.named(r.metadata.OnBehalfOf),
 		Revision: uint64(r.Revision), Position: uint64(r.Position), Commitment: r.Commitment.String(),
 	}
 	if d.Sum != nil {

@@ -143,7 +143,7 @@ func TestR_G2_TheJournalHasEachPartysExtract(t *testing.T) {
 			numbered++
 			n := packettest.Number
 			require.Equal(t, "№ "+strings.Join([]string{n[:4], n[4:8], n[8:12], n[12:16], n[16:]}, " "), row["Номер"])
-			require.Contains(t, []string{"Подписан"}, row["Статус"])
+			require.Contains(t, []string{"Подписан всеми"}, row["Статус"])
 		}
 	}
 	require.Positive(t, numbered)

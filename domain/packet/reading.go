@@ -304,15 +304,26 @@ func factsOf(happened event.Event, known people) []report.Fact {
 	case certificate.KeyCompromiseReported:
 		f.who("party", e.Participant)
 		f.text("notice", e.Notice)
+		f.add("channel", report.Value{Text: string(e.Channel), Family: "channel"})
+		f.text("officer", e.Officer)
+		f.text("circumstances", e.Circumstances)
 		f.at("at", e.ReceivedAt)
 		f.at("from", e.CompromisedFrom)
 		f.text("certificate", e.Certificate)
 	case certificate.Suspended:
 		f.text("notice", e.Notice)
 		f.at("at", e.SuspendedAt)
+		f.text("reaction", (time.Duration(e.ReactionSeconds) * time.Second).String())
+		limit := "late"
+		if e.WithinLimit {
+			limit = "kept"
+		}
+		f.add("limit", report.Value{Text: limit, Family: "limit"})
 		f.text("certificate", e.Certificate)
 	case certificate.Resumed:
-		f.text("notice", e.Notice)
+		f.who("party", e.Participant)
+		f.text("withdrawn", e.Notice)
+		f.add("channel", report.Value{Text: string(e.Channel), Family: "channel"})
 		f.at("at", e.ResumedAt)
 		f.text("reason", e.Reason)
 		f.text("certificate", e.Certificate)

@@ -337,6 +337,20 @@ func TestR_G2_AnExtractIsSealedAndItsPartsSayTheSame(t *testing.T) {
 			}
 		}
 		require.Positive(t, refused)
+		signatures := 0
+		for _, row := range rows {
+			require.NotEmpty(t, row["Статус"])
+			if row["Кто подписал"] == "" {
+				continue
+			}
+			signatures++
+			require.Equal(t, "TESTOV TEST, Test LLP", row["Владелец регистрационного свидетельства"])
+			require.Equal(t, "ИИН 123456789011, БИН 123456789021", row["ИИН и БИН владельца"])
+			require.Equal(t, "первый руководитель", row["Должность по регистрационному свидетельству"])
+			require.NotEmpty(t, row["Серийный номер свидетельства"])
+			require.NotEmpty(t, row["Кем выдано свидетельство"])
+		}
+		require.Positive(t, signatures)
 		last := rows[len(rows)-1]
 		require.Equal(t, uint64(report.Manifest.Position), number(t, last["Позиция"]))
 		require.Len(t, last["Хеш события"], 64)

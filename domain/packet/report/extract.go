@@ -71,6 +71,23 @@ func (x Extract) parts() ([]part, error) {
 	return list, nil
 }
 
+// runs say who signed: the person, the position and the party, and beside them
+// whose the certificate is.
+func (s *Signer) runs(w words) []run {
+	if s == nil {
+		return nil
+	}
+	of := s.Certificate
+	runs := []run{{text: w.say("journal.column.signer") + ": " + w.named(s.By)}}
+	if s.By.ID != s.Party.ID {
+		runs = append(runs, run{text: w.say("journal.column.behalf") + ": " + w.named(s.Party)})
+	}
+	return append(runs,
+		run{text: w.say("signature.owner") + ": " + w.subject(of)},
+		run{text: w.say("signature.serial") + ": " + of.Serial, mono: true},
+		run{text: w.say("signature.issuer") + ": " + of.Issuer, quiet: true})
+}
+
 // cells are an entry's cells.
 func (e Entry) cells(w words) []cell {
 	document := cell{{text: w.documentName(e.Kind, e.Title), strong: true}, {text: w.name("kind", e.Kind), quiet: true}}
@@ -80,8 +97,9 @@ func (e Entry) cells(w words) []cell {
 	if own := strings.TrimPrefix(e.SenderNumber+", "+e.Date, ", "); own != "" {
 		document = append(document, run{text: strings.TrimSuffix(own, ", "), quiet: true})
 	}
-	document = append(document, run{text: e.Document, mono: true})
+	document = append(document, run{text: w.name("headline", e.Headline), strong: true}, run{text: e.Document, mono: true})
 	event := cell{{text: w.name("event", e.Type), strong: true}, {text: w.acting(e)}}
+	event = append(event, e.Signature.runs(w)...)
 	for _, text := range e.particulars(w) {
 		event = append(event, run{text: text})
 	}

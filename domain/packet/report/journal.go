@@ -22,9 +22,18 @@ type Named struct {
 
 func (n Named) who() Who { return Who{ID: n.ID, Name: n.Name, Erased: n.Erased} }
 
+// Signer is who made the signatures of an event. By acted for Party, both as the
+// ledger registered them; Certificate is whose the certificate is as it says
+// itself. A name or a number that is not opened is "".
+type Signer struct {
+	By          Named   `json:"by"`
+	Party       Named   `json:"onBehalfOf"`
+	Certificate Subject `json:"certificate"`
+}
+
 // Entry is one event in one participant's journal. Journal is "incoming" or
-// "outgoing", Others are the other parties, Status is that of the document after
-// the event, Minor its sum in hundredths of Currency. File is the event's entry
+// "outgoing", Others are the other parties, Headline is the document's one status
+// after the event, Signature says who signed with it, Minor its sum in hundredths of Currency. File is the event's entry
 // in a packet; the other values are as in an [Event].
 type Entry struct {
 	At           time.Time `json:"recordedAt"`
@@ -39,11 +48,12 @@ type Entry struct {
 	Date         string    `json:"date,omitempty"`
 	Minor        string    `json:"minor,omitempty"`
 	Currency     string    `json:"currency,omitempty"`
-	Status       string    `json:"status,omitempty"`
+	Headline     string    `json:"headline"`
 	Type         string    `json:"event"`
 	Actor        Named     `json:"actor"`
 	OnBehalf     Named     `json:"onBehalfOf"`
 	Party        Named     `json:"party"`
+	Signature    *Signer   `json:"signature,omitempty"`
 	Verdict      string    `json:"verdict,omitempty"`
 	Code         string    `json:"code,omitempty"`
 	Reasons      []string  `json:"reasons,omitempty"`
@@ -112,6 +122,9 @@ func (j Journal) table(w words) spreadsheet.Table {
 	column("status", spreadsheet.Text, 18)
 	column("event", spreadsheet.Text, 26)
 	column("actor", spreadsheet.Text, 30)
+	for _, key := range []string{"signer", "position-held", "behalf", "owner", "owner.id", "serial", "issuer"} {
+		column(key, spreadsheet.Text, 30)
+	}
 	column("particulars", spreadsheet.Text, 40)
 	column("position", spreadsheet.Count, 10)
 	column("commitment", spreadsheet.Text, 24)
@@ -138,9 +151,13 @@ func (e Entry) row(w words, files bool) []spreadsheet.Cell {
 		spreadsheet.Named("№", e.Number), spreadsheet.At(e.At), spreadsheet.Of(w.name("journal", e.Journal)), spreadsheet.Of(w.name("kind", e.Kind)), spreadsheet.Of(e.Title),
 		spreadsheet.Of(e.SenderNumber), date, spreadsheet.Of(e.Minor), spreadsheet.Of(e.Currency),
 		spreadsheet.Of(w.who(e.Participant.who())), w.identifier(e.Participant), spreadsheet.Of(strings.Join(others, "; ")), w.identifier(e.Others...),
-		spreadsheet.Of(w.name("status", e.Status)), spreadsheet.Of(w.name("event", e.Type)), spreadsheet.Of(w.acting(e)), spreadsheet.Of(strings.Join(e.particulars(w), "; ")),
-		spreadsheet.Of(strconv.FormatUint(e.Position, 10)), spreadsheet.Of(e.Commitment),
+		spreadsheet.Of(w.name("headline", e.Headline)), spreadsheet.Of(w.name("event", e.Type)), spreadsheet.Of(w.acting(e)),
 	}
+	for _, said := range e.Signature.cells(w) {
+		row = append(row, spreadsheet.Of(said))
+	}
+	row = append(row, spreadsheet.Of(strings.Join(e.particulars(w), "; ")),
+		spreadsheet.Of(strconv.FormatUint(e.Position, 10)), spreadsheet.Of(e.Commitment))
 	if files {
 		row = append(row, spreadsheet.Of(e.File))
 	}
@@ -170,14 +187,33 @@ func (w words) mark(n Named) string {
 	return w.name("identifier", n.Kind)
 }
 
-// acting names who acted, and for whom. A person whom the events do not name is
-// left out: a table has no place for ids.
+// cells are the columns of a signature, empty for an event that is none.
+func (s *Signer) cells(w words) []string {
+	if s == nil {
+		return make([]string, 7)
+	}
+	held := w.say("who.closed")
+	if role := s.Certificate.Role; role != "" {
+		held = w.name("signer-role", role)
+	}
+	return []string{
+		w.named(s.By), held, w.named(s.Party), s.Certificate.names(w), s.Certificate.numbers(w), s.Certificate.Serial, s.Certificate.Issuer,
+	}
+}
+
+// named is a participant with its identifier.
+func (w words) named(n Named) string {
+	said := w.who(n.who())
+	if n.Identifier != "" {
+		said += ", " + strings.TrimSpace(w.mark(n)+" "+n.Identifier)
+	}
+	return said
+}
+
+// acting names who acted, and for whom.
 func (w words) acting(e Entry) string {
 	if e.OnBehalf.ID == "" || e.OnBehalf.ID == e.Actor.ID {
 		return w.who(e.Actor.who())
-	}
-	if e.Actor.Name == "" {
-		return w.who(e.OnBehalf.who())
 	}
 	return w.behalf(e.Actor.who(), e.OnBehalf.who())
 }

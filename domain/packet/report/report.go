@@ -516,20 +516,38 @@ func (w words) registered(s Signature) string {
 
 // subject is whose a certificate is, as it says itself.
 func (w words) subject(s Subject) string {
-	var said []string
-	for _, one := range []struct{ text, mark string }{
-		{s.Person, ""}, {s.Name, ""},
-		{s.IIN, w.say("identifier.natural-person") + " "}, {s.BIN, w.say("identifier.legal-entity") + " "},
-	} {
-		if one.text != "" {
-			said = append(said, one.mark+one.text)
-		}
-	}
-	if len(said) == 0 {
+	if s.Person == "" && s.Name == "" && s.IIN == "" && s.BIN == "" {
 		return w.say("who.closed")
+	}
+	said := []string{s.names(w)}
+	if numbers := s.numbers(w); numbers != "" {
+		said = append(said, numbers)
 	}
 	if s.Role != "" {
 		said = append(said, w.name("signer-role", s.Role))
+	}
+	return strings.Join(said, ", ")
+}
+
+// names are the person's name and the organisation's.
+func (s Subject) names(w words) string {
+	switch {
+	case s.Person != "" && s.Name != "":
+		return s.Person + ", " + s.Name
+	case s.Person != "" || s.Name != "":
+		return s.Person + s.Name
+	}
+	return w.say("who.closed")
+}
+
+// numbers are the IIN and the BIN.
+func (s Subject) numbers(w words) string {
+	var said []string
+	if s.IIN != "" {
+		said = append(said, w.say("identifier.natural-person")+" "+s.IIN)
+	}
+	if s.BIN != "" {
+		said = append(said, w.say("identifier.legal-entity")+" "+s.BIN)
 	}
 	return strings.Join(said, ", ")
 }

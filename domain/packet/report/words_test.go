@@ -14,7 +14,7 @@ import (
 // source; a test walks the codes themselves.
 func families() []string {
 	return []string{
-		"event.", "reason.", "fault.", "kind.", "headline.", "status.", "state.", "role.", "method.", "verdict.", "participant-kind.",
+		"event.", "reason.", "fault.", "kind.", "headline.", "channel.", "limit.", "state.", "role.", "method.", "verdict.", "participant-kind.",
 		"identifier.", "basis.", "force.", "source.", "crl.", "ruling.", "signer-role.", "caution.", "retention.record.", "who.", "evidence.", "journal.",
 	}
 }

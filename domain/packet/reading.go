@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -313,7 +314,7 @@ func factsOf(happened event.Event, known people) []report.Fact {
 	case certificate.Suspended:
 		f.text("notice", e.Notice)
 		f.at("at", e.SuspendedAt)
-		f.text("reaction", (time.Duration(e.ReactionSeconds) * time.Second).String())
+		f.text("reaction", fmt.Sprintf("%d:%02d:%02d", e.ReactionSeconds/3600, e.ReactionSeconds/60%60, e.ReactionSeconds%60))
 		limit := "late"
 		if e.WithinLimit {
 			limit = "kept"

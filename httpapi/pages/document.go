@@ -84,8 +84,8 @@ type fileView struct {
 // signatureView is a signature: who signed, for whom, one sentence on whether
 // it stands, and why.
 type signatureView struct {
-	// Signer is the person who acted, Party for whom, Owner whose certificate it
-	// is, as that itself says.
+	// Signer is the person whom the certificate names, else who acted; Party for
+	// whom; Owner whose certificate it is, as that itself says.
 	Signer, Party, Owner string
 	Method               string
 	Seal                 bool

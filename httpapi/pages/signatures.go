@@ -141,7 +141,10 @@ func (n names) signatures(s document.State, w weighed, api string) []signatureVi
 			Signer: held.Name, Owner: held.Name, Serial: held.Serial, Issuer: held.Issuer, Party: n.of(sig.Party), Method: n.T("method." + string(sig.Method)), Seal: sig.Seal,
 			Certificate: sig.Certificate, Moment: n.moment(sig.SignedAt), Basis: n.T("signature.received"),
 		}
-		if sig.By.Person != "" {
+		switch {
+		case held.Person != "":
+			view.Signer = held.Person
+		case sig.By.Person != "":
 			view.Signer = n.of(sig.By.Person)
 		}
 		if view.Signer == "" {

@@ -593,7 +593,10 @@ func Evolve(state State, e event.Event) State {
 			}
 		}
 	case Resumed:
-		state.Status, state.Notice, state.CompromisedFrom = StatusRegistered, "", nil
+		if state.Status == StatusSuspended { // annulment is for good
+			state.Status = StatusRegistered
+		}
+		state.Notice, state.CompromisedFrom = "", nil
 		state.Notices = slices.Clone(state.Notices)
 		for i, n := range state.Notices {
 			if n.Open() {

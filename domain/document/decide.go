@@ -300,19 +300,19 @@ func (s State) signed(p Party, c Sign, received time.Time) Signed {
 		ReceivedAt: received, SignedAt: received, Certificate: c.Certificate, Seal: c.Seal,
 		Signatures: c.Signatures, ReliedOn: c.ReliedOn,
 	}
-	if at, ok := c.trustedTime(); ok {
+	if at, ok := TrustedTime(c.Signatures, c.Certificate); ok {
 		signed.SignedAt, signed.TrustedTime = at, true
 	}
 	return signed
 }
 
-// trustedTime is the latest of the trusted times of the signer's signatures,
+// TrustedTime is the latest of the trusted times of signatures by a certificate,
 // if every one has one.
-func (c Sign) trustedTime() (latest time.Time, ok bool) {
-	for _, sig := range c.Signatures {
+func TrustedTime(signatures []FileSignature, certificate string) (latest time.Time, ok bool) {
+	for _, sig := range signatures {
 		var at *time.Time
 		for _, signer := range sig.AtSigning().Signers {
-			if signer.Certificate == c.Certificate && signer.At != nil {
+			if signer.Certificate == certificate && signer.At != nil {
 				at = signer.At
 			}
 		}
@@ -323,7 +323,7 @@ func (c Sign) trustedTime() (latest time.Time, ok bool) {
 			latest = *at
 		}
 	}
-	return latest, len(c.Signatures) > 0
+	return latest, len(signatures) > 0
 }
 
 // passing says that what keeps the signatures from counting may pass by

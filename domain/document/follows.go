@@ -162,6 +162,9 @@ func (s State) whyNotSigned(e Signed) string {
 	if why := s.whyNotTurn(e.Party, RoleSign, e.ReceivedAt); why != "" {
 		return why
 	}
+	if p, _ := s.Party(e.Party); p.Method != e.Method {
+		return "the route asks for another method of signing"
+	}
 	for _, f := range s.Files {
 		if !slices.ContainsFunc(e.Signatures, func(sig FileSignature) bool {
 			return sig.File == f.SHA256 && sig.AtSigning().Status == signature.Valid

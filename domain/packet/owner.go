@@ -60,10 +60,13 @@ func (v *verification) checkParty(claim *findings, file string, s signed, says s
 	if e.Participant != s.by.Party {
 		return // CheckSigning names it
 	}
+	if s.by.Seal != (says.BIN != "") {
+		claim.no(file, "whether it is a legal entity's, whose signature stands for a seal, is recorded otherwise than the certificate says")
+	}
 	known := peopleOf(v.history)
 	party := known[s.by.Party]
 	switch {
-	case party.destroyed:
+	case party.destroyed && party.Identifier == "":
 		return // nobody can compare it any more, and an event says why
 	case party.Identifier == "":
 		claim.as(CodeOwnerClosed).unknown("whom the ledger registered as the party of %s cannot be compared with the certificate: it is not opened in this packet", file)

@@ -59,4 +59,7 @@ func (v *verification) checkRevocation(claim *findings, s signed) {
 	if from := found.From(); !from.Equal(s.revoked.From()) {
 		claim.no(s.revocation, "it says that the certificate was revoked from another moment than the events: %s", fmt.Sprint(from.UTC()))
 	}
+	if reason := found.Reason.String(); reason != s.revoked.Reason {
+		claim.no(s.revocation, "it names the reason %s, and the events %s", reason, s.revoked.Reason)
+	}
 }

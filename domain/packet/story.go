@@ -28,6 +28,7 @@ func (v *verification) story(ctx context.Context) error {
 	}
 	var s document.State
 	blind := false // from the first of the document's events that is not understood
+	keys := map[eventstore.StreamID]certificate.State{}
 	for i, r := range c.history {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -40,6 +41,12 @@ func (v *verification) story(ctx context.Context) error {
 		}
 		if err := codec.CheckPlace(r.Stream, r.Revision, r.event); err != nil {
 			claim.no(file, "%v", err)
+		}
+		if r.Stream.Category() == certificate.Category {
+			if err := certificate.Follows(keys[r.Stream], r.event); err != nil {
+				claim.against(v.blind, file, "%s at this point: %v", r.Type, err)
+			}
+			keys[r.Stream] = certificate.Evolve(keys[r.Stream], r.event)
 		}
 		if r.Stream != document.StreamID(id) {
 			continue

@@ -748,7 +748,7 @@ func (v *verification) checkSignature(ctx context.Context, s signed) error {
 		claim.against(v.blind, name, "what it signs is no file of the document")
 		return nil
 	}
-	s.checkRecorded(claim)
+	v.checkRecorded(claim, s)
 	file, ok := v.archive.File(s.files[0].entry)
 	message, there := v.held[name]
 	if !ok || !there {
@@ -788,11 +788,22 @@ func (v *verification) checkSignature(ctx context.Context, s signed) error {
 	return nil
 }
 
-// checkRecorded holds what the events say of a signature against itself.
-func (s signed) checkRecorded(claim *findings) {
+// checkRecorded holds what the events say of a signature against itself: nobody
+// dates it back by writing another moment beside its verdicts.
+func (v *verification) checkRecorded(claim *findings, s signed) {
 	recorded := s.signature.Verdict
-	if away := recorded.At.Sub(s.event.metadata.RecordedAt).Abs(); away > clockSlack {
+	if away := recorded.At.Sub(v.arrived(s)).Abs(); away > clockSlack {
 		claim.as(CodeMoment).no(s.folder+"verdict.json", "its verdict is for a moment %s away from when it was recorded", away)
+	}
+	if !recorded.At.Equal(s.by.ReceivedAt) {
+		claim.as(CodeMoment).no(s.folder+"verdict.json", "its verdict is for another moment than that of its receipt, %s", s.by.ReceivedAt.UTC())
+	}
+	at, trusted := document.TrustedTime(s.by.Signatures, s.by.Certificate)
+	if !trusted {
+		at = s.by.ReceivedAt
+	}
+	if trusted != s.by.TrustedTime || !at.Equal(s.by.SignedAt) {
+		claim.as(CodeMoment).no(s.folder+"verdict.json", "it is recorded as signed at %s, and its verdicts say %s", s.by.SignedAt.UTC(), at.UTC())
 	}
 	if atSigning := s.signature.AtSigning(); atSigning.Status != signature.Valid {
 		claim.no(s.folder+"verdict.json", "it counts as a signature though its verdict is %q", atSigning.Status)
@@ -800,6 +811,22 @@ func (s signed) checkRecorded(claim *findings) {
 	if !slices.ContainsFunc(recorded.Signers, func(o signature.SignerVerdict) bool { return o.Certificate == s.by.Certificate }) {
 		claim.no(s.folder+"verdict.json", "the party's certificate is not among those of the signers")
 	}
+}
+
+// arrived is when a signature was recorded: of one that could not be told when
+// it came, and was checked again, when the attempt was.
+func (v *verification) arrived(s signed) time.Time {
+	attempts := 0
+	for _, r := range v.composition.streams[s.event.Stream] {
+		refused, ok := r.event.(document.SignatureRefused)
+		if !ok || refused.Party != s.by.Party || refused.Attempt > 0 {
+			continue
+		}
+		if attempts++; attempts == s.by.Attempt && refused.Again {
+			return r.metadata.RecordedAt
+		}
+	}
+	return s.event.metadata.RecordedAt
 }
 
 // brought is what a packet brings to a signature, unverified.

@@ -136,6 +136,7 @@ func walks() map[string]walk {
 		"a key compromised before it signed": {completed: func(t *testing.T, l *packettest.Ledger) {
 			print, from := l.Certificate(packettest.Recipient), l.Now().Add(-24*time.Hour)
 			l.Append(certificate.StreamID(print), certificate.KeyCompromiseReported{Certificate: print, Participant: packettest.Recipient, Notice: "n-1", Channel: certificate.ByPhone, ReceivedAt: l.Now(), CompromisedFrom: from})
+			l.Append(certificate.StreamID(print), certificate.Suspended{Certificate: print, Notice: "n-1", SuspendedAt: l.Now(), WithinLimit: true})
 			l.Append(stream, document.SignaturesDoubted{Document: id, Notice: "n-1", Certificate: print, CompromisedFrom: from, Affected: []string{packettest.Recipient}, MarkedAt: l.Now()})
 			l.Append(stream, document.SignatureDecided{Document: id, By: operator, Signature: 2, Party: packettest.Recipient, Certificate: print,
 				Notices: []string{"n-1"}, Ruling: document.RulingStands, Ground: "it was found", DecidedAt: l.Now()})

@@ -12,12 +12,14 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 go build -trimpath -buildvcs=auto -ldflags='-s -w -buildid=' -o /out/dalel ./cmd/dalel \
- && mkdir /out/ledger
+ && mkdir /out/ledger /out/settings
 
 # CA certificates, time zones, an empty /tmp, and the user 65532.
 FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /out/dalel /dalel
+# The node's folder, and one for settings that several nodes share (compose.yaml).
 COPY --from=build --chown=65532:65532 /out/ledger /ledger
+COPY --from=build --chown=65532:65532 /out/settings /settings
 USER 65532:65532
 VOLUME /ledger
 EXPOSE 8080

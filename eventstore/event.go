@@ -23,8 +23,8 @@ const MaxEventBytes = 1<<20 - 64<<10
 // MaxAppendEvents is the largest number of events in one append.
 const MaxAppendEvents = 256
 
-// StreamID names a stream: a category, a hyphen, the rest
-// ("document-0190c2…"). Letters, digits, '.', '_', ':' and '-' only.
+// StreamID names a stream: a category of lower-case letters, a hyphen, the rest
+// ("document-0190c2…") of letters, digits, '.', '_', ':' and '-'.
 type StreamID string
 
 // Stream joins a category and an id into a stream's name.
@@ -47,10 +47,21 @@ func (s StreamID) ID() string {
 // can keep.
 func (s StreamID) Check() error {
 	category, id, ok := strings.Cut(string(s), "-")
-	if !ok || category == "" || id == "" || len(s) > 200 || !plain(string(s)) {
+	if !ok || !letters(category) || id == "" || len(s) > 200 || !plain(string(s)) {
 		return fault.New(fault.StreamInvalid, "stream name %q", string(s))
 	}
 	return nil
+}
+
+// letters reports whether text is one or more lower-case letters. A store that
+// others write to as well is asked for the ledger's streams by this rule.
+func letters(text string) bool {
+	for i := range len(text) {
+		if text[i] < 'a' || text[i] > 'z' {
+			return false
+		}
+	}
+	return text != ""
 }
 
 // plain reports whether text needs no escaping in JSON, which lets a

@@ -331,7 +331,7 @@ func TestOversizeEventIsRefused(t *testing.T) {
 }
 
 func TestNamesThatNeedEscapingAreRefused(t *testing.T) {
-	for _, name := range []StreamID{"", "a", "-", "a-", "-a", "a b-c", `a-"`, "a-\\", "a-\n", "a-ә", "$a-b", StreamID("a-" + strings.Repeat("b", 199))} {
+	for _, name := range []StreamID{"", "a", "-", "a-", "-a", "a b-c", `a-"`, "a-\\", "a-\n", "a-ә", "$a-b", "A-b", "a1-b", "a.a-b", "a_a-b", "a:a-b", StreamID("a-" + strings.Repeat("b", 199))} {
 		require.Equal(t, fault.StreamInvalid, fault.CodeOf(name.Check()), "%q", name)
 		_, err := Chain(name, Head{}, Draft{Type: "Done"})
 		require.Equal(t, fault.StreamInvalid, fault.CodeOf(err))

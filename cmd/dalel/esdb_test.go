@@ -11,6 +11,7 @@ import (
 	"dalel/cmd/dalel/story"
 	"dalel/domain/document"
 	"dalel/domain/fsck"
+	"dalel/eventstore/esdb"
 	"dalel/tests/esdbserver"
 )
 
@@ -21,6 +22,7 @@ func TestFsckNamesWhatAnAdministratorDidToEventStoreDB(t *testing.T) {
 	var result story.Result
 	require.NoError(t, json.Unmarshal(read(t, filepath.Join(dir, storyFile)), &result))
 	stream := string(document.StreamID(result.Documents[0]))
+	served, log := esdb.DefaultPrefix+stream, esdb.DefaultPrefix+"checkpoint-log"
 
 	for name, c := range map[string]struct {
 		do    func(t *testing.T, server *esdbserver.Server, connected *client.Client)
@@ -28,34 +30,34 @@ func TestFsckNamesWhatAnAdministratorDidToEventStoreDB(t *testing.T) {
 		where string
 	}{
 		"a redaction": {func(t *testing.T, server *esdbserver.Server, _ *client.Client) {
-			require.NoError(t, server.Redact(stream, 2))
+			require.NoError(t, server.Redact(served, 2))
 		}, fsck.EventRedacted, stream + "@2"},
 		"$maxCount": {func(t *testing.T, _ *esdbserver.Server, connected *client.Client) {
-			limit(t, connected, stream)
+			limit(t, connected, served)
 		}, fsck.StreamTruncated, stream},
 		"$tb": {func(t *testing.T, _ *esdbserver.Server, connected *client.Client) {
 			var metadata client.StreamMetadata
 			metadata.SetTruncateBefore(2)
-			_, err := connected.SetStreamMetadata(t.Context(), stream, client.AppendToStreamOptions{}, metadata)
+			_, err := connected.SetStreamMetadata(t.Context(), served, client.AppendToStreamOptions{}, metadata)
 			require.NoError(t, err)
 		}, fsck.StreamTruncated, stream},
 		"$maxCount and a scavenge": {func(t *testing.T, server *esdbserver.Server, connected *client.Client) {
-			limit(t, connected, stream)
+			limit(t, connected, served)
 			require.NoError(t, server.Scavenge())
 		}, fsck.EventMissing, stream},
 		"a soft delete": {func(t *testing.T, _ *esdbserver.Server, connected *client.Client) {
-			_, err := connected.DeleteStream(t.Context(), stream, client.DeleteStreamOptions{})
+			_, err := connected.DeleteStream(t.Context(), served, client.DeleteStreamOptions{})
 			require.NoError(t, err)
 		}, fsck.StreamHidden, stream},
 		"a tombstone": {func(t *testing.T, _ *esdbserver.Server, connected *client.Client) {
-			_, err := connected.TombstoneStream(t.Context(), stream, client.TombstoneStreamOptions{})
+			_, err := connected.TombstoneStream(t.Context(), served, client.TombstoneStreamOptions{})
 			require.NoError(t, err)
 		}, fsck.StreamDeleted, stream},
 		"$maxCount on the checkpoints": {func(t *testing.T, _ *esdbserver.Server, connected *client.Client) {
-			limit(t, connected, "checkpoint-log")
+			limit(t, connected, log)
 		}, fsck.StreamTruncated, "checkpoint-log"},
 		"an older copy": {func(t *testing.T, server *esdbserver.Server, connected *client.Client) {
-			stream, err := connected.ReadStream(t.Context(), "checkpoint-log", client.ReadStreamOptions{}, 1)
+			stream, err := connected.ReadStream(t.Context(), log, client.ReadStreamOptions{}, 1)
 			require.NoError(t, err)
 			defer stream.Close()
 			first, err := stream.Recv()
@@ -88,10 +90,10 @@ func TestFsckNamesWhatAnAdministratorDidToEventStoreDB(t *testing.T) {
 	}
 }
 
-func limit(t *testing.T, connected *client.Client, stream string) {
+func limit(t *testing.T, connected *client.Client, served string) {
 	t.Helper()
 	var metadata client.StreamMetadata
 	metadata.SetMaxCount(2)
-	_, err := connected.SetStreamMetadata(t.Context(), stream, client.AppendToStreamOptions{}, metadata)
+	_, err := connected.SetStreamMetadata(t.Context(), served, client.AppendToStreamOptions{}, metadata)
 	require.NoError(t, err)
 }

@@ -57,7 +57,7 @@ func TestACopyFromAServerWhoseEventWasRedactedIsRefused(t *testing.T) {
 	_, err := transfer.Copy(t.Context(), source, target, nil)
 	require.NoError(t, err)
 	redacted := source.all[30].Event
-	require.NoError(t, server.Redact(string(redacted.Stream), uint64(redacted.Revision)))
+	require.NoError(t, server.Redact(esdb.DefaultPrefix+string(redacted.Stream), uint64(redacted.Revision)))
 
 	back := &memory{}
 	_, err = transfer.Copy(t.Context(), target, back, nil)

@@ -159,7 +159,7 @@ func (a *appending) send(ctx context.Context, session *session) (*client.WriteRe
 		options.ExpectedRevision = client.Revision(uint64(first) - 1)
 	}
 	return ask(ctx, a.store.recording, a.store.connections, session, func(ctx context.Context, c *client.Client) (*client.WriteResult, error) {
-		return c.AppendToStream(ctx, string(a.events[0].Stream), options, a.proposed...)
+		return c.AppendToStream(ctx, a.store.prefix.servers(a.events[0].Stream), options, a.proposed...)
 	})
 }
 

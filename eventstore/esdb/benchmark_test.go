@@ -22,10 +22,12 @@ import (
 // the adapter's throughput divided by the bare client's.
 
 func benchmarkURL(b *testing.B) string {
-	if connection := os.Getenv(realServer); connection != "" {
-		return connection
+	connection := os.Getenv(realServer)
+	if connection == "" {
+		connection = esdbserver.New(b, esdbserver.Options{}).URL()
 	}
-	return esdbserver.New(b, esdbserver.Options{}).URL()
+	connection, _ = esdbserver.FreshPrefix(connection)
+	return connection
 }
 
 // BenchmarkAppendOf64Writers appends single events to a stream for each writer.
@@ -47,7 +49,7 @@ func BenchmarkAppendOf64Writers(b *testing.B) {
 			if event.Revision > 0 {
 				options.ExpectedRevision = client.Revision(uint64(event.Revision) - 1)
 			}
-			_, err := direct.AppendToStream(context.Background(), string(event.Stream), options, client.EventData{
+			_, err := direct.AppendToStream(context.Background(), served(connection, event.Stream), options, client.EventData{
 				EventID: event.ID, EventType: event.Type, ContentType: client.ContentTypeJson, Data: event.Data, Metadata: event.Metadata,
 			})
 			if err != nil {

@@ -4,14 +4,18 @@
 //
 // # What stands where
 //
-// A ledger stream is a stream of that name. An event is a JSON event: its type
-// and id are the event's own, its data and its user metadata are the canonical
-// bytes exactly as committed. A position is the event's commit position plus
-// one, so that 0 is before everything, even before an event at the very start
-// of the log. System events ($…) and streams whose names no ledger stream can
-// have are passed over when all events are read; the server should otherwise
-// be the ledger's alone, because a stream of somebody else's with a name like
-// "order-17" is taken for the ledger's and stops its reader.
+// A ledger stream is a stream of that name behind the ledger's prefix, which
+// the connection string's parameter streamPrefix names ("dalel." by default):
+// document-0190c2… is dalel.document-0190c2… on the server. Only this package
+// knows of it. An event is a JSON event: its type and id are the event's own,
+// its data and its user metadata are the canonical bytes exactly as committed.
+// A position is the event's commit position plus one, so that 0 is before
+// everything, even before an event at the very start of the log.
+//
+// Others may write to the same server: other applications, and other ledgers
+// under other prefixes. Of all events only those are the ledger's whose stream
+// is its prefix followed by a name that a ledger stream can have, so that
+// neither "order-17" nor "dalel.test.document-…" is one of the ledger "dalel.".
 //
 // # What is trusted, and what is not
 //
@@ -95,6 +99,7 @@ const (
 // Store is an [eventstore.Store] on a server.
 type Store struct {
 	options     Options
+	prefix      prefix
 	connections *connections
 
 	closing   chan struct{}
@@ -121,6 +126,8 @@ var _ eventstore.Store = (*Store)(nil)
 
 // Open connects to the server that a connection string names
 // (esdb://host:2113?tls=true, esdb+discover://…, several hosts with commas).
+// The parameter streamPrefix is this package's own: what the names of the
+// ledger's streams begin with on the server, [DefaultPrefix] if it is left out.
 // The string's settings for discovery (maxDiscoverAttempts, discoveryInterval,
 // defaultDeadline) have no effect: this package does that work itself.
 //
@@ -131,6 +138,10 @@ var _ eventstore.Store = (*Store)(nil)
 //
 // The context covers the opening alone.
 func Open(ctx context.Context, connection string, options Options) (*Store, error) {
+	connection, prefix, err := cutPrefix(connection)
+	if err != nil {
+		return nil, err
+	}
 	config, err := client.ParseConnectionString(connection)
 	if err != nil {
 		// url.Error holds the whole string, with the password.
@@ -152,7 +163,7 @@ func Open(ctx context.Context, connection string, options Options) (*Store, erro
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{options: options, closing: make(chan struct{}), receive: receive}
+	s := &Store{options: options, prefix: prefix, closing: make(chan struct{}), receive: receive}
 	s.reading, s.stopReading = context.WithCancel(context.Background())
 	s.recording, s.stopRecording = context.WithCancel(context.Background())
 	s.connections = connect(*config, options)

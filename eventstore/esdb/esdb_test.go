@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,8 +21,8 @@ import (
 )
 
 // realServer names the variable with the connection string of a real server.
-// Tests that need no fault of the server run there too; their streams have
-// random names, so the server may hold anything and be used again.
+// Tests that need no fault of the server run there too; each has a prefix of
+// its own, so the server may hold anything and be used again.
 const realServer = "DALEL_TEST_ESDB"
 
 func TestAStoreOnTheStandInKeepsTheContract(t *testing.T) {
@@ -39,7 +40,18 @@ func realURL(t *testing.T) string {
 	if connection == "" {
 		t.Skipf("%s is not set: no real server to test with", realServer)
 	}
-	return connection
+	with, _ := esdbserver.FreshPrefix(connection)
+	return with
+}
+
+// onEach runs a test on a stand-in of its own, and on a real server if there
+// is one.
+func onEach(t *testing.T, test func(t *testing.T, connection string)) {
+	t.Run("stand-in", func(t *testing.T) {
+		with, _ := esdbserver.FreshPrefix(esdbserver.New(t, esdbserver.Options{}).URL())
+		test(t, with)
+	})
+	t.Run("real server", func(t *testing.T) { test(t, realURL(t)) })
 }
 
 func conforms(t *testing.T, connection string) {
@@ -64,6 +76,7 @@ func open(t testing.TB, connection string, options esdb.Options) *esdb.Store {
 // bare returns the client itself, as nobody should use it.
 func bare(t testing.TB, connection string) *client.Client {
 	t.Helper()
+	connection, _, _ = strings.Cut(connection, "&"+esdb.PrefixParameter+"=")
 	config, err := client.ParseConnectionString(connection)
 	require.NoError(t, err)
 	config.Logger = client.NoopLogging()
@@ -71,6 +84,15 @@ func bare(t testing.TB, connection string) *client.Client {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = made.Close() })
 	return made
+}
+
+// served returns a stream's name on the server.
+func served(connection string, stream eventstore.StreamID) string {
+	_, prefix, found := strings.Cut(connection, "&"+esdb.PrefixParameter+"=")
+	if !found {
+		prefix = esdb.DefaultPrefix
+	}
+	return prefix + string(stream)
 }
 
 func fresh() eventstore.StreamID { return eventstore.Stream("esdbtest", uuid.NewString()) }

@@ -88,32 +88,26 @@ func TestAPositionThatTheServerDoesNotNameIsReadFromTheStream(t *testing.T) {
 }
 
 func TestOtherBytesUnderTheSameIDAreSeen(t *testing.T) {
-	for name, at := range map[string]func(t *testing.T) string{
-		"stand-in":    func(t *testing.T) string { return esdbserver.New(t, esdbserver.Options{}).URL() },
-		"real server": realURL,
-	} {
-		t.Run(name, func(t *testing.T) {
-			connection := at(t)
-			store := open(t, connection, esdb.Options{})
-			event := chain(t, fresh(), eventstore.Head{}, 1)[0]
-			_, err := bare(t, connection).AppendToStream(t.Context(), string(event.Stream),
-				client.AppendToStreamOptions{ExpectedRevision: client.NoStream{}},
-				client.EventData{EventID: event.ID, EventType: event.Type, ContentType: client.ContentTypeJson, Data: []byte(`{"n":"other"}`), Metadata: event.Metadata})
+	onEach(t, func(t *testing.T, connection string) {
+		store := open(t, connection, esdb.Options{})
+		event := chain(t, fresh(), eventstore.Head{}, 1)[0]
+		_, err := bare(t, connection).AppendToStream(t.Context(), served(connection, event.Stream),
+			client.AppendToStreamOptions{ExpectedRevision: client.NoStream{}},
+			client.EventData{EventID: event.ID, EventType: event.Type, ContentType: client.ContentTypeJson, Data: []byte(`{"n":"other"}`), Metadata: event.Metadata})
+		require.NoError(t, err)
+		// The store has been told of a position after that event, so it
+		// sees that the answer to its append is about an old one.
+		_, err = store.Append(t.Context(), chain(t, fresh(), eventstore.Head{}, 1)...)
+		require.NoError(t, err)
+		_, err = store.Append(t.Context(), event)
+		requireCode(t, fault.ChainBroken, err)
+		for read, err := range store.ReadStream(t.Context(), event.Stream, 0, 0) {
 			require.NoError(t, err)
-			// The store has been told of a position after that event, so it
-			// sees that the answer to its append is about an old one.
-			_, err = store.Append(t.Context(), chain(t, fresh(), eventstore.Head{}, 1)...)
-			require.NoError(t, err)
-			_, err = store.Append(t.Context(), event)
+			require.Equal(t, event.ID, read.ID, "the id is the stored one")
+			_, err = eventstore.Follow(eventstore.Head{}, read.Event)
 			requireCode(t, fault.ChainBroken, err)
-			for read, err := range store.ReadStream(t.Context(), event.Stream, 0, 0) {
-				require.NoError(t, err)
-				require.Equal(t, event.ID, read.ID, "the id is the stored one")
-				_, err = eventstore.Follow(eventstore.Head{}, read.Event)
-				requireCode(t, fault.ChainBroken, err)
-			}
-		})
-	}
+		}
+	})
 }
 
 func TestARedactedEventIsSeen(t *testing.T) {
@@ -122,7 +116,7 @@ func TestARedactedEventIsSeen(t *testing.T) {
 	event := chain(t, fresh(), eventstore.Head{}, 1)[0]
 	_, err := store.Append(t.Context(), event)
 	require.NoError(t, err)
-	require.NoError(t, server.Redact(string(event.Stream), 0))
+	require.NoError(t, server.Redact(served(server.URL(), event.Stream), 0))
 	seen := 0
 	for read, err := range store.ReadAll(t.Context(), 0, 0) {
 		require.NoError(t, err)
@@ -134,40 +128,34 @@ func TestARedactedEventIsSeen(t *testing.T) {
 }
 
 func TestAStreamThatWasDeletedIsABrokenChain(t *testing.T) {
-	for name, at := range map[string]func(t *testing.T) string{
-		"stand-in":    func(t *testing.T) string { return esdbserver.New(t, esdbserver.Options{}).URL() },
-		"real server": realURL,
-	} {
-		t.Run(name, func(t *testing.T) {
-			connection := at(t)
-			store, admin := open(t, connection, esdb.Options{}), bare(t, connection)
-			given := func() []eventstore.Event {
-				batch := chain(t, fresh(), eventstore.Head{}, 2)
-				_, err := store.Append(t.Context(), batch...)
-				require.NoError(t, err)
-				return batch
-			}
-
-			softly := given()
-			_, err := admin.DeleteStream(t.Context(), string(softly[0].Stream), client.DeleteStreamOptions{ExpectedRevision: client.Any{}})
+	onEach(t, func(t *testing.T, connection string) {
+		store, admin := open(t, connection, esdb.Options{}), bare(t, connection)
+		given := func() []eventstore.Event {
+			batch := chain(t, fresh(), eventstore.Head{}, 2)
+			_, err := store.Append(t.Context(), batch...)
 			require.NoError(t, err)
-			require.Empty(t, held(t, store, softly[0].Stream), "it looks as if there had never been one")
-			_, err = store.Append(t.Context(), chain(t, softly[0].Stream, eventstore.Head{}, 1)...)
-			requireCode(t, fault.ChainBroken, err)
+			return batch
+		}
 
-			forGood := given()
-			_, err = admin.TombstoneStream(t.Context(), string(forGood[0].Stream), client.TombstoneStreamOptions{ExpectedRevision: client.Any{}})
-			require.NoError(t, err)
-			_, err = store.Append(t.Context(), chain(t, forGood[0].Stream, forGood[1].Head(), 1)...)
+		softly := given()
+		_, err := admin.DeleteStream(t.Context(), served(connection, softly[0].Stream), client.DeleteStreamOptions{ExpectedRevision: client.Any{}})
+		require.NoError(t, err)
+		require.Empty(t, held(t, store, softly[0].Stream), "it looks as if there had never been one")
+		_, err = store.Append(t.Context(), chain(t, softly[0].Stream, eventstore.Head{}, 1)...)
+		requireCode(t, fault.ChainBroken, err)
+
+		forGood := given()
+		_, err = admin.TombstoneStream(t.Context(), served(connection, forGood[0].Stream), client.TombstoneStreamOptions{ExpectedRevision: client.Any{}})
+		require.NoError(t, err)
+		_, err = store.Append(t.Context(), chain(t, forGood[0].Stream, forGood[1].Head(), 1)...)
+		requireCode(t, fault.ChainBroken, err)
+		turns := 0
+		for _, err := range store.ReadStream(t.Context(), forGood[0].Stream, 0, 0) {
 			requireCode(t, fault.ChainBroken, err)
-			turns := 0
-			for _, err := range store.ReadStream(t.Context(), forGood[0].Stream, 0, 0) {
-				requireCode(t, fault.ChainBroken, err)
-				turns++
-			}
-			require.Equal(t, 1, turns)
-		})
-	}
+			turns++
+		}
+		require.Equal(t, 1, turns)
+	})
 }
 
 func TestAnAppendOverTheServersLimitIsRefusedBeforeItIsSent(t *testing.T) {
@@ -336,6 +324,7 @@ func TestAWrongConnectionStringIsRefusedWithoutItsPassword(t *testing.T) {
 	for _, connection := range []string{
 		"", "http://localhost", "esdb://", "esdb://user:hunter2@host:port", "esdb://user:hunter2@%zz", "esdb://host?tls=maybe",
 		"esdb://user:hunter2@host/path", "esdb://user:hunter2@host?userCertFile=/only-one",
+		"esdb://user:hunter2@host?streamPrefix=", "esdb://user:hunter2@host?streamPrefix=a.&streamPrefix=a.",
 	} {
 		_, err := esdb.Open(t.Context(), connection, esdb.Options{})
 		requireCode(t, fault.ConfigInvalid, err)
@@ -448,39 +437,33 @@ func TestTheEndPassesOverTheServersOwnEvents(t *testing.T) {
 }
 
 func TestStreamsOfOthersArePassedOver(t *testing.T) {
-	for name, at := range map[string]func(t *testing.T) string{
-		"stand-in":    func(t *testing.T) string { return esdbserver.New(t, esdbserver.Options{}).URL() },
-		"real server": realURL,
-	} {
-		t.Run(name, func(t *testing.T) {
-			connection := at(t)
-			store, other := open(t, connection, esdb.Options{}), bare(t, connection)
-			start, err := store.End(t.Context())
-			require.NoError(t, err)
-			foreign := "other " + uuid.NewString()
-			_, err = other.AppendToStream(t.Context(), foreign, client.AppendToStreamOptions{ExpectedRevision: client.Any{}},
-				client.EventData{EventType: "Anything", Data: []byte("not JSON"), EventID: uuid.New()})
-			require.NoError(t, err)
-			batch := chain(t, fresh(), eventstore.Head{}, 1)
-			_, err = store.Append(t.Context(), batch...)
-			require.NoError(t, err)
-			errFound := errors.New("found")
-			err = store.Subscribe(t.Context(), start, eventstore.Handler{Event: func(_ context.Context, event eventstore.Recorded) error {
-				if event.Stream == batch[0].Stream {
-					return errFound
-				}
-				if string(event.Stream) == foreign {
-					return fmt.Errorf("given %s", event.Stream)
-				}
-				return nil
-			}})
-			require.ErrorIs(t, err, errFound)
-			for event, err := range store.ReadAll(t.Context(), start, 0) {
-				require.NoError(t, err)
-				require.NotEqual(t, foreign, string(event.Stream))
+	onEach(t, func(t *testing.T, connection string) {
+		store, other := open(t, connection, esdb.Options{}), bare(t, connection)
+		start, err := store.End(t.Context())
+		require.NoError(t, err)
+		foreign := "other " + uuid.NewString()
+		_, err = other.AppendToStream(t.Context(), foreign, client.AppendToStreamOptions{ExpectedRevision: client.Any{}},
+			client.EventData{EventType: "Anything", Data: []byte("not JSON"), EventID: uuid.New()})
+		require.NoError(t, err)
+		batch := chain(t, fresh(), eventstore.Head{}, 1)
+		_, err = store.Append(t.Context(), batch...)
+		require.NoError(t, err)
+		errFound := errors.New("found")
+		err = store.Subscribe(t.Context(), start, eventstore.Handler{Event: func(_ context.Context, event eventstore.Recorded) error {
+			if event.Stream == batch[0].Stream {
+				return errFound
 			}
-		})
-	}
+			if string(event.Stream) == foreign {
+				return fmt.Errorf("given %s", event.Stream)
+			}
+			return nil
+		}})
+		require.ErrorIs(t, err, errFound)
+		for event, err := range store.ReadAll(t.Context(), start, 0) {
+			require.NoError(t, err)
+			require.NotEqual(t, foreign, string(event.Stream))
+		}
+	})
 }
 
 func TestCloseLetsAppendsFinishAndTellsTheRest(t *testing.T) {

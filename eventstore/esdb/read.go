@@ -98,17 +98,17 @@ func readPage(ctx context.Context, c *client.Client, open opening, count int) (p
 // recorded makes the ledger's event of the server's. The commitment is computed
 // from the bytes; the id is the one that is stored, so that [eventstore.Follow]
 // sees when they are no longer those that were committed to.
-func recorded(event *client.RecordedEvent) eventstore.Recorded {
-	made := eventstore.Restore(eventstore.StreamID(event.StreamID), eventstore.Revision(event.EventNumber), event.EventType, event.Data, event.UserMetadata)
+func (p prefix) recorded(event *client.RecordedEvent) eventstore.Recorded {
+	made := eventstore.Restore(p.ledgers(event.StreamID), eventstore.Revision(event.EventNumber), event.EventType, event.Data, event.UserMetadata)
 	made.ID = event.EventID
 	return eventstore.Recorded{Event: made, Position: positionOf(event.Position.Commit)}
 }
 
-// foreign reports whether an event is none of the ledger's: the server's own,
-// or of a stream whose name no ledger stream can have.
-func foreign(event *client.RecordedEvent) bool {
-	return strings.HasPrefix(event.StreamID, "$") || strings.HasPrefix(event.EventType, "$") ||
-		eventstore.StreamID(event.StreamID).Check() != nil
+// stranger reports whether an event is none of the ledger's: the server's own,
+// or of a stream that has not the ledger's prefix or whose name no ledger
+// stream can have.
+func (p prefix) stranger(event *client.RecordedEvent) bool {
+	return strings.HasPrefix(event.EventType, "$") || p.ledgers(event.StreamID).Check() != nil
 }
 
 // reading is a sequence of pages.
@@ -188,7 +188,7 @@ func (s *Store) pages(ctx context.Context, r reading) iter.Seq2[eventstore.Recor
 					fail(fault.New(fault.StoreFailed, "%s: the event store gives no positions: it is older than 22.6", r.doing))
 					return
 				}
-				if given++; !yield(recorded(event), nil) || given == r.limit {
+				if given++; !yield(s.prefix.recorded(event), nil) || given == r.limit {
 					return
 				}
 			}
@@ -265,7 +265,7 @@ func (s *Store) stream(ctx, alive context.Context, stream eventstore.StreamID, l
 				return nil
 			}
 			return func(ctx context.Context, c *client.Client, count uint64) (*client.ReadStream, error) {
-				return c.ReadStream(ctx, string(stream), client.ReadStreamOptions{Direction: direction, From: from}, count)
+				return c.ReadStream(ctx, s.prefix.servers(stream), client.ReadStreamOptions{Direction: direction, From: from}, count)
 			}
 		},
 	})
@@ -285,7 +285,7 @@ func (s *Store) ReadAll(ctx context.Context, after eventstore.Position, limit in
 					return true
 				}
 				seen = position
-				return foreign(event)
+				return s.prefix.stranger(event)
 			},
 			open: func(last *client.RecordedEvent) opening {
 				start := from(after)
@@ -344,7 +344,7 @@ func (s *Store) End(ctx context.Context) (eventstore.Position, error) {
 			newest = max(newest, position)
 			start = event.Position
 			switch {
-			case !foreign(event):
+			case !s.prefix.stranger(event):
 				s.remember(newest, position)
 				return position, nil
 			case position <= seen && newest >= seen:

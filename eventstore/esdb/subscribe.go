@@ -150,10 +150,10 @@ func (f *following) run(caller context.Context) error {
 }
 
 func (f *following) event(ctx context.Context, event *client.RecordedEvent) error {
-	if event == nil || foreign(event) || positionOf(event.Position.Commit) <= f.at {
+	if event == nil || f.store.prefix.stranger(event) || positionOf(event.Position.Commit) <= f.at {
 		return nil
 	}
-	given := recorded(event)
+	given := f.store.prefix.recorded(event)
 	f.marked = false
 	f.at = given.Position
 	f.store.heard(given.Position)
@@ -190,10 +190,10 @@ func (f *following) subscribe(ctx context.Context) (<-chan *client.SubscriptionE
 	subscription, err := ask(asking, asking, s.connections, session, func(_ context.Context, c *client.Client) (*client.Subscription, error) {
 		return c.SubscribeToAll(asking, client.SubscribeToAllOptions{
 			From: from(f.at),
-			// The server's own streams, which no ledger needs to be sent. Its
-			// place in the log is not taken from the checkpoints that come
-			// instead: only an event that was given is surely behind us.
-			Filter: &client.SubscriptionFilter{Type: client.StreamFilterType, Regex: `^[^\$].*`},
+			// The place in the log is not taken from the checkpoints that come
+			// for what is left out: only an event that was given is surely
+			// behind us.
+			Filter: &client.SubscriptionFilter{Type: client.StreamFilterType, Regex: s.prefix.regex()},
 		})
 	})
 	if !timer.Stop() && err == nil {

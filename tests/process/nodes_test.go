@@ -16,14 +16,18 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"dalel/tests/esdbserver"
 )
 
-// eventStore returns the connection string of an EventStoreDB: of the real one
-// that DALEL_TEST_ESDB names, or of the stand-in, started as a process.
+// eventStore returns the connection string of an EventStoreDB with a prefix that
+// no other ledger has: of the real one that DALEL_TEST_ESDB names, or of the
+// stand-in, started as a process.
 func eventStore(t *testing.T) string {
 	t.Helper()
 	if real := os.Getenv("DALEL_TEST_ESDB"); real != "" {
-		return real
+		with, _ := esdbserver.FreshPrefix(real)
+		return with
 	}
 	t.Log("DALEL_TEST_ESDB is not set: the stand-in server speaks EventStoreDB's protocol here")
 	dir := t.TempDir()
@@ -39,7 +43,8 @@ func eventStore(t *testing.T) string {
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	require.NoError(t, err)
 	go io.Copy(io.Discard, stdout)
-	return strings.TrimSpace(line)
+	with, _ := esdbserver.FreshPrefix(strings.TrimSpace(line))
+	return with
 }
 
 // cluster starts nodes that share an event store, the content, the keys and

@@ -39,7 +39,8 @@ func open(t testing.TB) (eventstore.Store, error) {
 		return sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "events.db"), sqlite.Options{})
 	case "esdb":
 		server := esdbserver.New(t, esdbserver.Options{})
-		return esdb.Open(t.Context(), server.URL(), esdb.Options{})
+		connection, _ := esdbserver.FreshPrefix(server.URL())
+		return esdb.Open(t.Context(), connection, esdb.Options{})
 	default:
 		require.Fail(t, "no such store", "%s=%s; it is sqlite or esdb", Variable, chosen)
 		return nil, nil

@@ -300,6 +300,7 @@ func openNode(ctx context.Context, at location, create bool) (_ *node, err error
 	config := ledger.Config{
 		Store: n.store, Blobs: n.blobs, Keys: n.keys, Retention: &n.rules, Signatures: n.policy, IdentifierKey: kept.identifierKey,
 		Name: n.settings.Name, CheckURL: checkURL(cmp.Or(n.settings.Public, at.public)), Words: words,
+		Writable: n.mayWrite,
 	}
 	asked := n.settings.Authorities
 	if at.authorities != nil {

@@ -157,7 +157,7 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 	work.Go(func() error { return models.Run(inner) })
 	work.Go(func() error { return processes.Run(inner) })
 	if tlog != nil {
-		work.Go(func() error { return keepRunning(inner, tlog) })
+		work.Go(func() error { return followLog(inner, tlog, log) })
 	}
 	if store, ok := n.blobs.(uploads); ok {
 		work.Go(func() error {
@@ -181,18 +181,6 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 		return nil
 	})
 	return &server{url: "http://" + listener.Addr().String(), models: models, work: work, stop: stop, close: closeAll}, nil
-}
-
-// keepRunning keeps the transparency log until ctx ends. When the log stops for
-// good, which it has said by then, the ledger goes on: whether it may is for
-// people to say, and what they need for that is in it. Only a store that was
-// closed ends the node, as it ends all else.
-func keepRunning(ctx context.Context, log *transparency.Log) error {
-	err := log.Run(ctx)
-	if fault.Is(err, fault.StoreClosed) {
-		return err
-	}
-	return nil
 }
 
 // uploads is a content store that may be left with uploads that were cut off.

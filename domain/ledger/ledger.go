@@ -90,6 +90,23 @@ type Config struct {
 	Clock func() time.Time
 	// Random is crypto/rand unless set.
 	Random io.Reader
+	// Writable is asked before each append, and what it returns refuses the
+	// append; nil where nothing forbids any. It must answer at once. Reading
+	// goes on whatever it says, and a command that was carried out before is
+	// still answered as then.
+	Writable func() error
+	// Appended, if not nil, is told of each append: how long the store took,
+	// where the last event stands and when it was recorded, or why there is
+	// none. It must return at once.
+	Appended func(Appended)
+}
+
+// Appended is how one append went.
+type Appended struct {
+	Took       time.Duration
+	Position   eventstore.Position
+	RecordedAt time.Time
+	Err        error
 }
 
 // Keys are the keys of subjects; *keys.Ring is them.
@@ -132,6 +149,8 @@ type Ledger struct {
 	identifierKey []byte
 	clock         func() time.Time
 	random        io.Reader
+	writable      func() error
+	appended      func(Appended)
 	// checks are the places for files that are looked into at once: a picture
 	// may take half a gigabyte to decode.
 	checks chan struct{}
@@ -162,6 +181,7 @@ func New(config Config) (*Ledger, error) {
 		store: config.Store, content: content.New(config.Blobs, config.Keys, config.Staging), keys: config.Keys,
 		retention: retention.Default(), scanner: config.Scanner, name: config.Name, checkURL: config.CheckURL, words: config.Words, signatures: config.Signatures,
 		identifierKey: config.IdentifierKey, clock: config.Clock, random: config.Random,
+		writable: config.Writable, appended: config.Appended,
 		checks: make(chan struct{}, checksAtOnce),
 	}
 	if config.Retention != nil {
@@ -386,6 +406,11 @@ func (l *Ledger) commandHash(request []byte) string {
 }
 
 func (l *Ledger) append(ctx context.Context, stream eventstore.StreamID, head eventstore.Head, metadata eventstore.Metadata, happened []event.Event) (Outcome, error) {
+	if l.writable != nil {
+		if err := l.writable(); err != nil {
+			return Outcome{}, err
+		}
+	}
 	drafts := make([]eventstore.Draft, 0, len(happened))
 	for i, e := range happened {
 		// What stands on the wrong stream would be found by whoever checks a
@@ -403,7 +428,11 @@ func (l *Ledger) append(ctx context.Context, stream eventstore.StreamID, head ev
 	if err != nil {
 		return Outcome{}, err
 	}
+	began := time.Now()
 	position, err := l.store.Append(ctx, events...)
+	if l.appended != nil {
+		l.appended(Appended{Took: time.Since(began), Position: position, RecordedAt: metadata.RecordedAt, Err: err})
+	}
 	if err != nil {
 		return Outcome{}, fmt.Errorf("append to %s: %w", stream, err)
 	}

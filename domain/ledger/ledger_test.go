@@ -938,3 +938,38 @@ func TestR_A4_NobodySignsWithAColleaguesKey(t *testing.T) {
 	_, err = b.SignDocument(b.ctx, holder, id, b.cms(key, "Dear all,"))
 	require.NoError(t, err)
 }
+
+func TestWhatForbidsWritingRefusesEachAppendAndLeavesReadingAlone(t *testing.T) {
+	var stopped error
+	var told []ledger.Appended
+	b := newBench(t)
+	b.config.Writable = func() error { return stopped }
+	b.config.Appended = func(a ledger.Appended) { told = append(told, a) }
+	var err error
+	b.Ledger, err = ledger.New(b.config)
+	require.NoError(t, err)
+	id := b.draft()
+	require.NotEmpty(t, told)
+	last := told[len(told)-1]
+	require.NoError(t, last.Err)
+	require.Equal(t, b.end(), last.Position)
+	require.Positive(t, last.Took)
+	require.False(t, last.RecordedAt.IsZero())
+
+	describe := func() error {
+		_, err := b.DescribeDocument(b.ctx, keyed(b.alpha, "again"), id, document.Details{Kind: document.Letter, Title: "Another letter"})
+		return err
+	}
+	before, count := b.end(), len(told)
+	stopped = fault.New(fault.WritingStopped, "the log has stopped")
+	b.refused(describe(), fault.WritingStopped)
+	require.Equal(t, before, b.end(), "nothing was appended")
+	require.Len(t, told, count, "the store was not asked")
+	_, err = b.Document(b.ctx, b.alpha, id)
+	require.NoError(t, err, "reading goes on")
+
+	stopped = nil
+	require.NoError(t, describe())
+	stopped = fault.New(fault.WritingStopped, "the log has stopped")
+	require.NoError(t, describe(), "what was carried out before is answered as then")
+}

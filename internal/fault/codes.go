@@ -155,6 +155,7 @@ const (
 	LogSuperseded     Code = "log.superseded"
 	LogNotCovered     Code = "log.not-covered"
 	LogAbsent         Code = "log.absent"
+	WritingStopped    Code = "writing.stopped"
 	CheckpointInvalid Code = "checkpoint.invalid"
 	CheckpointUnknown Code = "checkpoint.unknown"
 	RenewalNotStamped Code = "renewal.not-stamped"
@@ -305,6 +306,7 @@ func Catalogue() []Definition {
 		{LogSuperseded, KindConflict, "Another node has published a checkpoint first"},
 		{LogNotCovered, KindUnavailable, "No published checkpoint covers this event yet"},
 		{LogAbsent, KindNotFound, "This ledger keeps no transparency log"},
+		{WritingStopped, KindUnavailable, "Nothing is written here: the transparency log does not agree with the events"},
 		{CheckpointInvalid, KindRefused, "The checkpoint, or what is said of it, is malformed"},
 		{CheckpointUnknown, KindNotFound, "No such checkpoint is known"},
 		{RenewalNotStamped, KindNotFound, "No time stamp with evidence covers this checkpoint yet"},

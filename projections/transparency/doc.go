@@ -30,8 +30,8 @@
 // tile holds other bytes than the events come to, or if a checkpoint is served
 // that the event store knows nothing of (it was set back), the log stops with
 // log.diverged (or the code of the damage), says so in its status and its log,
-// and signs nothing any more. The ledger goes on working: whether it may is for
-// people to say.
+// and signs nothing any more ([Log.Stopped]). The node then writes nothing, and
+// goes on reading: how it came to that is for people to find out.
 //
 // # What else is kept here
 //

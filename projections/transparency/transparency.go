@@ -307,6 +307,17 @@ func (l *Log) Status() Status {
 	return s
 }
 
+// Stopped returns why the log has stopped for good, nil while it has not: also
+// while it waits for something that is away.
+func (l *Log) Stopped() error {
+	l.view.RLock()
+	defer l.view.RUnlock()
+	if l.status.Phase != PhaseStopped {
+		return nil
+	}
+	return fault.New(l.status.Code, "%s", l.status.Detail)
+}
+
 // Newest returns the newest checkpoint that this node has held against its
 // tree; its Size is 0 where there is none yet.
 func (l *Log) Newest() checkpoint.Signed {

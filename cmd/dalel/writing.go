@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"dalel/internal/fault"
+	"dalel/projections/transparency"
+)
+
+// mayWrite refuses every append once the transparency log has stopped for
+// good: the events are then not those that were signed for, and what is added
+// to them may have to be taken back. A log that only waits for its files stops
+// nothing.
+func (n *node) mayWrite() error {
+	if n.log == nil {
+		return nil
+	}
+	if why := n.log.Stopped(); why != nil {
+		return fault.Wrap(fault.WritingStopped, why, "the transparency log has stopped on this node (%s); reading goes on", fault.CodeOf(why))
+	}
+	return nil
+}
+
+// followLog keeps the transparency log until ctx ends. When the log stops for
+// good, the node goes on for its readers: what people need to find out why is
+// in it. Only a store that was closed ends the node, as it ends all else.
+func followLog(ctx context.Context, tlog *transparency.Log, log *slog.Logger) error {
+	err := tlog.Run(ctx)
+	if fault.Is(err, fault.StoreClosed) {
+		return err
+	}
+	if err != nil {
+		log.Error("this node writes nothing any more: the transparency log has stopped. Keep its files and the events as they are, and run dalel fsck",
+			"origin", tlog.Origin(), "code", fault.CodeOf(err))
+	}
+	return nil
+}

@@ -49,6 +49,8 @@ func (s *Store) Append(ctx context.Context, events ...eventstore.Event) (eventst
 		return 0, err
 	}
 	defer s.appends.Done()
+	s.waiting.Add(1)
+	defer s.waiting.Add(-1)
 
 	a := appending{
 		store: s, events: events, doing: doing, proposed: propose(events),

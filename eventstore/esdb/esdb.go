@@ -112,6 +112,8 @@ type Store struct {
 	mu      sync.Mutex
 	closed  bool
 	appends sync.WaitGroup
+	// waiting is how many appends are under way.
+	waiting atomic.Int64
 
 	// newest is the highest position that this store has been told of.
 	newest atomic.Uint64

@@ -28,6 +28,7 @@ const (
 type writer struct {
 	mu      sync.Mutex
 	waiting []*request
+	probes  []probe
 	closed  bool
 	wake    chan struct{}
 	stopped chan struct{}
@@ -141,11 +142,14 @@ func (w *writer) close() error {
 func (w *writer) run() {
 	defer close(w.stopped)
 	for {
-		group := w.take()
-		if group == nil {
+		group, probes := w.take()
+		if group == nil && probes == nil {
 			return
 		}
-		w.settle(group)
+		if len(group) > 0 {
+			w.settle(group)
+		}
+		w.answerProbes(probes)
 		w.carryOver()
 	}
 }
@@ -176,9 +180,10 @@ func (w *writer) carryOver() {
 	}
 }
 
-// take waits for appends and returns all that wait, within the bounds of one
-// transaction; nil once the writer is closed and nothing is left.
-func (w *writer) take() []*request {
+// take waits for appends and probes and returns all that wait, the appends
+// within the bounds of one transaction; nothing once the writer is closed and
+// nothing is left.
+func (w *writer) take() ([]*request, []probe) {
 	for {
 		w.mu.Lock()
 		n, size := 0, 0
@@ -194,13 +199,15 @@ func (w *writer) take() []*request {
 		if len(w.waiting) == 0 {
 			w.waiting = nil
 		}
+		probes := w.probes
+		w.probes = nil
 		closed := w.closed
 		w.mu.Unlock()
 		switch {
-		case n > 0:
-			return group
+		case n > 0 || len(probes) > 0:
+			return group, probes
 		case closed:
-			return nil
+			return nil, nil
 		}
 		<-w.wake
 	}

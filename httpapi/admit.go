@@ -174,9 +174,13 @@ func (s *Server) inScope(ctx context.Context, c echo.Context, r route.Route, cal
 		}
 		return holder.State.CheckMayAct(caller.By.Person, participant.RightRead)
 	case route.Self:
-		if caller.Role == access.RoleParticipant && param(c, "id") != caller.By.Participant {
+		if caller.Role != access.RoleParticipant {
+			return nil
+		}
+		if param(c, "id") != caller.By.Participant {
 			return absent{fault.New(fault.ParticipantUnknown, "no such participant")}
 		}
+		return s.mayKnow(ctx, r, caller)
 	case route.Document:
 		snapshot, err := s.Ledger.Document(ctx, caller.Act, param(c, "id"))
 		if err != nil {
@@ -198,12 +202,8 @@ func (s *Server) inScope(ctx context.Context, c echo.Context, r route.Route, cal
 		}
 	case route.Certificate:
 		snapshot, err := s.Ledger.Certificate(ctx, param(c, "fingerprint"))
-		if err == nil && caller.Role == access.RoleParticipant && snapshot.State.Participant != caller.By.Participant {
-			// Whom it names may look at it and report it.
-			holds := false
-			if holds, err = s.Ledger.HoldsCertificate(ctx, caller.Act, snapshot.State); err == nil && !holds {
-				err = fault.New(fault.CertificateUnknown, "the certificate is not registered")
-			}
+		if err == nil && caller.Role == access.RoleParticipant {
+			err = s.certificateInScope(ctx, r, caller, snapshot.State)
 		}
 		if fault.Is(err, fault.CertificateUnknown) {
 			return absent{err}
@@ -217,6 +217,32 @@ func (s *Server) inScope(ctx context.Context, c echo.Context, r route.Route, cal
 		// decides by; see revokeToken.
 	}
 	return nil
+}
+
+// certificateInScope admits whom the certificate names, who may look at it and
+// report it, and who may know what its owner has.
+func (s *Server) certificateInScope(ctx context.Context, r route.Route, caller route.Caller, state certificate.State) error {
+	holds, err := s.Ledger.HoldsCertificate(ctx, caller.Act, state)
+	switch {
+	case err != nil || holds:
+		return err
+	case state.Participant != caller.By.Participant:
+		return fault.New(fault.CertificateUnknown, "the certificate is not registered")
+	}
+	return s.mayKnow(ctx, r, caller)
+}
+
+// mayKnow asks for the right to read what the participant has. A command's own
+// right is asked by the ledger, in its streams.
+func (s *Server) mayKnow(ctx context.Context, r route.Route, caller route.Caller) error {
+	if r.Command {
+		return nil
+	}
+	holder, err := s.Ledger.Participant(ctx, caller.By.Participant)
+	if err != nil {
+		return err
+	}
+	return holder.State.CheckMayKnow(caller.By.Person)
 }
 
 // namedDocuments are the documents that the query names.

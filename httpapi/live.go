@@ -18,7 +18,8 @@ import (
 // live sends a document's timeline as server-sent events: what came after
 // Last-Event-ID (or after=), then what comes. The id of an event is its
 // position, so a client that comes back loses nothing and gets nothing twice.
-// The stream ends when the token does.
+// The stream ends when the token does, when the caller may no longer read, and
+// before anything that happened since is sent.
 func (s *Server) live(c echo.Context, caller route.Caller) error {
 	var after eventstore.Position
 	from := c.Request().Header.Get("Last-Event-ID")
@@ -70,14 +71,11 @@ func (s *Server) live(c echo.Context, caller route.Caller) error {
 		}
 		select {
 		case _, open := <-changed:
-			if !open {
+			if !open || !s.stillAdmitted(ctx, caller, token, id) {
 				return nil
 			}
 		case <-heartbeat.C:
-			if _, err := s.Ledger.Authenticate(ctx, token); err != nil {
-				return nil
-			}
-			if _, err := s.Ledger.Document(ctx, caller.Act, id); err != nil {
+			if !s.stillAdmitted(ctx, caller, token, id) {
 				return nil
 			}
 			if err := stream.write(": still here\n\n"); err != nil {
@@ -91,6 +89,16 @@ func (s *Server) live(c echo.Context, caller route.Caller) error {
 			return nil
 		}
 	}
+}
+
+// stillAdmitted reports whether a stream's caller would be let in now: its
+// token lives, and it may see the document.
+func (s *Server) stillAdmitted(ctx context.Context, caller route.Caller, token, document string) bool {
+	if _, err := s.Ledger.Authenticate(ctx, token); err != nil {
+		return false
+	}
+	_, err := s.Ledger.Document(ctx, caller.Act, document)
+	return err == nil
 }
 
 // eventStream writes server-sent events (WHATWG HTML, 9.2).

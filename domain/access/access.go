@@ -68,12 +68,14 @@ func hashOf(token string) string {
 // that was never issued.
 type State struct {
 	// Token is the hash.
-	Token     string
-	By        event.By
-	Role      Role
-	Label     string
-	IssuedAt  time.Time
-	ExpiresAt time.Time
+	Token string
+	By    event.By
+	Role  Role
+	// Employment is 0 unless an employee acts.
+	Employment uint64
+	Label      string
+	IssuedAt   time.Time
+	ExpiresAt  time.Time
 	// RevokedAt is nil until then.
 	RevokedAt *time.Time
 }
@@ -106,6 +108,8 @@ type Issue struct {
 	Token string
 	By    event.By
 	Role  Role
+	// Employment is 0 unless the person of By is an employee.
+	Employment uint64
 	// Label may be empty.
 	Label string
 	// TTL is how long the token lives, MinTTL to MaxTTL.
@@ -162,7 +166,7 @@ func issue(state State, c Issue) ([]event.Event, error) {
 		return nil, err
 	}
 	return []event.Event{TokenIssued{
-		Token: c.Token, By: c.By, Role: c.Role, Label: c.Label,
+		Token: c.Token, By: c.By, Role: c.Role, Employment: c.Employment, Label: c.Label,
 		IssuedAt: recorded(c.Now), ExpiresAt: recorded(c.Now.Add(c.TTL)),
 	}}, nil
 }
@@ -199,7 +203,7 @@ func Evolve(state State, e event.Event) State {
 	switch e := e.(type) {
 	case TokenIssued:
 		return State{
-			Token: e.Token, By: e.By, Role: e.Role, Label: e.Label, IssuedAt: e.IssuedAt, ExpiresAt: e.ExpiresAt,
+			Token: e.Token, By: e.By, Role: e.Role, Employment: e.Employment, Label: e.Label, IssuedAt: e.IssuedAt, ExpiresAt: e.ExpiresAt,
 		}
 	case TokenRevoked:
 		state.RevokedAt = &e.RevokedAt

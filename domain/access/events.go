@@ -32,6 +32,9 @@ type TokenIssued struct {
 	// By is whose acts the token's are.
 	By   event.By `json:"by"`
 	Role Role     `json:"role"`
+	// Employment numbers the employment in which the person of By acts; the
+	// token ends with it. Missing where nobody's employee does.
+	Employment uint64 `json:"employment,omitempty"`
 	// Label is what its holder calls it.
 	Label     string    `json:"label,omitempty"`
 	IssuedAt  time.Time `json:"issuedAt"`

@@ -269,9 +269,13 @@ func (l *Ledger) IssueToken(ctx context.Context, act Act, by event.By, role acce
 	if err := require(act, access.RoleOperator); err != nil {
 		return IssuedToken{}, err
 	}
+	var employment uint64
 	if by.Participant != Operator || role != access.RoleOperator {
 		holder, err := l.Participant(ctx, by.Participant)
 		if err != nil {
+			return IssuedToken{}, err
+		}
+		if employment, err = holder.State.Employment(by.Person); err != nil {
 			return IssuedToken{}, err
 		}
 		if err := holder.State.CheckMayAct(by.Person, participant.RightRead); err != nil && role == access.RoleParticipant {
@@ -286,7 +290,9 @@ func (l *Ledger) IssueToken(ctx context.Context, act Act, by event.By, role acce
 	outcome, err := run(ctx, l, command[access.State]{
 		act: act, name: "issue-token", id: hash, stream: access.StreamID(hash), evolve: access.Evolve,
 		decide: func(_ context.Context, s access.State) ([]event.Event, error) {
-			return access.Decide(s, access.Issue{Token: hash, By: by, Role: role, Label: label, Now: now, TTL: life})
+			return access.Decide(s, access.Issue{
+				Token: hash, By: by, Role: role, Employment: employment, Label: label, Now: now, TTL: life,
+			})
 		},
 	})
 	if err != nil {
@@ -322,7 +328,8 @@ type Principal struct {
 }
 
 // Authenticate returns who a token stands for: token.invalid, token.expired
-// or token.revoked otherwise.
+// or token.revoked otherwise. An employee's token ends with the employment, and
+// stays ended when the person comes back (R-A4).
 func (l *Ledger) Authenticate(ctx context.Context, token string) (Principal, error) {
 	hash, err := access.HashToken(token)
 	if err != nil {
@@ -336,5 +343,14 @@ func (l *Ledger) Authenticate(ctx context.Context, token string) (Principal, err
 		return Principal{}, err
 	}
 	s := snapshot.State
+	if s.Employment != 0 {
+		holder, err := l.Participant(ctx, s.By.Participant)
+		if err != nil {
+			return Principal{}, err
+		}
+		if now, err := holder.State.Employment(s.By.Person); err != nil || now != s.Employment {
+			return Principal{}, fault.New(fault.TokenRevoked, "the person acts for the participant no more")
+		}
+	}
 	return Principal{By: s.By, Role: s.Role, TokenID: hash, Expires: s.ExpiresAt}, nil
 }

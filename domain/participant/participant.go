@@ -44,6 +44,9 @@ type Employee struct {
 	Position string
 	// Rights are sorted.
 	Rights []Right
+	// Employment numbers it among all that the participant ever began, from 1:
+	// a person who comes back has another one.
+	Employment uint64
 }
 
 // Hold is a legal hold that stands (R-G4).
@@ -80,6 +83,8 @@ type State struct {
 	Status     Status
 	// Employees are those of now, by participant id.
 	Employees map[string]Employee
+	// Employments counts those that ever began.
+	Employments uint64
 	// Holds are the legal holds that stand, in the order of placing.
 	Holds []Hold
 	// Erasure is nil until the participant asks for it.
@@ -152,6 +157,30 @@ func (s State) CheckMayAct(person string, right Right) error {
 		return fault.New(fault.EmployeeNoRight, "the employee does not have the right %q", string(right))
 	}
 	return nil
+}
+
+// CheckMayKnow says whether person may read what the ledger holds of the
+// participant itself: its data, its certificates. Who manages them must see
+// them, so the right to manage suffices too. Errors: those of CheckMayAct.
+func (s State) CheckMayKnow(person string) error {
+	err := s.CheckMayAct(person, RightRead)
+	if err != nil && s.May(person, RightManage) {
+		return nil
+	}
+	return err
+}
+
+// Employment returns the number of the employment in which person acts for the
+// participant now: 0 for the participant itself. Errors: employee.unknown.
+func (s State) Employment(person string) (uint64, error) {
+	if person == "" || person == s.ID {
+		return 0, nil
+	}
+	employee, ok := s.Employees[person]
+	if !ok {
+		return 0, noEmployee()
+	}
+	return employee.Employment, nil
 }
 
 // Command is a request to a participant; the types of this package are all
@@ -569,9 +598,12 @@ func Evolve(state State, e event.Event) State {
 	case Activated:
 		state.Status = Active
 	case EmployeeAdded:
-		state.Employees = with(state.Employees, e.Person, Employee{e.Position, slices.Clone(e.Rights)})
+		state.Employments++
+		state.Employees = with(state.Employees, e.Person, Employee{e.Position, slices.Clone(e.Rights), state.Employments})
 	case EmployeeRightsChanged:
-		state.Employees = with(state.Employees, e.Person, Employee{state.Employees[e.Person].Position, slices.Clone(e.Rights)})
+		changed := state.Employees[e.Person]
+		changed.Rights = slices.Clone(e.Rights)
+		state.Employees = with(state.Employees, e.Person, changed)
 	case EmployeeRemoved:
 		state.Employees = maps.Clone(state.Employees)
 		delete(state.Employees, e.Person)

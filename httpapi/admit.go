@@ -121,6 +121,9 @@ func (s *Server) admit(c echo.Context, r route.Route) (route.Caller, error) {
 				caller = signedIn(caller, principal)
 			}
 		}
+		if err := r.CheckQuery(request.URL.RawQuery); err != nil {
+			return caller, err
+		}
 		return caller, s.prepare(c, r, &caller)
 	}
 	if !presented {
@@ -134,6 +137,9 @@ func (s *Server) admit(c echo.Context, r route.Route) (route.Caller, error) {
 	c.Set(keyToken, token)
 	if !slices.Contains(r.Roles, caller.Role) {
 		return caller, fault.New(fault.Forbidden, "the role %s may not do this", caller.Role)
+	}
+	if err := r.CheckQuery(request.URL.RawQuery); err != nil {
+		return caller, err
 	}
 	if err := s.inScope(ctx, c, r, caller); err != nil {
 		return caller, err

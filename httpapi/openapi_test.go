@@ -68,6 +68,7 @@ func TestTheDescriptionIsValidOpenAPI31AndSaysWhatTheTableSays(t *testing.T) {
 		require.Equal(t, r.MaxBody > 0, operation.RequestBody != nil, "%s: a body is described where one is taken", key)
 		keyed := slices.ContainsFunc(operation.Parameters, func(p *v3.Parameter) bool { return p.Name == "Idempotency-Key" })
 		require.Equal(t, r.Command, keyed, key)
+		require.ElementsMatch(t, declaredQuery(r), describedQuery(operation), "%s: members of the query", key)
 		if r.Scope != route.Public {
 			require.Equal(t, r.Command, r.Method != http.MethodGet && r.Method != http.MethodHead, key)
 		}
@@ -88,6 +89,60 @@ func TestTheDescriptionIsValidOpenAPI31AndSaysWhatTheTableSays(t *testing.T) {
 	slices.Sort(codes)
 	slices.Sort(all)
 	require.Equal(t, all, codes, "the list of codes is the catalogue")
+}
+
+// queryMember is a member of a query as the table and the description both
+// have it.
+type queryMember struct {
+	name, kind, format string
+	repeats            bool
+	values             string
+	least, most        float64
+}
+
+func declaredQuery(r route.Route) (list []queryMember) {
+	for _, p := range r.Query {
+		m := queryMember{name: p.Name, kind: "string", repeats: p.Repeats, values: strings.Join(p.Values, ",")}
+		switch p.Kind {
+		case route.Number:
+			m.kind, m.least, m.most = "integer", float64(p.Least), float64(p.Most)
+		case route.Position:
+			m.kind = "integer"
+		case route.Flag:
+			m.kind = "boolean"
+		case route.Moment:
+			m.format = "date-time"
+		}
+		list = append(list, m)
+	}
+	return list
+}
+
+func describedQuery(operation *v3.Operation) (list []queryMember) {
+	for _, p := range operation.Parameters {
+		if p.In != "query" {
+			continue
+		}
+		schema := p.Schema.Schema()
+		m := queryMember{name: p.Name, repeats: schema.Type[0] == "array"}
+		if m.repeats {
+			schema = schema.Items.A.Schema()
+		}
+		m.kind, m.format = schema.Type[0], schema.Format
+		var values []string
+		for _, node := range schema.Enum {
+			values = append(values, node.Value)
+		}
+		m.values = strings.Join(values, ",")
+		if schema.Minimum != nil {
+			m.least = *schema.Minimum
+		}
+		if schema.Maximum != nil {
+			m.most = *schema.Maximum
+		}
+		list = append(list, m)
+	}
+	return list
 }
 
 func TestEveryCodeHasAPageAndAStatus(t *testing.T) {

@@ -91,6 +91,9 @@ func selected(c echo.Context, caller route.Caller) (of Selection, err error) {
 	if from == "" && to == "" {
 		return of, nil
 	}
+	if from == "" || to == "" {
+		return of, fault.New(fault.RequestInvalid, "a period needs both from= and to=")
+	}
 	if of.From, err = packet.ParseDay(from, false); err != nil {
 		return of, err
 	}

@@ -63,15 +63,20 @@ var pageExamples = map[string]func(p places) string{
 	"page-check-number": func(p places) string { return "/check/" + p.number },
 }
 
+// withRealPages serves the real pages.
+func withRealPages(t *testing.T) func(*httpapi.Config) {
+	return func(config *httpapi.Config) {
+		site, err := pages.New(pages.Config{Ledger: config.Ledger, Models: config.Models.(pages.Models), Uploads: config.Check, Log: config.Transparency.(pages.Log)})
+		require.NoError(t, err)
+		config.Pages, config.PageError = site.Routes(), site.Error
+	}
+}
+
 // TestR_O2_EveryPageWithEveryKindOfCaller visits the real pages as each kind
 // of caller; what must happen is worked out from the table, as for the JSON
 // interface. A page without an example fails.
 func TestR_O2_EveryPageWithEveryKindOfCaller(t *testing.T) {
-	w := newWorld(t, func(config *httpapi.Config) {
-		site, err := pages.New(pages.Config{Ledger: config.Ledger, Models: config.Models.(pages.Models), Uploads: config.Check, Log: config.Transparency.(pages.Log)})
-		require.NoError(t, err)
-		config.Pages, config.PageError = site.Routes(), site.Error
-	})
+	w := newWorld(t, withRealPages(t))
 	p := places{w: w, document: w.sent()}
 	w.ok("POST", p.of("/signatures"), w.party.token, w.signatures(w.party, letter))
 	p.number = w.get(p.of(""), w.sender.token).text("number")

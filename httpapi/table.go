@@ -36,6 +36,10 @@ func (s *Server) routes() []route.Route {
 	post := func(path, name string, who roles, scope route.Scope, body int64, handler route.Handler) route.Route {
 		return command(http.MethodPost, path, name, who, scope, body, handler)
 	}
+	with := func(r route.Route, query ...route.Parameter) route.Route {
+		r.Query = query
+		return r
+	}
 	const file = "/documents/:id/files/:name"
 	head := get(file, "headFile", readers, route.Document, s.headFile)
 	head.Method = http.MethodHead
@@ -56,20 +60,20 @@ func (s *Server) routes() []route.Route {
 		{Method: http.MethodGet, Path: logPrefix + "/tile/*", Name: "getTile", Scope: route.Public, Handler: s.logTile},
 		get("/log", "getLogStatus", keepers, route.All, s.logStatus),
 		// Nobody's own: but who asks must be somebody, since it takes some work.
-		get("/log/renewals", "getRenewals", all, route.Own, s.logRenewals),
+		with(get("/log/renewals", "getRenewals", all, route.Own, s.logRenewals), queryCheckpoint),
 
 		get("/me", "getMe", all, route.Own, s.me),
 		post("/participants", "registerParticipant", roles{operator}, route.All, maxJSON, s.registerParticipant),
-		get("/participants", "listParticipants", roles{operator, auditor}, route.All, s.participants),
+		with(get("/participants", "listParticipants", roles{operator, auditor}, route.All, s.participants), listed()...),
 		get("/participants/:id", "getParticipant", all, route.Self, s.participant),
 		post("/participants/:id/activation", "activateParticipant", roles{operator}, route.All, maxJSON, s.activate),
 		post("/participants/:id/employees", "addEmployee", managers, route.Self, maxJSON, s.addEmployee),
 		command(http.MethodPut, "/participants/:id/employees/:person", "changeEmployee", managers, route.Self, maxJSON, s.changeEmployee),
-		command(http.MethodDelete, "/participants/:id/employees/:person", "removeEmployee", managers, route.Self, 0, s.removeEmployee),
+		with(command(http.MethodDelete, "/participants/:id/employees/:person", "removeEmployee", managers, route.Self, 0, s.removeEmployee), queryReason),
 		post("/participants/:id/certificates", "registerCertificate", managers, route.Self, 2*ledger.MaxCertificateBytes, s.registerCertificate),
-		get("/participants/:id/certificates", "listParticipantCertificates", all, route.Self, s.certificatesOf),
+		with(get("/participants/:id/certificates", "listParticipantCertificates", all, route.Self, s.certificatesOf), listed(queryEnding)...),
 
-		get("/certificates", "listCertificates", keepers, route.All, s.certificates),
+		with(get("/certificates", "listCertificates", keepers, route.All, s.certificates), listed(queryEnding)...),
 		get("/certificates/:fingerprint", "getCertificate", all, route.Certificate, s.certificate),
 		get("/certificates/:fingerprint/certificate.cer", "downloadCertificate", all, route.Certificate, s.downloadCertificate),
 		post("/certificates/:fingerprint/compromise", "reportCompromise", managers, route.Certificate, maxJSON, s.compromise),
@@ -78,15 +82,15 @@ func (s *Server) routes() []route.Route {
 		get("/certificates/:fingerprint/revocation", "getRevocation", all, route.Certificate, s.revocation),
 		post("/certificates/:fingerprint/annulment", "annulCertificate", managers, route.Certificate, maxJSON, s.annul),
 
-		get("/trust", "getTrust", keepers, route.All, s.trust),
-		get("/trust/history", "getTrustHistory", keepers, route.All, s.trustHistory),
+		with(get("/trust", "getTrust", keepers, route.All, s.trust), queryAt),
+		with(get("/trust/history", "getTrustHistory", keepers, route.All, s.trustHistory), listed()...),
 		get("/trust/:fingerprint/certificate.cer", "downloadTrustAnchor", keepers, route.All, s.trustAnchor),
 
 		post("/tokens", "issueToken", roles{operator}, route.All, maxJSON, s.issueToken),
-		command(http.MethodDelete, "/tokens/:id", "revokeToken", all, route.Token, 0, s.revokeToken),
+		with(command(http.MethodDelete, "/tokens/:id", "revokeToken", all, route.Token, 0, s.revokeToken), queryReason),
 
 		post("/documents", "createDocument", roles{participant}, route.Own, maxJSON, s.createDocument),
-		get("/documents", "listDocuments", roles{auditor}, route.All, s.documents),
+		with(get("/documents", "listDocuments", roles{auditor}, route.All, s.documents), listed()...),
 		get("/documents/:id", "getDocument", readers, route.Document, s.document),
 		command(http.MethodPut, "/documents/:id/details", "describeDocument", roles{participant}, route.Document, maxJSON, s.describe),
 		command(http.MethodPut, file, "putFile", roles{participant}, route.Document, document.MaxFileBytes, s.putFile),
@@ -105,8 +109,8 @@ func (s *Server) routes() []route.Route {
 		post("/documents/:id/revocation", "revokeDocument", roles{participant}, route.Document, maxJSON, s.reasoned((*ledger.Ledger).RevokeDocument)),
 		post("/documents/:id/revocation/consent", "consentToRevocation", roles{participant}, route.Document, 0, s.plain((*ledger.Ledger).ConsentToRevocation)),
 		post("/documents/:id/revocation/refusal", "refuseRevocation", roles{participant}, route.Document, maxJSON, s.reasoned((*ledger.Ledger).DeclineRevocation)),
-		get("/documents/:id/timeline", "getTimeline", readers, route.Document, s.timeline),
-		get("/documents/:id/timeline/live", "followTimeline", readers, route.Document, s.live),
+		with(get("/documents/:id/timeline", "getTimeline", readers, route.Document, s.timeline), queryLimit, querySince),
+		with(get("/documents/:id/timeline/live", "followTimeline", readers, route.Document, s.live), querySince),
 		get("/documents/:id/packet", "getPacket", readers, route.Document, s.packet),
 		post("/documents/:id/exemplars", "issueExemplar", roles{participant}, route.Document, 0, s.issueExemplar),
 		post("/documents/:id/copies", "issueCopy", roles{participant}, route.Document, maxJSON, s.issueCopy),
@@ -120,20 +124,20 @@ func (s *Server) routes() []route.Route {
 		post("/documents/:id/destruction-request", "requestDestruction", roles{participant}, route.Document, maxOfficial, s.requestDestruction),
 		get("/documents/:id/letters/:n", "getLetter", keepers, route.All, s.letter),
 		post("/documents/:id/destruction", "orderDestruction", roles{operator}, route.All, maxJSON, s.orderDestruction),
-		get("/destructions", "listDestructions", keepers, route.All, s.destructions),
+		with(get("/destructions", "listDestructions", keepers, route.All, s.destructions), listed(queryState, querySubject)...),
 		post("/participants/:id/erasure-request", "requestErasure", managers, route.Self, maxOfficial, s.requestErasure),
 		get("/participants/:id/erasure-request/letter", "getErasureLetter", keepers, route.All, s.erasureLetter),
 		post("/participants/:id/erasure", "orderErasure", roles{operator}, route.All, 0, s.orderErasure),
 
-		get("/inbox", "getInbox", readers, route.Own, s.inbox),
-		get("/outbox", "getOutbox", readers, route.Own, s.outbox),
-		get("/journal", "getJournal", all, route.Own, s.journal),
-		get("/journal.csv", "getJournalCSV", all, route.Own, s.journalFile(pages.JournalCSV)),
-		get("/journal.xlsx", "getJournalXLSX", all, route.Own, s.journalFile(pages.JournalXLSX)),
-		get("/journal.pdf", "getJournalPDF", all, route.Own, s.journalFile(pages.JournalPDF)),
-		get("/packet", "getPackets", readers, route.Documents, s.packetOfSeveral),
-		get("/extract", "getExtract", readers, route.Documents, s.extract),
-		get("/takeout", "getTakeout", roles{participant}, route.Own, s.takeout),
+		with(get("/inbox", "getInbox", readers, route.Own, s.inbox), listed(queryParticipant)...),
+		with(get("/outbox", "getOutbox", readers, route.Own, s.outbox), listed(queryParticipant)...),
+		with(get("/journal", "getJournal", all, route.Own, s.journal), narrowed(queryLimit, queryAfter)...),
+		with(get("/journal.csv", "getJournalCSV", all, route.Own, s.journalFile(pages.JournalCSV)), narrowed(queryLang)...),
+		with(get("/journal.xlsx", "getJournalXLSX", all, route.Own, s.journalFile(pages.JournalXLSX)), narrowed(queryLang)...),
+		with(get("/journal.pdf", "getJournalPDF", all, route.Own, s.journalFile(pages.JournalPDF)), narrowed(queryLang)...),
+		with(get("/packet", "getPackets", readers, route.Documents, s.packetOfSeveral), chosen()...),
+		with(get("/extract", "getExtract", readers, route.Documents, s.extract), chosen()...),
+		with(get("/takeout", "getTakeout", roles{participant}, route.Own, s.takeout), listed()...),
 		get("/takeout/journal.csv", "getTakeoutJournal", roles{participant}, route.Own, s.takeoutJournal),
 		{Method: http.MethodGet, Path: prefix + "/check/:number", Name: "checkNumber", Scope: route.Public, Handler: s.checkNumber},
 		upload("file", "checkFile", s.Check.Bounds().File, s.checkFile),

@@ -380,6 +380,9 @@ func (p *Pages) filter(c echo.Context, w words) (view *filterView, filter projec
 		return t.AddDate(0, 0, plus)
 	}
 	filter.From, filter.To = day(view.From, 0), day(view.To, 1)
+	if err == nil && !filter.From.IsZero() && !filter.To.IsZero() && !filter.From.Before(filter.To) {
+		err = fault.New(fault.RequestInvalid, "the period ends before it begins")
+	}
 	choose := func(name string, values []string, key string) ([]option, string) {
 		chosen := get(name)
 		list := []option{{Value: "", Text: w.T("journal.any"), Chosen: chosen == ""}}

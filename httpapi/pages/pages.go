@@ -11,6 +11,7 @@ import (
 	"html/template"
 	"io"
 	"io/fs"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -148,6 +149,8 @@ type Pages struct {
 	// kept by browsers for ever.
 	version string
 	guesses guesses
+	// paths are those of our routes, as the router writes them.
+	paths map[string]bool
 }
 
 //go:embed templates/*.html
@@ -162,7 +165,7 @@ func New(config Config) (*Pages, error) {
 	p := &Pages{
 		ledger: config.Ledger, models: config.Models, uploads: config.Uploads, log: config.Log, logKey: config.LogKey, clock: config.Clock, secure: config.Secure,
 		matcher:   language.NewMatcher([]language.Tag{language.Russian, language.Kazakh, language.English}),
-		templates: map[string]*template.Template{}, assets: map[string][]byte{},
+		templates: map[string]*template.Template{}, assets: map[string][]byte{}, paths: map[string]bool{},
 	}
 	if p.ledger == nil || p.models == nil || p.uploads == nil {
 		return nil, fault.New(fault.ConfigInvalid, "the pages need a ledger, read models and what checks uploads")
@@ -222,30 +225,32 @@ func (p *Pages) Routes() []route.Route {
 	parties := []access.Role{access.RoleParticipant}
 	operator := []access.Role{access.RoleOperator}
 	staff := []access.Role{access.RoleAuditor, access.RoleOperator}
+	after := route.Parameter{Name: "after", Kind: route.Text}
+	ends := route.Parameter{Name: "ends", Kind: route.Choice, Values: []string{"soon"}}
 	list := []route.Route{
 		{Method: http.MethodGet, Path: "/", Name: "page-home", Scope: route.Public, Handler: p.home},
 		{Method: http.MethodGet, Path: "/assets/:version/:name", Name: "page-asset", Scope: route.Public, Handler: p.asset},
-		{Method: http.MethodGet, Path: "/signin", Name: "page-signin", Scope: route.Public, Handler: p.signIn},
+		{Method: http.MethodGet, Path: "/signin", Name: "page-signin", Scope: route.Public, Query: []route.Parameter{{Name: "token", Kind: route.Text}}, Handler: p.signIn},
 		{Method: http.MethodPost, Path: "/signin", Name: "page-signin-submit", Scope: route.Public, MaxBody: maxFormBytes, Handler: p.submitSignIn},
 		{Method: http.MethodPost, Path: "/signout", Name: "page-signout", Scope: route.Public, MaxBody: maxFormBytes, Handler: p.signOut},
-		{Method: http.MethodGet, Path: "/check", Name: "page-check", Scope: route.Public, Handler: p.checkForm},
+		{Method: http.MethodGet, Path: "/check", Name: "page-check", Scope: route.Public, Query: []route.Parameter{{Name: "number", Kind: route.Text}}, Handler: p.checkForm},
 		{Method: http.MethodGet, Path: "/check/:number", Name: "page-check-number", Scope: route.Public, Handler: p.checkNumber},
 		{Method: http.MethodPost, Path: "/check/file", Name: "page-check-file", Scope: route.Public, MaxBody: formOf(p.uploads.Bounds().File), Within: p.uploads.Bounds().Within, Handler: p.checkUpload("file")},
 		{Method: http.MethodPost, Path: "/check/packet", Name: "page-check-packet", Scope: route.Public, MaxBody: formOf(p.uploads.Bounds().Packet), Within: p.uploads.Bounds().Within, Handler: p.checkUpload("packet")},
-		{Method: http.MethodGet, Path: "/inbox", Name: "page-inbox", Roles: parties, Scope: route.Own, Handler: p.inbox},
-		{Method: http.MethodGet, Path: "/outbox", Name: "page-outbox", Roles: parties, Scope: route.Own, Handler: p.outbox},
+		{Method: http.MethodGet, Path: "/inbox", Name: "page-inbox", Roles: parties, Scope: route.Own, Query: []route.Parameter{after}, Handler: p.inbox},
+		{Method: http.MethodGet, Path: "/outbox", Name: "page-outbox", Roles: parties, Scope: route.Own, Query: []route.Parameter{after}, Handler: p.outbox},
 		{Method: http.MethodGet, Path: ownPage, Name: "page-own", Roles: parties, Scope: route.Own, Handler: p.ownData},
 		{Method: http.MethodPost, Path: ownPage + "/erasure-request", Name: "page-own-erasure", Roles: parties, Scope: route.Own, Command: true, MaxBody: maxOfficialBytes, Handler: p.askErasure},
-		{Method: http.MethodGet, Path: "/journal", Name: "page-journal", Roles: parties, Scope: route.Own, Handler: p.journal},
-		{Method: http.MethodGet, Path: "/certificates", Name: "page-certificates", Roles: parties, Scope: route.Own, Handler: p.certificates},
-		{Method: http.MethodGet, Path: "/journals", Name: "page-journals", Roles: staff, Scope: route.All, Handler: p.journal},
-		{Method: http.MethodGet, Path: "/participants", Name: "page-participants", Roles: staff, Scope: route.All, Handler: p.participants},
-		{Method: http.MethodGet, Path: "/documents", Name: "page-documents", Roles: staff[:1], Scope: route.All, Handler: p.documents},
-		{Method: http.MethodGet, Path: "/documents/:id", Name: "page-document", Roles: []access.Role{access.RoleParticipant, access.RoleAuditor}, Scope: route.Document, Handler: p.document},
+		{Method: http.MethodGet, Path: "/journal", Name: "page-journal", Roles: parties, Scope: route.Own, Query: journalQuery(), Handler: p.journal},
+		{Method: http.MethodGet, Path: "/certificates", Name: "page-certificates", Roles: parties, Scope: route.Own, Query: []route.Parameter{after, ends}, Handler: p.certificates},
+		{Method: http.MethodGet, Path: "/journals", Name: "page-journals", Roles: staff, Scope: route.All, Query: journalQuery(), Handler: p.journal},
+		{Method: http.MethodGet, Path: "/participants", Name: "page-participants", Roles: staff, Scope: route.All, Query: []route.Parameter{after}, Handler: p.participants},
+		{Method: http.MethodGet, Path: "/documents", Name: "page-documents", Roles: staff[:1], Scope: route.All, Query: []route.Parameter{after}, Handler: p.documents},
+		{Method: http.MethodGet, Path: "/documents/:id", Name: "page-document", Roles: []access.Role{access.RoleParticipant, access.RoleAuditor}, Scope: route.Document, Query: []route.Parameter{{Name: "after", Kind: route.Position}}, Handler: p.document},
 	}
 	for _, r := range []route.Route{
-		{Method: http.MethodGet, Path: "/operator/destructions", Name: "page-destructions", Roles: staff, Handler: p.destructions},
-		{Method: http.MethodGet, Path: "/operator/certificates", Name: "page-all-certificates", Roles: staff, Handler: p.certificates},
+		{Method: http.MethodGet, Path: "/operator/destructions", Name: "page-destructions", Roles: staff, Query: []route.Parameter{after, choice("state", destructionStates()), choice("subject", destructionSubjects())}, Handler: p.destructions},
+		{Method: http.MethodGet, Path: "/operator/certificates", Name: "page-all-certificates", Roles: staff, Query: []route.Parameter{after, ends, {Name: "participant", Kind: route.Text}}, Handler: p.certificates},
 		{Method: http.MethodGet, Path: "/operator/trust", Name: "page-trust", Roles: staff, Handler: p.trust},
 		{Method: http.MethodGet, Path: operatorPages + "log", Name: "page-log", Roles: staff, Handler: p.logStatus},
 		{Method: http.MethodGet, Path: "/operator/documents/:id", Name: "page-keeping", Roles: staff, Handler: p.keeping},
@@ -270,8 +275,27 @@ func (p *Pages) Routes() []route.Route {
 	}
 	for i := range list {
 		list[i].Page = true
+		list[i].Query = append(list[i].Query, choice("lang", Languages()))
+		if list[i].Method == http.MethodGet {
+			p.paths[list[i].Path] = true
+		}
 	}
 	return list
+}
+
+func choice[T ~string](name string, values []T) route.Parameter {
+	return route.Parameter{Name: name, Kind: route.Choice, Values: texts(values)}
+}
+
+// journalQuery are the fields of the journal's form.
+func journalQuery() []route.Parameter {
+	return []route.Parameter{
+		{Name: "after", Kind: route.Text},
+		{Name: "from", Kind: route.Day}, {Name: "to", Kind: route.Day},
+		{Name: "number", Kind: route.Text}, {Name: "identifier", Kind: route.Text}, {Name: "party", Kind: route.Text},
+		choice("direction", []projections.Direction{projections.In, projections.Out}),
+		choice("kind", document.Kinds()), choice("status", statuses()),
+	}
 }
 
 // frame is what every page needs.
@@ -317,22 +341,8 @@ func (p *Pages) frame(c echo.Context, caller route.Caller, page string) frame {
 		Page:  page, Assets: "/assets/" + p.version, SignedIn: caller.SignedIn(), Home: "/",
 	}
 	here := c.Request().URL
-	target := here.Path
-	if c.Request().Method != http.MethodGet {
-		target = "/"
-	}
-	for _, l := range Languages() {
-		query := url.Values{"lang": {string(l)}}
-		if c.Request().Method == http.MethodGet {
-			for name, values := range here.Query() {
-				// A token is written into no page.
-				if name != "lang" && name != "token" {
-					query[name] = values
-				}
-			}
-		}
-		f.Switch = append(f.Switch, link{Href: target + "?" + query.Encode(), Text: l.Name(), Lang: l, Current: l == f.Lang})
-	}
+	target, kept := p.again(c)
+	f.Switch = f.languageLinks(target, kept)
 	nav := func(href, key string) {
 		f.Nav = append(f.Nav, link{Href: href, Text: f.T(key), Current: here.Path == href})
 	}
@@ -364,6 +374,32 @@ func (p *Pages) frame(c echo.Context, caller route.Caller, page string) frame {
 		f.Who, f.Person = p.holder(c.Request().Context(), f.words, caller)
 	}
 	return f
+}
+
+func (w words) languageLinks(target string, kept url.Values) (list []link) {
+	for _, l := range Languages() {
+		query := maps.Clone(kept)
+		query.Set("lang", string(l))
+		list = append(list, link{Href: target + "?" + query.Encode(), Text: l.Name(), Lang: l, Current: l == w.Lang})
+	}
+	return list
+}
+
+// again is where a page can be asked for once more, in another language: the
+// path and the query of a page that was got, and the start page for what was
+// sent and for an address that is none. The
+// path is one of ours, so that a link in a page never leads off the site, as
+// //another.example would.
+func (p *Pages) again(c echo.Context) (string, url.Values) {
+	here := c.Request().URL
+	read := c.Request().Method == http.MethodGet || c.Request().Method == http.MethodHead
+	if !read || !p.paths[c.Path()] || !strings.HasPrefix(here.Path, "/") || strings.HasPrefix(here.Path, "//") || strings.HasPrefix(here.Path, `/\`) {
+		return "/", url.Values{}
+	}
+	query := here.Query()
+	// A token is written into no page.
+	query.Del("token")
+	return here.EscapedPath(), query
 }
 
 // holder names who is signed in. The names are empty when they cannot be read:
@@ -427,6 +463,7 @@ func (p *Pages) render(c echo.Context, status int, page string, view any) error 
 }
 
 func (p *Pages) home(c echo.Context, caller route.Caller) error {
+	p.language(c) // remembers a choice; the page that follows shows it
 	to := "/signin"
 	switch caller.Role {
 	case access.RoleParticipant:
@@ -542,6 +579,11 @@ func (p *Pages) Error(c echo.Context, caller route.Caller, f *fault.Error) error
 	v := errorView{frame: p.frame(c, caller, "error"), Code: string(f.Code)}
 	v.Title = v.T("error.title")
 	v.Text = v.fault(f.Code)
+	if fault.Lookup(f.Code).Kind == fault.KindInvalid {
+		// Asked for again, the same query would be refused again.
+		target, _ := p.again(c)
+		v.Switch = v.languageLinks(target, url.Values{})
+	}
 	for _, r := range f.Reasons {
 		v.Reasons = append(v.Reasons, v.reason(r.Code, r.Detail))
 	}
@@ -561,5 +603,13 @@ func (w words) fault(code fault.Code) string {
 }
 
 func (w words) reason(code, detail string) string {
+	switch code {
+	case route.MemberUnknown:
+		return w.T("query.unknown", "name", detail)
+	case route.MemberRepeated:
+		return w.T("query.repeated", "name", detail)
+	case route.MemberInvalid:
+		return w.T("query.value", "name", detail)
+	}
 	return w.or("reason."+code, w.or("fault."+code, detail))
 }

@@ -74,6 +74,9 @@ type Route struct {
 	// Roles may use the route; empty for a public one, and only for such.
 	Roles []access.Role
 	Scope Scope
+	// Query are the members of the query that the route takes, and no others:
+	// CheckQuery holds a request to them before its handler is called.
+	Query []Parameter
 	// Command says that the route changes something: it needs an
 	// Idempotency-Key. A page, whose form cannot send the header, puts the key
 	// of its form into Caller.Act itself.

@@ -74,6 +74,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"path/filepath"
 	"regexp"
 	"sync/atomic"
 	"time"
@@ -110,6 +111,9 @@ type Options struct {
 	First time.Duration
 	// Clock tells the time that locks are measured by; time.Now if nil.
 	Clock func() time.Time
+	// Existing refuses a folder that is not a content folder already, with
+	// content.missing, and makes none.
+	Existing bool
 }
 
 // Store is a blobs.Archive in a local folder. Make one with [Open] or
@@ -135,10 +139,14 @@ func Open(dir string) (*Store, error) { return OpenWith(dir, Options{}) }
 // alone, if there is none. Unless another store has the folder open, it
 // removes what a killed process left in incoming.
 //
-// Errors: storage.full, blob.failed; request.invalid for a negative First.
+// Errors: storage.full, blob.failed; request.invalid for a negative First;
+// content.missing where it should exist.
 func OpenWith(dir string, options Options) (*Store, error) {
 	if options.First < 0 {
 		return nil, fault.New(fault.RequestInvalid, "content cannot be locked for %s from its put", options.First)
+	}
+	if _, err := os.Stat(filepath.Join(dir, contentDir)); options.Existing && errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New(fault.ContentMissing, "there is no content in %s", dir)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, failed(err, "make the content folder")

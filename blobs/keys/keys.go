@@ -34,7 +34,8 @@ const (
 // tombstone of one.
 type Record struct {
 	// Subject is whose key it is, at most 200 bytes of printable ASCII. Ring
-	// keys have subjects of their own, "ring-<id>".
+	// keys have subjects of their own, "ring-<id>", and so has what says which
+	// ledger the keys belong to ([LedgerSubject]).
 	Subject string
 	// Wrapped is the encrypted key, nil in a tombstone. At most 4 KiB.
 	Wrapped []byte

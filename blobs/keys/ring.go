@@ -478,6 +478,23 @@ func (r *Ring) State(ctx context.Context, subject string) (Record, error) {
 	return r.store.Get(ctx, subject)
 }
 
+// Ledger returns the id of the ledger that the keys belong to, "" where they say
+// nothing of it.
+func (r *Ring) Ledger(ctx context.Context) (string, error) {
+	if err := r.checkOpen(); err != nil {
+		return "", err
+	}
+	return LedgerOf(ctx, r.store)
+}
+
+// Found writes down which ledger the keys belong to; see [Found].
+func (r *Ring) Found(ctx context.Context, ledger string) error {
+	if err := r.checkOpen(); err != nil {
+		return err
+	}
+	return Found(ctx, r.store, ledger)
+}
+
 // All yields every subject's record in order of subject, tombstones too, and
 // no ring keys.
 func (r *Ring) All(ctx context.Context) iter.Seq2[Record, error] {
@@ -487,7 +504,7 @@ func (r *Ring) All(ctx context.Context) iter.Seq2[Record, error] {
 			return
 		}
 		for record, err := range r.store.All(ctx) {
-			if err == nil && isRing(record.Subject) {
+			if err == nil && isOwn(record.Subject) {
 				continue
 			}
 			if !yield(record, err) || err != nil {
@@ -529,6 +546,9 @@ const ringPrefix = "ring-"
 
 func isRing(subject string) bool { return strings.HasPrefix(subject, ringPrefix) }
 
+// isOwn reports whether a record is the ring's own and no subject's.
+func isOwn(subject string) bool { return isRing(subject) || subject == LedgerSubject }
+
 // ringSubject has the same length for every number that is ever reached, so
 // that a record wrapped anew takes the same room.
 func ringSubject(number int) string { return fmt.Sprintf(ringPrefix+"%08d", number) }
@@ -548,8 +568,8 @@ func checkOwner(subject string) error {
 	if err := CheckSubject(subject); err != nil {
 		return err
 	}
-	if isRing(subject) {
-		return fault.New(fault.RequestInvalid, "subjects that begin with %q are the ring's own", ringPrefix)
+	if isOwn(subject) {
+		return fault.New(fault.RequestInvalid, "%q and subjects that begin with %q are the ring's own", LedgerSubject, ringPrefix)
 	}
 	return nil
 }

@@ -15,13 +15,14 @@ import (
 	"dalel/domain/checkpoint"
 	"dalel/domain/document"
 	"dalel/domain/event"
+	"dalel/domain/founding"
 	"dalel/domain/participant"
 	"dalel/domain/trust"
 	"dalel/eventstore"
 )
 
 func definitions() [][]event.Definition {
-	return [][]event.Definition{participant.Events(), certificate.Events(), access.Events(), document.Events(), trust.Events(), checkpoint.Events()}
+	return [][]event.Definition{participant.Events(), certificate.Events(), access.Events(), document.Events(), trust.Events(), checkpoint.Events(), founding.Events()}
 }
 
 // personal is the list of personal fields, with whose they are. Each is
@@ -116,6 +117,9 @@ var impersonal = map[string]string{
 	// the operator or of the public.
 	"origin": "the log's name", "last.stream": "id", "note": "the log's own words", "witness": "a witness's public name",
 	"keyId": "a public key's", "line": "a witness's signature", "authority": "a time-stamping authority's name", "over": "fixed",
+	// A ledger is the operator's, and its seal's certificate is a legal entity's.
+	"ledger": "id", "name": "what the operator calls the ledger", "logKey": "a public key", "seal": "hash",
+	"LedgerFounded certificate": "the operator's certificate", "content": "hash",
 	// What the holder calls its token, and why it ended: told to be about the
 	// system that uses it. See the event types.
 	"TokenIssued label": "about a system", "TokenRevoked reason": "about a system",

@@ -6,6 +6,7 @@ import (
 	"dalel/domain/content"
 	"dalel/domain/document"
 	"dalel/domain/event"
+	"dalel/domain/founding"
 	"dalel/domain/participant"
 )
 
@@ -63,6 +64,8 @@ func References(happened event.Event) ([]content.Ref, error) {
 		for _, piece := range e.Pieces {
 			add("", piece.SHA256, "", piece.Bytes)
 		}
+	case founding.Founded:
+		add("", e.Content, "", e.Bytes)
 	case certificate.Registered:
 		add(event.Subject("participant", e.Participant), e.Certificate, e.Stored, -1)
 	case certificate.Revoked:

@@ -8,8 +8,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"dalel/blobs"
 	"dalel/domain/certificate"
 	"dalel/domain/document"
+	"dalel/domain/founding"
 	"dalel/domain/fsck"
 	"dalel/domain/participant"
 )
@@ -32,6 +34,14 @@ func TestR_G3_EveryEventThatKeepsContentSaysWhich(t *testing.T) {
 		require.NotEmpty(t, references, "%s keeps content that no reference names", name)
 	}
 	require.GreaterOrEqual(t, kept, 7)
+}
+
+func TestR_M8_TheFoundingNamesTheMarkAmongTheContent(t *testing.T) {
+	mark := founding.Mark("0b3c9f0e-52d0-4c0a-9c3e-6f3c2f0a7d11")
+	references, err := fsck.References(founding.Founded{Content: blobs.Sum(mark).String(), Bytes: int64(len(mark))})
+	require.NoError(t, err)
+	require.Len(t, references, 1)
+	require.Equal(t, blobs.Sum(mark), references[0].Address())
 }
 
 // fill gives every text the form of a hash, every list one element, and counts

@@ -38,6 +38,7 @@ import (
 	"dalel/domain/content"
 	"dalel/domain/document"
 	"dalel/domain/event"
+	"dalel/domain/founding"
 	"dalel/domain/participant"
 	"dalel/domain/retention"
 	"dalel/domain/signature"
@@ -162,7 +163,7 @@ const checksAtOnce = 2
 // NewCodec returns the codec of all the ledger's events. It seals and opens
 // nothing before it is given keys (event.Codec.Sealed).
 func NewCodec() (*event.Codec, error) {
-	return event.NewCodec(participant.Events(), certificate.Events(), access.Events(), document.Events(), trust.Events(), checkpoint.Events())
+	return event.NewCodec(participant.Events(), certificate.Events(), access.Events(), document.Events(), trust.Events(), checkpoint.Events(), founding.Events())
 }
 
 // New makes a ledger.

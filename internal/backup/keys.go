@@ -39,8 +39,12 @@ const keysAtOnce = 64
 // source has lost or has again although the target has the tombstone are given
 // to report.
 //
-// Errors: key.failed if rotations never stop meanwhile; those of the stores.
+// Errors: keys.other-ledger where the target has those of another ledger;
+// key.failed if rotations never stop meanwhile; those of the stores.
 func CopyKeys(ctx context.Context, from, to keys.Store, destroyed map[string]time.Time, report func(Problem), progress Progress) (KeysSummary, error) {
+	if err := sameLedger(ctx, from, to); err != nil {
+		return KeysSummary{}, err
+	}
 	c := &copyingKeys{from: from, to: to, destroyed: destroyed, report: report}
 	for range 10 {
 		before, err := c.rings(ctx)
@@ -66,6 +70,22 @@ func CopyKeys(ctx context.Context, from, to keys.Store, destroyed map[string]tim
 		}
 	}
 	return KeysSummary{}, fault.New(fault.KeyFailed, "the keys were rotated each time they were copied")
+}
+
+// sameLedger refuses to put the keys of two ledgers together.
+func sameLedger(ctx context.Context, from, to keys.Store) error {
+	theirs, err := keys.LedgerOf(ctx, from)
+	if err != nil {
+		return fmt.Errorf("read whose keys these are: %w", err)
+	}
+	have, err := keys.LedgerOf(ctx, to)
+	if err != nil {
+		return fmt.Errorf("read whose keys the copy has: %w", err)
+	}
+	if have != "" && have != theirs {
+		return fault.New(fault.KeysOther, "these are the keys of the ledger %q, and the copy has those of %q", theirs, have)
+	}
+	return nil
 }
 
 type copyingKeys struct {
@@ -177,7 +197,7 @@ func (c *copyingKeys) settle(ctx context.Context, rings []keys.Record) (KeysSumm
 		switch {
 		case err != nil:
 			return summary, fmt.Errorf("read the copied keys: %w", err)
-		case isRing(record.Subject):
+		case isRing(record.Subject), record.Subject == keys.LedgerSubject:
 		case record.Destroyed():
 			summary.Destroyed++
 		default:

@@ -66,6 +66,25 @@ const (
 	PositionNotReady Code = "position.not-reached"
 	TransferDiffers  Code = "transfer.target-differs"
 
+	LedgerFounded    Code = "ledger.already-founded"
+	LedgerNotFounded Code = "ledger.not-founded"
+	FoundingInvalid  Code = "founding.invalid"
+	FoundingOccupied Code = "founding.occupied"
+	SettingsMissing  Code = "settings.missing"
+	SettingsOther    Code = "settings.other-ledger"
+	StoreMissing     Code = "store.missing"
+	StoreEmpty       Code = "store.empty"
+	StoreOther       Code = "store.other-ledger"
+	StoreSetBack     Code = "store.set-back"
+	StoreChanged     Code = "store.changed"
+	KeysMissing      Code = "keys.missing"
+	KeysOther        Code = "keys.other-ledger"
+	ContentMissing   Code = "content.missing"
+	ContentOther     Code = "content.other-ledger"
+	NodeMissing      Code = "node.memory-missing"
+	NodeDamaged      Code = "node.memory-damaged"
+	NodeOther        Code = "node.other-ledger"
+
 	BlobNotFound Code = "blob.not-found"
 	BlobCorrupt  Code = "blob.corrupt"
 	BlobFailed   Code = "blob.failed"
@@ -216,6 +235,25 @@ func Catalogue() []Definition {
 		{RevisionStale, KindConflict, "The thing has changed since you read it"},
 		{PositionNotReady, KindUnavailable, "The read models have not reached that position yet"},
 		{TransferDiffers, KindConflict, "The target holds events that are not the source's"},
+
+		{LedgerFounded, KindConflict, "A ledger was founded here already"},
+		{LedgerNotFounded, KindConflict, "The founding of the ledger was not finished"},
+		{FoundingInvalid, KindInvalid, "A ledger cannot be founded with this"},
+		{FoundingOccupied, KindConflict, "There is something already where a ledger is to be founded"},
+		{SettingsMissing, KindInternal, "A part of the ledger's settings is missing"},
+		{SettingsOther, KindInternal, "The settings belong to another ledger"},
+		{StoreMissing, KindInternal, "The event store is missing"},
+		{StoreEmpty, KindInternal, "The event store is empty"},
+		{StoreOther, KindInternal, "The event store holds another ledger"},
+		{StoreSetBack, KindInternal, "The event store lacks events that were there"},
+		{StoreChanged, KindInternal, "The event store holds other events than were there"},
+		{KeysMissing, KindInternal, "The keys are missing"},
+		{KeysOther, KindInternal, "The keys belong to another ledger"},
+		{ContentMissing, KindInternal, "The content is missing"},
+		{ContentOther, KindInternal, "The content belongs to another ledger"},
+		{NodeMissing, KindInternal, "The node's memory of the log is missing"},
+		{NodeDamaged, KindInternal, "The node's memory of the log cannot be read"},
+		{NodeOther, KindInternal, "The node's folder belongs to another ledger"},
 
 		{BlobNotFound, KindNotFound, "No such content is stored"},
 		{BlobCorrupt, KindInternal, "Stored content is not as it was written"},

@@ -24,6 +24,7 @@ import (
 	"dalel/domain/checkpoint"
 	"dalel/domain/document"
 	"dalel/domain/event"
+	"dalel/domain/founding"
 	"dalel/domain/participant"
 	"dalel/domain/signature"
 	"dalel/domain/trust"
@@ -43,7 +44,7 @@ func Word(id string) string { return Secret + "-" + id[max(0, len(id)-12):] }
 
 // Codec returns the codec of the events that histories hold.
 func Codec() *event.Codec {
-	codec, err := event.NewCodec(participant.Events(), certificate.Events(), access.Events(), document.Events(), trust.Events(), checkpoint.Events())
+	codec, err := event.NewCodec(participant.Events(), certificate.Events(), access.Events(), document.Events(), trust.Events(), checkpoint.Events(), founding.Events())
 	if err != nil {
 		panic(err) // two definitions of one type: a mistake in the program
 	}

@@ -150,6 +150,16 @@ func (l *Log) start(ctx context.Context) (eventstore.Position, error) {
 		}
 		e.pending = []size{{newest.Size, newest.Root}}
 	}
+	// What the node has seen last is there, or events were taken away.
+	seen, err := l.memory.seen(ctx, l.Origin())
+	if err != nil {
+		return 0, err
+	}
+	if seen.Size > 0 {
+		if _, err := l.find(ctx, seen.Last); err != nil {
+			return 0, err
+		}
+	}
 	starts, err := l.open(ctx, e)
 	if err != nil {
 		return 0, err
@@ -173,7 +183,7 @@ func (l *Log) find(ctx context.Context, last event.Reference) (eventstore.Record
 		}
 		return recorded, nil
 	}
-	return eventstore.Recorded{}, fault.New(fault.LogDiverged, "the event %s@%d, which a checkpoint rests on, is not there as it was", last.Stream, last.Revision)
+	return eventstore.Recorded{}, fault.New(fault.LogDiverged, "the event %s@%d, which was there, is not there as it was", last.Stream, last.Revision)
 }
 
 // open opens the tree where the memory has it, or at its beginning.
@@ -298,8 +308,18 @@ func (l *Log) hasten() {
 	}
 }
 
-// integrate adds events to the tree.
+// integrate adds events to the tree, and remembers that the node has seen them.
 func (l *Log) integrate(ctx context.Context, batch []eventstore.Recorded) error {
+	if err := l.grow(ctx, batch); err != nil || len(batch) == 0 {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.memory.see(ctx, l.Origin(), Seen{Ledger: l.Ledger, Size: l.engine.at.size, Last: l.engine.at.last})
+}
+
+// grow adds events to the tree.
+func (l *Log) grow(ctx context.Context, batch []eventstore.Recorded) error {
 	if len(batch) == 0 {
 		return nil
 	}

@@ -24,8 +24,9 @@ const (
 	schemaVersion = 1
 )
 
-// memory is the node's own file. Nothing in it is a secret, and all of it can
-// be computed again.
+// memory is the node's own file. Nothing in it is a secret. All of it can be
+// computed again but for what the node has seen, which is what a store that lost
+// events is told by.
 type memory struct{ db *sql.DB }
 
 // flushed is a state of the tree whose tiles are all stored.
@@ -55,6 +56,15 @@ var tables = []string{
 ) STRICT`,
 	// The position of the first event of each bundle.
 	`CREATE TABLE bundles (n INTEGER PRIMARY KEY, position INTEGER NOT NULL) STRICT`,
+	// The newest event that was integrated under each origin.
+	`CREATE TABLE seen (
+	origin     TEXT PRIMARY KEY,
+	ledger     TEXT NOT NULL,
+	size       INTEGER NOT NULL,
+	stream     TEXT NOT NULL,
+	revision   INTEGER NOT NULL,
+	commitment BLOB NOT NULL
+) STRICT`,
 	fmt.Sprintf(`PRAGMA application_id = %d`, applicationID),
 	fmt.Sprintf(`PRAGMA user_version = %d`, schemaVersion),
 }
@@ -194,7 +204,39 @@ func (m *memory) save(ctx context.Context, f flushed, from int, starts []eventst
 	})
 }
 
-// forget throws everything away.
+// see keeps what the node has seen, unless it has seen more under the origin.
+func (m *memory) see(ctx context.Context, origin string, s Seen) error {
+	if s.Size > math.MaxInt64 {
+		return fault.New(fault.ProjectionStopped, "%d events are more than the file can hold", s.Size)
+	}
+	return m.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO seen VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+			ledger = excluded.ledger, size = excluded.size, stream = excluded.stream, revision = excluded.revision, commitment = excluded.commitment
+			WHERE excluded.size > seen.size`,
+			origin, s.Ledger, int64(s.Size), string(s.Last.Stream), int64(s.Last.Revision), s.Last.Commitment[:])
+		return err
+	})
+}
+
+// seen returns what the node has seen under an origin; the zero Seen for nothing.
+func (m *memory) seen(ctx context.Context, origin string) (s Seen, err error) {
+	var size, revision int64
+	var commitment []byte
+	err = m.db.QueryRowContext(ctx, "SELECT ledger, size, stream, revision, commitment FROM seen WHERE origin = ?", origin).
+		Scan(&s.Ledger, &size, &s.Last.Stream, &revision, &commitment)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return Seen{}, nil
+	case err != nil:
+		return Seen{}, failed(err)
+	case size < 1 || revision < 0 || len(commitment) != len(s.Last.Commitment):
+		return Seen{}, fault.New(fault.NodeDamaged, "the log's file does not say what the node has seen")
+	}
+	s.Size, s.Last.Revision, s.Last.Commitment = uint64(size), eventstore.Revision(revision), eventstore.Hash(commitment)
+	return s, nil
+}
+
+// forget throws everything away but what the node has seen.
 func (m *memory) forget(ctx context.Context) error {
 	return m.write(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "DELETE FROM flushed")
@@ -217,6 +259,37 @@ func (m *memory) write(ctx context.Context, work func(tx *sql.Tx) error) error {
 		return failed(err)
 	}
 	return nil
+}
+
+// reader opens a memory to look at it alone.
+func reader(ctx context.Context, path string) (*memory, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "find the log's file")
+	}
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("open the log's file: %w", err)
+	}
+	uri := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(5000)"}}.Encode()}
+	db, err := sql.Open("sqlite", uri.String())
+	if err != nil {
+		return nil, failed(err)
+	}
+	db.SetMaxOpenConns(1)
+	m := &memory{db: db}
+	var application, version int
+	for query, into := range map[string]*int{"PRAGMA application_id": &application, "PRAGMA user_version": &version} {
+		if err = db.QueryRowContext(ctx, query).Scan(into); err != nil {
+			break
+		}
+	}
+	switch {
+	case err != nil && !damaged(err):
+		return nil, errors.Join(failed(err), db.Close())
+	case err != nil || application != applicationID || version != schemaVersion:
+		return nil, errors.Join(fault.New(fault.NodeDamaged, "%s is no memory of a log", path), db.Close())
+	}
+	return m, nil
 }
 
 func (m *memory) close() error {

@@ -63,7 +63,9 @@ type Authority struct {
 // Config is what a log is made of. Path to Signer are needed.
 type Config struct {
 	// Path is the file of this node's own memory; made if there is none.
-	Path        string
+	Path string
+	// Ledger is the ledger's id, which the memory keeps.
+	Ledger      string
 	Store       eventstore.Store
 	Codec       *event.Codec
 	Objects     translog.Objects

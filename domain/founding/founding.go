@@ -1,0 +1,138 @@
+package founding
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"strings"
+	"time"
+
+	"dalel/domain/event"
+	"dalel/domain/wording"
+	"dalel/internal/fault"
+	"dalel/internal/pki"
+
+	"github.com/google/uuid"
+	"golang.org/x/mod/sumdb/note"
+)
+
+// Bounds in characters.
+const (
+	MaxName   = 200
+	MaxOrigin = 100
+	MaxKey    = 400
+)
+
+// State is what a ledger's founding came to. The zero State is that of a store in
+// which no ledger was founded.
+type State struct {
+	// Ledger is the ledger's id, "" where none was founded.
+	Ledger string
+	// Name is what the operator called it, FoundedAt when.
+	Name      string
+	FoundedAt time.Time
+	// Origin and LogKey are those of the transparency log, Seal the SHA-256 of
+	// the seal's certificate, Content that of the mark among the content.
+	Origin, LogKey string
+	Seal           string
+	Content        string
+}
+
+// Command is a request to a founding; the types of this package are all there are.
+type Command interface{ command() }
+
+// Found founds a ledger.
+type Found struct {
+	Ledger string
+	Name   string
+	// LogKey is the public key of the transparency log, a vkey: its name is the
+	// log's origin.
+	LogKey string
+	// Certificate is that of the operator's seal (DER).
+	Certificate []byte
+	Now         time.Time
+}
+
+func (Found) command() {}
+
+// Mark is the piece of content by which the content says whose it is.
+func Mark(ledger string) []byte { return []byte("dalel ledger " + ledger + "\n") }
+
+// Decide says what follows from a command in a state: events, or a *fault.Error.
+// Asked again with the same, a founding is done and leads to no event.
+func Decide(state State, command Command) ([]event.Event, error) {
+	switch c := command.(type) {
+	case Found:
+		return found(state, c)
+	}
+	return nil, fault.New(fault.Internal, "foundings have no command %T", command)
+}
+
+func found(state State, c Found) ([]event.Event, error) {
+	id, err := uuid.Parse(c.Ledger)
+	if err != nil || id.String() != c.Ledger || id == uuid.Nil {
+		return nil, invalid("a ledger's id is a UUID in lower case")
+	}
+	if err := wording.Line(c.Name, MaxName); err != nil || c.Name == "" {
+		return nil, invalid("a ledger has a name of at most %d characters in one line", MaxName)
+	}
+	verifier, err := note.NewVerifier(c.LogKey)
+	if err != nil || len(c.LogKey) > MaxKey || len(verifier.Name()) > MaxOrigin {
+		return nil, invalid("the key of the transparency log is no verifier's key with a name of at most %d bytes", MaxOrigin)
+	}
+	if _, err := pki.ParseCertificate(c.Certificate); err != nil {
+		return nil, invalid("the certificate of the operator's seal cannot be read")
+	}
+	if c.Now.IsZero() || c.Now.UTC().Year() < 1 || c.Now.UTC().Year() > 9000 {
+		return nil, fault.New(fault.Internal, "a command without its moment")
+	}
+	mark := Mark(c.Ledger)
+	e := Founded{
+		Ledger: c.Ledger, Name: c.Name, Origin: verifier.Name(), LogKey: c.LogKey,
+		Seal: fingerprint(c.Certificate), Certificate: base64.StdEncoding.EncodeToString(c.Certificate),
+		Content: fingerprint(mark), Bytes: int64(len(mark)), FoundedAt: c.Now.UTC().Truncate(time.Microsecond),
+	}
+	switch {
+	case state.Ledger == "":
+		return []event.Event{e}, nil
+	case state.Ledger != e.Ledger:
+		return nil, fault.New(fault.LedgerFounded, "the event store holds the ledger %s (%s), founded on %s",
+			state.Ledger, state.Name, state.FoundedAt.Format(time.RFC3339))
+	case state.LogKey != e.LogKey || state.Seal != e.Seal || state.Name != e.Name:
+		return nil, fault.New(fault.LedgerFounded, "the ledger %s was founded with another name, log or seal", state.Ledger)
+	}
+	return nil, nil
+}
+
+// Evolve returns the state after an event. It leaves its argument as it was.
+func Evolve(state State, e event.Event) State {
+	if e, ok := e.(Founded); ok {
+		return State{
+			Ledger: e.Ledger, Name: e.Name, FoundedAt: e.FoundedAt, Origin: e.Origin, LogKey: e.LogKey, Seal: e.Seal, Content: e.Content,
+		}
+	}
+	return state
+}
+
+// CheckSecrets returns settings.other-ledger unless the log's public key and the
+// seal's certificate (DER) are those of the ledger.
+func (s State) CheckSecrets(logKey string, certificate []byte) error {
+	name, _, _ := strings.Cut(logKey, "+")
+	switch {
+	case logKey != s.LogKey:
+		return fault.New(fault.SettingsOther, "the transparency log's key is of %q and not the one of the ledger %s, whose log is %q", name, s.Ledger, s.Origin)
+	case fingerprint(certificate) != s.Seal:
+		return fault.New(fault.SettingsOther, "the certificate of the operator's seal (SHA-256 %s) is not the one of the ledger %s (SHA-256 %s)",
+			fingerprint(certificate), s.Ledger, s.Seal)
+	}
+	return nil
+}
+
+func fingerprint(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
+}
+
+func invalid(format string, args ...any) error {
+	return fault.New(fault.FoundingInvalid, format, args...)
+}

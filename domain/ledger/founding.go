@@ -1,0 +1,48 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"dalel/domain/checkpoint"
+	"dalel/domain/event"
+	"dalel/domain/founding"
+	"dalel/eventstore"
+)
+
+// Found founds the ledger: its first event. The content gets its mark before.
+// Command.Now is set here. Asked again with the same, it is done. Errors:
+// ledger.already-founded, founding.invalid, those of the stores.
+func (l *Ledger) Found(ctx context.Context, act Act, c founding.Found) error {
+	c.Now = l.now()
+	// Locked until the first period that an event with content has.
+	if _, err := l.content.PutPublic(ctx, founding.Mark(c.Ledger), time.Time{}); err != nil {
+		return fmt.Errorf("mark the content: %w", err)
+	}
+	_, err := run(ctx, l, command[founding.State]{
+		act: act, name: "found", id: c.Ledger, request: c.Ledger, stream: founding.StreamID(), evolve: founding.Evolve,
+		decide: func(_ context.Context, s founding.State) ([]event.Event, error) { return founding.Decide(s, c) },
+	})
+	return err
+}
+
+// ReadFounding returns what the founding of the ledger in a store came to; its
+// Ledger is "" where none was founded. It needs no keys.
+func ReadFounding(ctx context.Context, store eventstore.Store) (founding.State, error) {
+	codec, err := NewCodec()
+	if err != nil {
+		return founding.State{}, err
+	}
+	snapshot, err := load(ctx, &Ledger{store: store, codec: codec}, founding.StreamID(), founding.Evolve, "")
+	return snapshot.State, err
+}
+
+// ReadCheckpoints is Checkpoints of a ledger that is not open; it needs no keys.
+func ReadCheckpoints(ctx context.Context, store eventstore.Store) (checkpoint.State, error) {
+	codec, err := NewCodec()
+	if err != nil {
+		return checkpoint.State{}, err
+	}
+	return (&Ledger{store: store, codec: codec}).Checkpoints(ctx)
+}

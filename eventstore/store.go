@@ -54,7 +54,12 @@ type Store interface {
 	// appear before it later.
 	ReadAll(ctx context.Context, after Position, limit int) iter.Seq2[Recorded, error]
 
-	// End returns the position of the newest event, 0 when there is none.
+	// End returns a position that no event is after, as of now: that of the
+	// newest event, or, where others write to the same place, that of a newer
+	// event of theirs. It may be given to all that takes a position, and a
+	// subscription that has given out everything up to it says so by CaughtUp.
+	// It is 0 when there is nothing at all; whether there is an event is told
+	// by ReadAll.
 	End(ctx context.Context) (Position, error)
 
 	// Subscribe gives every event after a position to the handler, in commit
@@ -73,7 +78,8 @@ type Handler struct {
 	// Event is called with each event. An error ends the subscription.
 	Event func(ctx context.Context, event Recorded) error
 	// CaughtUp, if set, is called each time the subscription has given out
-	// everything there was, with the position it has reached: once after
+	// everything there was, with the position it has reached: that of the last
+	// event, or a later one that End has answered. It is called once after
 	// history, even when there was none, and again whenever it catches up
 	// after having fallen behind. It may be called more often.
 	CaughtUp func(ctx context.Context, at Position) error

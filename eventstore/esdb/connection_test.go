@@ -131,3 +131,82 @@ func TestEachFaultOfTheClientHasItsVerdict(t *testing.T) {
 		require.Equal(t, c.want, judge(c.err), "%v", c.err)
 	}
 }
+
+// TestAMarkComesUpToTheEndThoughTheServerSaysNothing has only others write
+// while a subscription is quiet, on servers that leave out different words.
+func TestAMarkComesUpToTheEndThoughTheServerSaysNothing(t *testing.T) {
+	for name, leftOut := range map[string]func(*client.SubscriptionEvent) bool{
+		"not how far it has looked": func(m *client.SubscriptionEvent) bool { return m.CheckPointReached != nil },
+		"not that it has caught up": func(m *client.SubscriptionEvent) bool { return m.CaughtUp != nil },
+		"neither":                   func(m *client.SubscriptionEvent) bool { return m.CheckPointReached != nil || m.CaughtUp != nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, store := opened(t)
+			store.receive = func(s *client.Subscription) *client.SubscriptionEvent {
+				for {
+					if message := receive(s); !leftOut(message) {
+						return message
+					}
+				}
+			}
+			require.NoError(t, server.WriteSystemEvents(3000))
+			errThere := errors.New("there")
+			var end eventstore.Position
+			rounds := 0
+			err := store.Subscribe(t.Context(), 0, eventstore.Handler{
+				Event: func(context.Context, eventstore.Recorded) error { return errors.New("an event") },
+				CaughtUp: func(ctx context.Context, at eventstore.Position) error {
+					if at < end {
+						return nil
+					}
+					if rounds++; rounds == 3 {
+						return errThere
+					}
+					go func() { // while it waits
+						time.Sleep(10 * time.Millisecond)
+						_ = server.WriteSystemEvents(3000)
+						_, _ = store.End(ctx)
+					}()
+					var err error
+					end, err = store.End(ctx)
+					end++ // somebody else's that is yet to come
+					return err
+				},
+			})
+			require.ErrorIs(t, err, errThere)
+		})
+	}
+}
+
+func TestABrokenSubscriptionGoesOnFromWhatTheServerHasLookedAt(t *testing.T) {
+	server, store := opened(t)
+	require.NoError(t, server.WriteSystemEvents(5000))
+	caught := make(chan struct{}, 1000)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	given := make(chan eventstore.Recorded, 10)
+	go func() {
+		ended <- store.Subscribe(ctx, 0, eventstore.Handler{
+			Event:    func(_ context.Context, event eventstore.Recorded) error { given <- event; return nil },
+			CaughtUp: func(context.Context, eventstore.Position) error { caught <- struct{}{}; return nil },
+		})
+	}()
+	<-caught
+	require.GreaterOrEqual(t, server.Counts().Searched, 5000)
+	for range 3 {
+		before := server.Counts()
+		server.DropSubscriptions()
+		events, err := eventstore.Chain(eventstore.Stream("esdbtest", uuid.NewString()), eventstore.Head{},
+			eventstore.Draft{Type: "ThingHappened", Data: []byte(`{}`), Metadata: eventstore.Metadata{Schema: 1}})
+		require.NoError(t, err)
+		_, err = store.Append(t.Context(), events...)
+		require.NoError(t, err)
+		require.Equal(t, events[0].ID, (<-given).ID)
+		after := server.Counts()
+		require.Greater(t, after.Subscribed, before.Subscribed)
+		require.Less(t, after.Searched-before.Searched, 1500)
+		require.NoError(t, server.WriteSystemEvents(1000))
+	}
+	cancel()
+	require.ErrorIs(t, <-ended, context.Canceled)
+}

@@ -116,8 +116,8 @@ type Store struct {
 	waiting atomic.Int64
 
 	// newest is the highest position that this store has been told of.
-	newest atomic.Uint64
-	end    endMemory
+	newest  atomic.Uint64
+	horizon horizon
 
 	// receive waits for a subscription's next message; a test leaves out what
 	// older servers do not send.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"strings"
-	"sync"
 	"time"
 
 	"dalel/eventstore"
@@ -17,9 +16,16 @@ import (
 // Bounds of one page: one question to the server. A page is read whole before
 // its events go to the consumer, so that a consumer may take its time, or stop,
 // without holding anything open. pageBytes ends a page early.
+//
+// A read of all events begins with firstEvents, and asks for fewEvents at
+// least. When fewer than one in sparseEvents of such a page are the ledger's,
+// the rest is asked for through the server's filter.
 const (
-	pageEvents = 8192
-	pageBytes  = 4 << 20
+	pageEvents   = 8192
+	pageBytes    = 4 << 20
+	firstEvents  = 512
+	fewEvents    = 64
+	sparseEvents = 16
 )
 
 // page is what one question brought.
@@ -124,6 +130,8 @@ type reading struct {
 	limit int
 	// given is how many events at the start of a page may be known already.
 	given int
+	// all is set for a read of all events, in which others' may prevail.
+	all bool
 	// alive ends when the store no longer reads.
 	alive context.Context
 }
@@ -133,94 +141,167 @@ type reading struct {
 // where it stopped: reading changes nothing.
 func (s *Store) pages(ctx context.Context, r reading) iter.Seq2[eventstore.Recorded, error] {
 	return func(yield func(eventstore.Recorded, error) bool) {
-		fail := func(err error) { yield(eventstore.Recorded{}, err) }
 		joined, stop := join(ctx, r.alive)
 		defer stop()
-		type fetched struct {
-			page page
-			err  error
+		p := paging{store: s, reading: r, caller: ctx, joined: joined, yield: yield, progress: time.Now(), count: pageEvents}
+		if r.all {
+			p.count = firstEvents
 		}
-		var (
-			last     *client.RecordedEvent
-			given    int
-			ahead    chan fetched
-			wait     = newBackoff(5*time.Millisecond, time.Second)
-			progress = time.Now()
-		)
-		fetch := func(open opening, left int, until time.Time) fetched {
-			count := pageEvents
-			if r.limit > 0 {
-				count = min(count, left+r.given)
-			}
-			patient, cancel := context.WithDeadline(joined, until)
-			defer cancel()
-			p, err := s.page(patient, open, count)
-			return fetched{p, err}
-		}
-		for r.limit <= 0 || given < r.limit {
-			if r.alive.Err() != nil {
-				fail(errClosed())
-				return
-			}
-			var now fetched
-			if ahead != nil {
-				now = <-ahead
-				ahead = nil
-			} else if open := r.open(last); open != nil {
-				now = fetch(open, r.limit-given, progress.Add(s.options.Patience))
-			} else {
-				return
-			}
-			p, err := now.page, now.err
-			if n := len(p.events); n > 0 && err == nil && p.more && (r.limit <= 0 || r.limit-given > n) {
-				if open := r.open(p.events[n-1]); open != nil {
-					ahead = make(chan fetched, 1)
-					left, until, to := r.limit-given, time.Now().Add(s.options.Patience), ahead
-					go func() { to <- fetch(open, left, until) }()
-				}
-			}
-			for _, event := range p.events {
-				last = event
-				if r.skip(event) {
-					continue
-				}
-				if event.Position.Commit > maxInteger {
-					fail(fault.New(fault.StoreFailed, "%s: the event store gives no positions: it is older than 22.6", r.doing))
-					return
-				}
-				if given++; !yield(s.prefix.recorded(event), nil) || given == r.limit {
-					return
-				}
-			}
-			if len(p.events) > 0 {
-				progress, wait = time.Now(), newBackoff(5*time.Millisecond, time.Second)
-			}
-			switch {
-			case err == nil && !p.more:
-				return
-			case err == nil:
-				continue
-			case ctx.Err() != nil:
-				fail(ended(ctx, r.doing))
-				return
-			case r.alive.Err() != nil:
-				fail(errClosed())
-				return
-			}
-			switch judge(err) {
-			case deleted:
-				fail(fault.Wrap(fault.ChainBroken, err, "%s: the stream was deleted in the event store", r.doing))
-				return
-			case unanswered, disconnected:
-				if time.Since(progress) < s.options.Patience {
-					_ = wait.sleep(joined)
-					continue
-				}
-			}
-			fail(failed(err, "%s", r.doing))
-			return
+		p.wait = newBackoff(5*time.Millisecond, time.Second)
+		if err := p.run(); err != nil {
+			yield(eventstore.Recorded{}, err)
 		}
 	}
+}
+
+// paging is a sequence of pages on its way.
+type paging struct {
+	reading
+	store *Store
+	// caller is the caller's context; joined ends with the store as well.
+	caller, joined context.Context
+	yield          func(eventstore.Recorded, error) bool
+
+	// last is the last event that the server gave, yielded how many went to
+	// the consumer; stopped is set when it wants no more.
+	last    *client.RecordedEvent
+	yielded int
+	stopped bool
+	// count is how many events the next page is to have.
+	count int
+	// unfiltered is set once the server's filter was of no use.
+	unfiltered bool
+	ahead      chan fetched
+	wait       *backoff
+	progress   time.Time
+}
+
+// fetched is a page that was asked for, or an error with what was read before
+// it.
+type fetched struct {
+	page page
+	err  error
+}
+
+// run reads to the end, or until the consumer has enough.
+func (p *paging) run() error {
+	for p.wanted() {
+		if p.alive.Err() != nil {
+			return errClosed()
+		}
+		now, possible := p.next()
+		if !possible {
+			return nil
+		}
+		sparse := p.sparse(now)
+		if !sparse {
+			p.askAhead(now)
+		}
+		for _, event := range now.page.events {
+			if err := p.give(event); err != nil || !p.wanted() {
+				return err
+			}
+		}
+		if len(now.page.events) > 0 {
+			p.progress, p.wait = time.Now(), newBackoff(5*time.Millisecond, time.Second)
+		}
+		if now.err != nil {
+			if err := p.failed(now.err); err != nil {
+				return err
+			}
+			continue
+		}
+		if !now.page.more {
+			return nil
+		}
+		if sparse {
+			if ended, err := p.filtered(); ended || err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *paging) wanted() bool { return !p.stopped && (p.limit <= 0 || p.yielded < p.limit) }
+
+// next returns the page that was asked for ahead, or asks for one.
+func (p *paging) next() (_ fetched, possible bool) {
+	if p.ahead != nil {
+		now := <-p.ahead
+		p.ahead = nil
+		return now, true
+	}
+	open := p.open(p.last)
+	if open == nil {
+		return fetched{}, false
+	}
+	return p.fetch(open, p.limit-p.yielded, p.count, p.progress.Add(p.store.options.Patience)), true
+}
+
+func (p *paging) fetch(open opening, left, count int, until time.Time) fetched {
+	if p.limit > 0 {
+		wanted := left + p.given
+		if p.all {
+			wanted = max(wanted, fewEvents) // some may be others'
+		}
+		count = min(count, wanted)
+	}
+	patient, cancel := context.WithDeadline(p.joined, until)
+	defer cancel()
+	now, err := p.store.page(patient, open, count)
+	return fetched{now, err}
+}
+
+// askAhead asks for the page after one that is whole and not the last.
+func (p *paging) askAhead(now fetched) {
+	p.count = pageEvents
+	n := len(now.page.events)
+	if n == 0 || now.err != nil || !now.page.more || p.limit > 0 && p.limit-p.yielded <= n {
+		return
+	}
+	open := p.open(now.page.events[n-1])
+	if open == nil {
+		return
+	}
+	p.ahead = make(chan fetched, 1)
+	left, until, to := p.limit-p.yielded, time.Now().Add(p.store.options.Patience), p.ahead
+	go func() { to <- p.fetch(open, left, pageEvents, until) }()
+}
+
+// give passes an event on unless it is to be left out.
+func (p *paging) give(event *client.RecordedEvent) error {
+	p.last = event
+	if p.skip(event) {
+		return nil
+	}
+	if event.Position.Commit > maxInteger {
+		return fault.New(fault.StoreFailed, "%s: the event store gives no positions: it is older than 22.6", p.doing)
+	}
+	p.yielded++
+	p.stopped = !p.yield(p.store.prefix.recorded(event), nil)
+	return nil
+}
+
+// failed waits before a page is asked for again, or returns the error that ends
+// the reading.
+func (p *paging) failed(err error) error {
+	switch {
+	case p.caller.Err() != nil:
+		return ended(p.caller, p.doing)
+	case p.alive.Err() != nil:
+		return errClosed()
+	}
+	switch judge(err) {
+	case deleted:
+		return fault.Wrap(fault.ChainBroken, err, "%s: the stream was deleted in the event store", p.doing)
+	case unanswered, disconnected:
+		if time.Since(p.progress) < p.store.options.Patience {
+			_ = p.wait.sleep(p.joined)
+			return nil
+		}
+	}
+	return failed(err, "%s", p.doing)
 }
 
 // ReadStream implements [eventstore.Store]. A stream that was deleted for good
@@ -277,7 +358,7 @@ func (s *Store) ReadAll(ctx context.Context, after eventstore.Position, limit in
 	return func(yield func(eventstore.Recorded, error) bool) {
 		seen := after
 		for event, err := range s.pages(ctx, reading{
-			doing: "read all events", limit: limit, given: 1, alive: s.reading,
+			doing: "read all events", limit: limit, given: 1, all: true, alive: s.reading,
 			// The server begins each page with the event at the position itself.
 			skip: func(event *client.RecordedEvent) bool {
 				position := positionOf(event.Position.Commit)
@@ -308,76 +389,6 @@ func (s *Store) ReadAll(ctx context.Context, after eventstore.Position, limit in
 			}
 		}
 	}
-}
-
-// endMemory remembers what the last look at the end has found, so that the
-// server's own events after the ledger's last one are passed over only once.
-type endMemory struct {
-	mu sync.Mutex
-	// seen is the position of the newest event of any kind, end that of the
-	// ledger's newest.
-	seen, end eventstore.Position
-}
-
-// End implements [eventstore.Store].
-func (s *Store) End(ctx context.Context) (eventstore.Position, error) {
-	s.end.mu.Lock()
-	known, seen := s.end.end, s.end.seen
-	s.end.mu.Unlock()
-	joined, stop := join(ctx, s.reading)
-	defer stop()
-	var newest eventstore.Position
-	count := 1
-	start := client.AllPosition(client.End{})
-	wait, begun := newBackoff(5*time.Millisecond, time.Second), time.Now()
-	for {
-		if err := s.checkOpen(); err != nil {
-			return 0, err
-		}
-		patient, cancel := context.WithDeadline(joined, begun.Add(s.options.Patience))
-		p, err := s.page(patient, func(ctx context.Context, c *client.Client, count uint64) (*client.ReadStream, error) {
-			return c.ReadAll(ctx, client.ReadAllOptions{Direction: client.Backwards, From: start}, count)
-		}, count)
-		cancel()
-		for _, event := range p.events {
-			position := positionOf(event.Position.Commit)
-			newest = max(newest, position)
-			start = event.Position
-			switch {
-			case !s.prefix.stranger(event):
-				s.remember(newest, position)
-				return position, nil
-			case position <= seen && newest >= seen:
-				// Below this it was looked at before. (A server whose newest
-				// event is older than what was seen has been set back; then
-				// nothing that is remembered counts.)
-				s.remember(newest, known)
-				return known, nil
-			}
-		}
-		switch {
-		case err == nil && !p.more:
-			s.remember(newest, 0)
-			return 0, nil
-		case err == nil:
-			count = min(8*count, 512)
-			continue
-		case ctx.Err() != nil:
-			return 0, ended(ctx, "find the end of the event store")
-		case s.checkOpen() != nil:
-			return 0, errClosed()
-		}
-		if v := judge(err); (v != unanswered && v != disconnected) || time.Since(begun) >= s.options.Patience {
-			return 0, failed(err, "find the end of the event store")
-		}
-		_ = wait.sleep(joined)
-	}
-}
-
-func (s *Store) remember(seen, end eventstore.Position) {
-	s.end.mu.Lock()
-	defer s.end.mu.Unlock()
-	s.end.seen, s.end.end = seen, end
 }
 
 // at writes where a subscription stands.

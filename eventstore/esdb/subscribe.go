@@ -19,6 +19,9 @@ const (
 	quietLive        = time.Millisecond
 	quietHistory     = 100 * time.Millisecond
 	quietHistoryMost = 5 * time.Second
+	// settleEvents is how many events are looked at in one go to bring a mark
+	// up to an end that is somebody else's event.
+	settleEvents = 1024
 	// aheadEvents is how many events wait for the handler in memory.
 	aheadEvents = 64
 	// resubscribeFirst and resubscribeLast bound the wait before another try.
@@ -32,12 +35,13 @@ type errHandler struct{ error }
 
 func (e errHandler) Unwrap() error { return e.error }
 
-// Subscribe implements [eventstore.Store]. When the connection breaks, the
-// server drops the subscription, or anything else is wrong with the server, it
-// subscribes again after the last event that the handler was given, for as
-// long as the context lasts; each interruption is logged.
+// Subscribe implements [eventstore.Store]. The server sends this ledger's
+// events alone. When the connection breaks, the server drops the subscription,
+// or anything else is wrong with the server, it subscribes again after the last
+// event that the handler was given, for as long as the context lasts; each
+// interruption is logged.
 func (s *Store) Subscribe(ctx context.Context, after eventstore.Position, handler eventstore.Handler) error {
-	f := following{store: s, handler: handler, at: after}
+	f := following{store: s, handler: handler, at: after, reached: after}
 	for wait := newBackoff(resubscribeFirst, resubscribeLast); ; {
 		if err := s.checkOpen(); err != nil {
 			return err
@@ -67,10 +71,24 @@ func (s *Store) Subscribe(ctx context.Context, after eventstore.Position, handle
 type following struct {
 	store   *Store
 	handler eventstore.Handler
-	// at is the position of the last event given to the handler.
-	at eventstore.Position
-	// marked is set once the handler knows that at is the end.
+	// at is the position of the last event given to the handler; given is set
+	// once there was one.
+	at    eventstore.Position
+	given bool
+	// reached is at, or the position of a later event of somebody else's, up
+	// to which everything was given to the handler. It goes no further than
+	// what End has answered: the handler is told of it.
+	reached eventstore.Position
+	// marked is set once the handler knows that everything was given out.
 	marked bool
+	// live is set while the server says that it sends what comes; quiet is how
+	// long nothing must come until something is done about it.
+	live  bool
+	quiet time.Duration
+	// before and newest are the last two places after at that the server has
+	// said it had looked up to. A broken subscription goes on from the older
+	// one, so that it does not hang on the exact meaning of the newest.
+	before, newest *client.Position
 }
 
 // run follows one subscription of the client until it ends.
@@ -78,75 +96,83 @@ func (f *following) run(caller context.Context) error {
 	ctx, stop := join(caller, f.store.reading)
 	defer stop()
 	// What came after the mark while nobody listened is not known.
-	f.marked = false
+	f.marked, f.live = false, false
+	f.patient()
 	messages, err := f.subscribe(ctx)
 	if err != nil {
 		return err
 	}
-	live := false
-	quiet := quietHistory
-	timer := time.NewTimer(quiet)
-	defer timer.Stop()
 	for {
-		var message *client.SubscriptionEvent
+		message, err := f.next(ctx, messages)
 		switch {
-		case f.marked || f.handler.CaughtUp == nil:
-			select {
-			case message = <-messages:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		default:
-			select {
-			case message = <-messages:
-			default:
-				timer.Reset(quiet)
-				select {
-				case message = <-messages:
-				case <-timer.C:
-					if !live {
-						end, err := f.store.End(ctx)
-						if err != nil {
-							return err
-						}
-						if end > f.at {
-							quiet = min(2*quiet, quietHistoryMost)
-							continue
-						}
-						quiet = quietHistory
-					}
-					if err := f.caughtUp(caller); err != nil {
-						return err
-					}
-					continue
-				case <-ctx.Done():
-					return ctx.Err()
-				}
-			}
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		switch {
-		case message.EventAppeared != nil:
-			if err := f.event(caller, message.EventAppeared.OriginalEvent()); err != nil {
-				return err
-			}
-		case message.SubscriptionDropped != nil:
-			err := message.SubscriptionDropped.Error
-			if err == nil {
-				err = errors.New("the server dropped the subscription")
-			}
+		case err != nil:
 			return err
-		case message.CaughtUp != nil:
-			live, quiet = true, quietLive
-			if err := f.caughtUp(caller); err != nil {
-				return err
-			}
-		case message.FellBehind != nil:
-			live, quiet, f.marked = false, quietHistory, false
+		case message == nil:
+			err = f.idle(ctx, caller)
+		default:
+			err = f.take(caller, message)
+		}
+		if err != nil {
+			return err
 		}
 	}
+}
+
+// next waits for a message. It returns nil when none has come for a while and
+// the handler may have to be told.
+func (f *following) next(ctx context.Context, messages <-chan *client.SubscriptionEvent) (*client.SubscriptionEvent, error) {
+	var message *client.SubscriptionEvent
+	raised := f.store.horizon.raised.Wait()
+	switch {
+	case f.handler.CaughtUp == nil:
+		select {
+		case message = <-messages:
+		case <-ctx.Done():
+		}
+	case f.marked && f.store.horizon.promise() <= f.reached:
+		select {
+		case message = <-messages:
+		case <-raised:
+		case <-ctx.Done():
+		}
+	default:
+		select {
+		case message = <-messages:
+			return message, ctx.Err()
+		default:
+		}
+		timer := time.NewTimer(f.quiet)
+		defer timer.Stop()
+		select {
+		case message = <-messages:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	return message, ctx.Err()
+}
+
+// take does what a message asks for.
+func (f *following) take(caller context.Context, message *client.SubscriptionEvent) error {
+	switch {
+	case message.EventAppeared != nil:
+		return f.event(caller, message.EventAppeared.OriginalEvent())
+	case message.CheckPointReached != nil:
+		f.looked(*message.CheckPointReached)
+	case message.SubscriptionDropped != nil:
+		if err := message.SubscriptionDropped.Error; err != nil {
+			return err
+		}
+		return errors.New("the server dropped the subscription")
+	case message.CaughtUp != nil:
+		f.live = true
+		f.patient()
+		return f.caughtUp(caller)
+	case message.FellBehind != nil:
+		f.live, f.marked = false, false
+		f.patient()
+	}
+	return nil
 }
 
 func (f *following) event(ctx context.Context, event *client.RecordedEvent) error {
@@ -154,8 +180,10 @@ func (f *following) event(ctx context.Context, event *client.RecordedEvent) erro
 		return nil
 	}
 	given := f.store.prefix.recorded(event)
-	f.marked = false
-	f.at = given.Position
+	f.marked, f.given = false, true
+	f.at, f.reached = given.Position, max(f.reached, given.Position)
+	f.before, f.newest = nil, nil
+	f.patient()
 	f.store.heard(given.Position)
 	if err := f.handler.Event(ctx, given); err != nil {
 		return errHandler{err}
@@ -163,21 +191,122 @@ func (f *following) event(ctx context.Context, event *client.RecordedEvent) erro
 	return nil
 }
 
+// looked remembers how far the server says that it has looked. An event at that
+// very place may still come.
+func (f *following) looked(place client.Position) {
+	if place.Commit > maxInteger || eventstore.Position(place.Commit) <= f.at {
+		return
+	}
+	f.before, f.newest = f.newest, &place
+	f.store.horizon.looked(eventstore.Position(place.Commit), f.at, !f.given)
+}
+
+// idle is called when nothing has come for a while. It tells the handler that
+// it has everything, if that is so, and goes on to what End has answered.
+func (f *following) idle(ctx, caller context.Context) error {
+	target := f.store.horizon.promise()
+	if !f.live {
+		end, err := f.store.End(ctx)
+		if err != nil {
+			return err
+		}
+		target = max(target, end)
+	}
+	settled := target <= f.reached
+	if !settled {
+		var err error
+		if settled, err = f.settle(ctx, target); err != nil {
+			return err
+		}
+	}
+	if settled {
+		f.patient()
+	} else {
+		f.quiet = min(2*f.quiet, quietHistoryMost)
+	}
+	if settled || f.live && !f.marked {
+		return f.caughtUp(caller)
+	}
+	return nil
+}
+
+// patient sets how long to wait for a message at first.
+func (f *following) patient() {
+	if f.quiet = quietHistory; f.live {
+		f.quiet = quietLive
+	}
+}
+
+// settle looks at others' events on the way to a position that End has
+// answered, a page of them, and reports whether it has come there. It stops at
+// an event of the ledger's, which the subscription will bring.
+func (f *following) settle(ctx context.Context, target eventstore.Position) (bool, error) {
+	start := from(f.reached)
+	if f.newest != nil && eventstore.Position(f.newest.Commit) > f.reached {
+		start = *f.newest
+	}
+	patient, cancel := context.WithTimeout(ctx, f.store.options.Patience)
+	defer cancel()
+	p, err := f.store.page(patient, func(ctx context.Context, c *client.Client, count uint64) (*client.ReadStream, error) {
+		return c.ReadAll(ctx, client.ReadAllOptions{Direction: client.Forwards, From: start}, count)
+	}, settleEvents)
+	if err != nil {
+		return false, err
+	}
+	for _, event := range p.events {
+		position := positionOf(event.Position.Commit)
+		switch {
+		case position <= f.reached:
+			continue
+		case position > target:
+			f.reached = target
+			return true, nil
+		case !f.store.prefix.stranger(event):
+			return false, nil
+		}
+		f.looked(event.Position)
+		if f.reached = position; position == target {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 func (f *following) caughtUp(ctx context.Context) error {
 	f.marked = true
 	if f.handler.CaughtUp == nil {
 		return nil
 	}
-	if err := f.handler.CaughtUp(ctx, f.at); err != nil {
+	if err := f.handler.CaughtUp(ctx, f.reached); err != nil {
 		return errHandler{err}
 	}
 	return nil
 }
 
-// subscribe asks the server for what comes after the position and passes on
-// what it sends until ctx ends; the last message says why it ended.
+// subscribe asks for what comes after the last event, or after what the server
+// has looked at since.
 func (f *following) subscribe(ctx context.Context) (<-chan *client.SubscriptionEvent, error) {
-	s := f.store
+	start := from(f.at)
+	if f.before != nil {
+		start = *f.before
+	}
+	messages, err := f.store.subscribe(ctx, start)
+	if err != nil && judge(err) == refused {
+		f.before, f.newest = nil, nil
+	}
+	return messages, err
+}
+
+// How far the server looks for an event of the ledger's at a time, and how
+// often it says how far it is, in such turns.
+const (
+	searchWindow  = 256
+	checkpointing = 1
+)
+
+// subscribe asks the server for the ledger's events after a place and passes on
+// what it sends until ctx ends; the last message says why it ended.
+func (s *Store) subscribe(ctx context.Context, after client.AllPosition) (<-chan *client.SubscriptionEvent, error) {
 	session, err := s.connections.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -189,10 +318,7 @@ func (f *following) subscribe(ctx context.Context) (<-chan *client.SubscriptionE
 	timer := time.AfterFunc(s.options.AnswerWithin, confirmed)
 	subscription, err := ask(asking, asking, s.connections, session, func(_ context.Context, c *client.Client) (*client.Subscription, error) {
 		return c.SubscribeToAll(asking, client.SubscribeToAllOptions{
-			From: from(f.at),
-			// The place in the log is not taken from the checkpoints that come
-			// for what is left out: only an event that was given is surely
-			// behind us.
+			From: after, MaxSearchWindow: searchWindow, CheckpointInterval: checkpointing,
 			Filter: &client.SubscriptionFilter{Type: client.StreamFilterType, Regex: s.prefix.regex()},
 		})
 	})

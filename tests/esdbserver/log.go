@@ -414,7 +414,7 @@ func (l *eventLog) after(position uint64, begin bool, size int) page {
 	if !begin {
 		start = sort.Search(len(l.records), func(i int) bool { return l.records[i].Position > position })
 	}
-	end := min(start+size, len(l.records))
+	end := start + min(size, len(l.records)-start)
 	p.records, p.more = l.records[start:end:end], end < len(l.records)
 	return p
 }

@@ -381,6 +381,8 @@ func (s *streamsService) position(options *streams.ReadReq_Options_AllOptions) (
 }
 
 func (s *streamsService) readAll(call streams.Streams_ReadServer, options *streams.ReadReq_Options_AllOptions, keep func(*record) bool, backwards bool, count uint64) error {
+	sent := 0
+	defer func() { s.server.count(func(c *Counts) { c.Reads++; c.Read += sent }) }()
 	position, begin, err := s.position(options)
 	if err != nil || begin && backwards {
 		return err
@@ -408,6 +410,7 @@ func (s *streamsService) readAll(call streams.Streams_ReadServer, options *strea
 			if err := call.Send(s.event(r, false)); err != nil {
 				return err
 			}
+			sent++
 			if count--; count == 0 {
 				return nil
 			}

@@ -35,6 +35,14 @@ func (s *streamsService) wait(call streams.Streams_ReadServer, changed, dropped 
 	}
 }
 
+// place is a place in the log as the server names it, compared as a pair: an
+// event stands at (c, c), and (c, 0) is before it.
+type place struct{ commit, prepare uint64 }
+
+func (p place) less(q place) bool {
+	return p.commit < q.commit || p.commit == q.commit && p.prepare < q.prepare
+}
+
 // checkpoints counts the events that a filtered subscription has looked at and
 // says when a checkpoint is due.
 type checkpoints struct {
@@ -42,36 +50,25 @@ type checkpoints struct {
 	filtered bool
 	interval uint64
 	looked   uint64
-	// sent is the position of the last one, if any was sent.
-	sent    uint64
+	// sent is the last one, if any was sent.
+	sent    place
 	anySent bool
 }
 
-func (c *checkpoints) send(position uint64) error {
-	if !c.filtered || c.anySent && position <= c.sent {
+func (c *checkpoints) send(at place) error {
+	if !c.filtered || c.anySent && !c.sent.less(at) {
 		return nil
 	}
-	c.sent, c.anySent = position, true
+	c.sent, c.anySent = at, true
 	return c.call.Send(&streams.ReadResp{Content: &streams.ReadResp_Checkpoint_{Checkpoint: &streams.ReadResp_Checkpoint{
-		CommitPosition: position, PreparePosition: position,
+		CommitPosition: at.commit, PreparePosition: at.prepare,
 	}}})
 }
 
-// due is told of each event looked at.
-func (c *checkpoints) due(position uint64) error {
-	if c.looked++; !c.filtered || c.looked < c.interval {
-		return nil
-	}
-	c.looked = 0
-	return c.send(position)
-}
-
-// subscribeToAll gives out everything after a position. In history it sends a
-// checkpoint after so many events looked at and one at the end of it, if it is
-// filtered; then it says that it has caught up. When more than a page waits for
-// it while it is live, it says that it fell behind, and goes through history
-// again. A position beyond the end is caught up at once, and what is appended
-// up to that position is not given out.
+// subscribeToAll gives out everything after a position. When more events than
+// may wait for it come at once while it is live, it says that it fell behind,
+// and goes through history again. A position beyond the end is caught up at
+// once, and what is appended up to that position is not given out.
 func (s *streamsService) subscribeToAll(call streams.Streams_ReadServer, options *streams.ReadReq_Options_AllOptions, keep func(*record) bool, filtered *streams.ReadReq_Options_FilterOptions) error {
 	dropped, leave := s.server.subscribed()
 	defer leave()
@@ -80,77 +77,146 @@ func (s *streamsService) subscribeToAll(call streams.Streams_ReadServer, options
 		return err
 	}
 	now := s.server.log.after(math.MaxUint64, false, 1)
+	at := place{position, position}
 	if position == math.MaxUint64 {
 		position, begin = now.last, now.empty
 	} else if given := options.GetPosition(); given.GetPreparePosition() < given.GetCommitPosition() {
-		// Positions are pairs, compared as pairs: the event at (c, c) comes
-		// after (c, less) and is given out.
-		position--
+		at.prepare = given.GetPreparePosition()
+		position-- // the event at (c, c) comes after (c, less) and is given out
 	}
-	marks := &checkpoints{call: call}
+	f := &subscribing{s: s, call: call, keep: keep, dropped: dropped, position: position, begin: begin, start: at, window: pageSize}
+	f.marks = &checkpoints{call: call}
 	if filtered != nil {
-		window := uint64(filtered.GetMax())
-		if filtered.GetMax() == 0 {
-			window = pageSize
+		if filtered.GetMax() != 0 {
+			f.window = int(filtered.GetMax())
 		}
 		if filtered.GetCheckpointIntervalMultiplier() == 0 {
 			return invalid("the checkpoint interval must be positive")
 		}
-		marks.filtered, marks.interval = true, window*uint64(filtered.GetCheckpointIntervalMultiplier())
+		f.marks.filtered, f.marks.interval = true, uint64(f.window)*uint64(filtered.GetCheckpointIntervalMultiplier())
 	}
 	if err := confirm(call); err != nil {
 		return err
 	}
-	live := now.empty || !begin && position >= now.last
-	if live {
+	caught := now.empty || !begin && position >= now.last
+	for {
+		if !caught {
+			if err := f.catchUp(); err != nil {
+				return err
+			}
+		}
+		caught = false
 		if err := caughtUp(call); err != nil {
 			return err
 		}
-	}
-	for {
-		select {
-		case <-dropped:
-			return status.Error(codes.Unavailable, "Server Is Not Ready")
-		default:
+		if err := f.live(); err != nil {
+			return err
 		}
-		page := s.server.log.after(position, begin, pageSize)
-		if live && page.more {
-			live = false
-			if err := fellBehind(call); err != nil {
+	}
+}
+
+// subscribing is a subscription to all events on its way.
+type subscribing struct {
+	s       *streamsService
+	call    streams.Streams_ReadServer
+	keep    func(*record) bool
+	dropped <-chan struct{}
+	marks   *checkpoints
+	// window is how many events are looked at in one go.
+	window int
+	// position is that of the last event looked at, begin is set while there
+	// is none; start is where the next look begins.
+	position uint64
+	begin    bool
+	start    place
+}
+
+func (f *subscribing) stopped() error {
+	select {
+	case <-f.dropped:
+		return status.Error(codes.Unavailable, "Server Is Not Ready")
+	default:
+		return nil
+	}
+}
+
+// give looks at an event and sends it if it is to be kept.
+func (f *subscribing) give(r *record) (kept bool, err error) {
+	f.position, f.begin = r.Position, false
+	f.start = place{commit: r.end()}
+	f.marks.looked++
+	f.s.server.count(func(c *Counts) { c.Searched++ })
+	if !f.keep(r) {
+		return false, nil
+	}
+	return true, f.call.Send(f.s.event(r, false))
+}
+
+// catchUp goes through history to its end. A filtered subscription is sent a
+// checkpoint when it has looked at so many events, and one at the end: that of
+// the last event kept, or else where the last look began. What was looked at
+// after it goes without, as on the server.
+func (f *subscribing) catchUp() error {
+	f.marks.looked = 0
+	for {
+		if err := f.stopped(); err != nil {
+			return err
+		}
+		page := f.s.server.log.after(f.position, f.begin, f.window)
+		mark := f.start
+		for _, r := range page.records {
+			kept, err := f.give(r)
+			if err != nil {
 				return err
 			}
-			if !begin {
-				if err := marks.send(position); err != nil {
-					return err
-				}
+			if kept {
+				mark = place{r.Position, r.Position}
 			}
+		}
+		if len(page.records) < f.window {
+			return f.marks.send(mark)
+		}
+		if f.marks.filtered && f.marks.looked >= f.marks.interval {
+			f.marks.looked %= f.marks.interval
+			if err := f.marks.send(mark); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// live gives out what comes until more of it waits than may.
+func (f *subscribing) live() error {
+	f.marks.looked = 0
+	for {
+		if err := f.stopped(); err != nil {
+			return err
+		}
+		page := f.s.server.log.after(f.position, f.begin, math.MaxInt32)
+		waiting := 0
+		for _, r := range page.records {
+			if f.keep(r) {
+				waiting++
+			}
+		}
+		if waiting > pageSize {
+			if err := fellBehind(f.call); err != nil || f.begin {
+				return err
+			}
+			return f.marks.send(place{f.position, f.position})
 		}
 		for _, r := range page.records {
-			if keep(r) {
-				if err := call.Send(s.event(r, false)); err != nil {
+			if _, err := f.give(r); err != nil {
+				return err
+			}
+			if f.marks.filtered && f.marks.looked >= f.marks.interval {
+				f.marks.looked = 0
+				if err := f.marks.send(place{r.Position, r.Position}); err != nil {
 					return err
 				}
 			}
-			position, begin = r.Position, false
-			if err := marks.due(position); err != nil {
-				return err
-			}
 		}
-		if page.more {
-			continue
-		}
-		if !live {
-			live, marks.looked = true, 0
-			if !begin {
-				if err := marks.send(position); err != nil {
-					return err
-				}
-			}
-			if err := caughtUp(call); err != nil {
-				return err
-			}
-		}
-		if err := s.wait(call, page.changed, dropped); err != nil {
+		if err := f.s.wait(f.call, page.changed, f.dropped); err != nil {
 			return err
 		}
 	}

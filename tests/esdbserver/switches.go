@@ -35,6 +35,11 @@ type Counts struct {
 	// Subscriptions is the number of those that are open, Subscribed of those
 	// ever begun.
 	Subscriptions, Subscribed int
+	// Reads is the number of reads of all events, Read of the events sent in them.
+	Reads, Read int
+	// Searched is the number of events that subscriptions to all have looked
+	// at, sent or not.
+	Searched int
 	// Written is the number of appends that wrote something, Idempotent of
 	// those that found it there.
 	Written, Idempotent int
@@ -164,6 +169,13 @@ func (s *Server) Rewind(position uint64) error {
 		return err
 	}
 	return s.Up()
+}
+
+// count changes the counts.
+func (s *Server) count(change func(*Counts)) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	change(&s.counts)
 }
 
 func (s *Server) set(change func(*switches)) {

@@ -118,6 +118,7 @@ func (m *Models) live(ctx context.Context) error {
 	subscriber := feed.New(m.store, func(context.Context, string) (eventstore.Position, error) {
 		return m.writer.file.position, nil
 	}, m.options.Backoff, m.log)
+	subscriber.OnCaughtUp(func(_ string, at eventstore.Position) { m.caughtUp(at) })
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	router.AddConsumerHandler("read-models", "read-models", subscriber, func(msg *message.Message) error {

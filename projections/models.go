@@ -89,6 +89,9 @@ type ModelsStatus struct {
 	Phase Phase `json:"phase"`
 	// Position is that of the last event that the rows tell of.
 	Position eventstore.Position `json:"position"`
+	// Reached is Position, or a later one that the store has named as its end
+	// and before which there is no other event.
+	Reached eventstore.Position `json:"-"`
 	// Err is why they have stopped, a projection.stopped error; its cause has
 	// the code of what is wrong (event.unknown-type), its detail says where.
 	Err error `json:"-"`
@@ -265,7 +268,7 @@ func (m *Models) enter(phase Phase, err error) {
 	if m.writer != nil {
 		position = m.writer.file.position
 	}
-	m.status = ModelsStatus{Phase: phase, Position: position, Err: err, Since: time.Now()}
+	m.status = ModelsStatus{Phase: phase, Position: position, Reached: max(position, m.status.Reached), Err: err, Since: time.Now()}
 	m.mu.Unlock()
 	m.moved.Announce()
 }
@@ -274,9 +277,21 @@ func (m *Models) enter(phase Phase, err error) {
 func (m *Models) reached(position eventstore.Position, touched map[string]struct{}) {
 	m.mu.Lock()
 	m.status.Position = position
+	m.status.Reached = max(position, m.status.Reached)
 	m.mu.Unlock()
 	m.moved.Announce()
 	m.changes.wake(touched)
+}
+
+// caughtUp says that there is no event after the last one up to a position.
+func (m *Models) caughtUp(at eventstore.Position) {
+	m.mu.Lock()
+	moved := at > m.status.Reached
+	m.status.Reached = max(at, m.status.Reached)
+	m.mu.Unlock()
+	if moved {
+		m.moved.Announce()
+	}
 }
 
 // Status says how the read models are.
@@ -292,7 +307,8 @@ func (m *Models) Position(context.Context) (eventstore.Position, error) {
 }
 
 // WaitFor returns when the rows tell of the event at position, which is what
-// a reader of its own writes asks for. Errors: position.not-reached when ctx
+// a reader of its own writes asks for, or of all up to a position that the
+// store has named as its end. Errors: position.not-reached when ctx
 // or the time allowed ends before, projection.stopped when the read models
 // have stopped before it.
 func (m *Models) WaitFor(ctx context.Context, position eventstore.Position) error {
@@ -302,7 +318,7 @@ func (m *Models) WaitFor(ctx context.Context, position eventstore.Position) erro
 		moved := m.moved.Wait()
 		status := m.Status()
 		switch {
-		case status.Position >= position:
+		case status.Reached >= position:
 			return nil
 		case status.Phase == PhaseStopped:
 			return status.Err

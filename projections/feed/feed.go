@@ -95,6 +95,7 @@ type Subscriber struct {
 	checkpoint Checkpoint
 	backoff    Backoff
 	log        *slog.Logger
+	caughtUp   func(topic string, at eventstore.Position)
 
 	// closing ends when Close is called.
 	closing context.Context
@@ -118,6 +119,11 @@ func New(store eventstore.Store, checkpoint Checkpoint, backoff Backoff, log *sl
 	s.closing, s.close = context.WithCancel(context.Background())
 	return s
 }
+
+// OnCaughtUp has a function called whenever the consumer of a topic has acked
+// every event up to a position; see [eventstore.Handler]. Call it before
+// Subscribe.
+func (s *Subscriber) OnCaughtUp(do func(topic string, at eventstore.Position)) { s.caughtUp = do }
 
 // Subscribe implements message.Subscriber. The topic names the consumer and is
 // handed to the checkpoint, nothing else: every topic has all events.
@@ -175,6 +181,12 @@ func (s *Subscriber) follow(ctx context.Context, topic string, after eventstore.
 		after, failures = event.Position, 0
 		return nil
 	}}
+	if s.caughtUp != nil {
+		handler.CaughtUp = func(_ context.Context, at eventstore.Position) error {
+			s.caughtUp(topic, at)
+			return nil
+		}
+	}
 	for ctx.Err() == nil {
 		err := s.store.Subscribe(ctx, after, handler)
 		if ctx.Err() != nil {

@@ -143,6 +143,9 @@ type Status struct {
 	Name string `json:"name"`
 	// Position is that of the last event whose commands have been answered.
 	Position eventstore.Position `json:"position"`
+	// Reached is Position, or a later one that the store has named as its end
+	// and before which there is no other event.
+	Reached eventstore.Position `json:"-"`
 	// Refused counts commands that were refused for good, PassedOver those
 	// given up after Options.Attempts; both since Run began, and both logged.
 	Refused    int `json:"refused"`
@@ -204,7 +207,7 @@ func Open(ctx context.Context, path string, codec *event.Codec, store eventstore
 		if err != nil {
 			return nil, err
 		}
-		p.status[name] = &Status{Name: name, Position: position}
+		p.status[name] = &Status{Name: name, Position: position, Reached: position}
 	}
 	return p, nil
 }
@@ -290,6 +293,9 @@ func (p *Processes) follow(ctx context.Context, name string, react reaction) (er
 	subscriber := feed.New(p.store, func(ctx context.Context, topic string) (eventstore.Position, error) {
 		return p.memory.checkpoint(ctx, topic)
 	}, p.options.Backoff, p.log)
+	subscriber.OnCaughtUp(func(_ string, at eventstore.Position) {
+		p.note(name, func(s *Status) { s.Reached = max(at, s.Reached) })
+	})
 	following, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	idle := 0
@@ -343,7 +349,7 @@ func (p *Processes) take(msg *message.Message, name string, react reaction, idle
 		}
 		*idle = 0
 	}
-	p.note(name, func(s *Status) { s.Position = recorded.Position })
+	p.note(name, func(s *Status) { s.Position, s.Reached = recorded.Position, max(recorded.Position, s.Reached) })
 	return nil
 }
 

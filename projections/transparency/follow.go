@@ -168,6 +168,7 @@ func (l *Log) start(ctx context.Context) (eventstore.Position, error) {
 	l.view.Lock()
 	l.starts = starts
 	l.status.Integrated, l.status.Position = e.at.size, e.at.position
+	l.status.Reached = max(e.at.position, l.status.Reached)
 	l.view.Unlock()
 	return e.at.position, nil
 }
@@ -273,10 +274,11 @@ func (l *Log) feed(ctx context.Context, after eventstore.Position) error {
 			}
 			return integrate(ctx)
 		},
-		CaughtUp: func(ctx context.Context, _ eventstore.Position) error {
+		CaughtUp: func(ctx context.Context, at eventstore.Position) error {
 			if err := integrate(ctx); err != nil {
 				return err
 			}
+			l.caughtUp(at)
 			if !live {
 				live = true
 				l.enter(PhaseLive, nil, 0)
@@ -285,6 +287,15 @@ func (l *Log) feed(ctx context.Context, after eventstore.Position) error {
 			return nil
 		},
 	})
+}
+
+// caughtUp says that there is no event after the last one up to a position.
+func (l *Log) caughtUp(at eventstore.Position) {
+	moved := false
+	l.note(func(s *Status) { moved, s.Reached = at > s.Reached, max(at, s.Reached) })
+	if moved {
+		l.moved.Announce()
+	}
 }
 
 // gather lets events come together before they are read on: a reading of a few
@@ -392,6 +403,7 @@ func (l *Log) add(ctx context.Context, batch []eventstore.Recorded) error {
 	l.view.Lock()
 	l.starts = append(l.starts, starts...)
 	l.status.Integrated, l.status.Position = e.at.size, e.at.position
+	l.status.Reached = max(e.at.position, l.status.Reached)
 	l.view.Unlock()
 	if e.at.size-e.saved >= saveEvery {
 		if err := l.hold(ctx); err != nil {
@@ -702,7 +714,7 @@ func (l *Log) reached(ctx context.Context, position eventstore.Position) error {
 		switch s := l.Status(); {
 		case s.Phase == PhaseStopped:
 			return fault.New(s.Code, "the transparency log has stopped: %s", s.Detail)
-		case s.Position >= position && s.Phase == PhaseLive:
+		case s.Reached >= position && s.Phase == PhaseLive:
 			return nil
 		}
 		l.hasten()

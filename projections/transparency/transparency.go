@@ -259,6 +259,9 @@ type Status struct {
 	// of them in the event store.
 	Integrated uint64              `json:"integrated"`
 	Position   eventstore.Position `json:"position"`
+	// Reached is Position, or a later one that the store has named as its end
+	// and before which there is no other event.
+	Reached eventstore.Position `json:"-"`
 	// Published is the size of the newest checkpoint; Root and PublishedAt are
 	// its own, nothing where there is none.
 	Published   uint64           `json:"published"`

@@ -51,6 +51,29 @@ func TestACopyToAServerThatFailsArrivesAllTheSame(t *testing.T) {
 	require.Equal(t, summary.Appends, returned.Appends)
 }
 
+// TestACopyBetweenPrefixesOfOneServerIsTheSameLedger copies beside others'
+// events, and beside the source itself.
+func TestACopyBetweenPrefixesOfOneServerIsTheSameLedger(t *testing.T) {
+	server := esdbserver.New(t, esdbserver.Options{})
+	under := func(prefix string) *esdb.Store {
+		store, err := esdb.Open(t.Context(), server.URL()+"&streamPrefix="+prefix, esdb.Options{})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, store.Close()) })
+		return store
+	}
+	source, back := holding(t, history(22, 200)...), &memory{}
+	summary, err := transfer.Copy(t.Context(), source, under("dalel."), nil)
+	require.NoError(t, err)
+	require.NoError(t, server.WriteSystemEvents(2000))
+	moved, err := transfer.Copy(t.Context(), under("dalel."), under("dalel.document."), nil)
+	require.NoError(t, err)
+	requireCopied(t, source, under("dalel.document."), moved)
+	require.Equal(t, summary.Root, moved.Root)
+	returned, err := transfer.Copy(t.Context(), under("dalel.document."), back, nil)
+	require.NoError(t, err)
+	require.Equal(t, summary.Root, returned.Root)
+}
+
 func TestACopyFromAServerWhoseEventWasRedactedIsRefused(t *testing.T) {
 	server := esdbserver.New(t, esdbserver.Options{})
 	source, target := holding(t, history(21, 60)...), connect(t, server)

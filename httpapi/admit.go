@@ -32,6 +32,7 @@ const (
 	keyDocument    = "dalel document"
 	keyCertificate = "dalel certificate"
 	keyToken       = "dalel token"
+	keyAborted     = "dalel aborted"
 )
 
 // contentSecurity lets a page load from here alone and run no inline script.
@@ -58,17 +59,23 @@ func (s *Server) around(next echo.HandlerFunc) echo.HandlerFunc {
 			header.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		defer func() {
-			if thrown := recover(); thrown != nil {
-				if thrown == http.ErrAbortHandler {
-					panic(thrown)
-				}
+			thrown := recover()
+			if thrown != nil && thrown != http.ErrAbortHandler {
 				// The value of a panic may hold anything: only its type is told.
 				s.Log.Error("a handler panicked", "request", id, "route", c.Path(), "type", typeName(thrown))
 				s.answerError(c, route.Route{}, route.Caller{}, errors.New("panic"))
 				err = nil
 			}
+			status := c.Response().Status
+			if aborted, _ := c.Get(keyAborted).(bool); aborted {
+				status = statusAborted
+			}
+			s.Metrics.answered(c.Request().Method, c.Path(), status)
 			s.Log.Info("request", "request", id, "method", methodName(c.Request().Method), "route", c.Path(),
-				"status", c.Response().Status, "ms", time.Since(began).Milliseconds())
+				"status", status, "ms", time.Since(began).Milliseconds())
+			if thrown == http.ErrAbortHandler {
+				panic(thrown)
+			}
 		}()
 		select {
 		case s.requests <- struct{}{}:
@@ -84,6 +91,13 @@ func (s *Server) around(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// statusAborted is what logs and metrics say of a request whose client did not
+// wait for the answer.
+const statusAborted = 499
+
+// wentAway reports whether a request's client has closed its connection.
+func wentAway(r *http.Request) bool { return errors.Is(r.Context().Err(), context.Canceled) }
+
 // serve makes the handler of a row: admission, then the row's own.
 func (s *Server) serve(r route.Route) echo.HandlerFunc {
 	return func(c echo.Context) error {
@@ -93,6 +107,8 @@ func (s *Server) serve(r route.Route) echo.HandlerFunc {
 		}
 		if err != nil {
 			s.answerError(c, r, caller, err)
+		} else {
+			s.noteSuccess(c, r, caller)
 		}
 		return nil
 	}
@@ -113,6 +129,7 @@ func (s *Server) admit(c echo.Context, r route.Route) (route.Caller, error) {
 	token, presented := presentedToken(request)
 	unsafe := !slices.Contains([]string{http.MethodGet, http.MethodHead}, request.Method)
 	if (presented || unsafe) && s.failures.tooMany(caller.Act.IP, time.Now()) {
+		c.Set(keyLockedOut, true)
 		return caller, fault.New(fault.Throttled, "too many unknown tokens from this address; try again in a minute")
 	}
 	if r.Scope == route.Public {

@@ -156,6 +156,13 @@ func (s *streams) enter(token string) bool {
 	return true
 }
 
+// now returns how many streams are open.
+func (s *streams) now() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open
+}
+
 func (s *streams) leave(token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -165,6 +165,7 @@ func (s *Server) issueToken(c echo.Context, caller route.Caller) error {
 	if err != nil {
 		return err
 	}
+	c.Set(keyObject, issued.ID)
 	return c.JSON(http.StatusCreated, issuedView{issued.ID, issued.Token, issued.ExpiresAt, uint64(issued.Position)})
 }
 

@@ -67,7 +67,14 @@ func (s *Server) answerError(c echo.Context, r route.Route, caller route.Caller,
 		status = http.StatusNotFound
 	}
 	id, _ := c.Get(keyRequestID).(string)
-	if status >= 500 {
+	s.Metrics.problem(refusal.Code)
+	s.noteSecurity(c, r, caller, refusedAs(c, r, caller, refusal.Code, status), refusal.Code)
+	if wentAway(c.Request()) {
+		// No fault of ours. The answer is written all the same: a client may have
+		// closed its half alone.
+		c.Set(keyAborted, true)
+		s.Log.Info("request aborted by its client", "request", id, "route", c.Path(), "code", refusal.Code)
+	} else if status >= 500 {
 		s.Log.Error("request failed", "request", id, "route", c.Path(), "code", refusal.Code, "error", err)
 	} else {
 		s.Log.Info("request refused", "request", id, "route", c.Path(), "code", refusal.Code)

@@ -1,10 +1,8 @@
 package httpapi
 
 import (
-	"context"
 	_ "embed"
 	"net/http"
-	"time"
 
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
@@ -21,23 +19,6 @@ func Description() []byte { return append([]byte(nil), description...) }
 func (s *Server) description(c echo.Context, _ route.Caller) error {
 	c.Response().Header().Set("Cache-Control", "public, max-age=300")
 	return c.Blob(http.StatusOK, "application/yaml", description)
-}
-
-// healthLimit bounds each question of a health check.
-const healthLimit = 3 * time.Second
-
-// health answers 200 when the event store and the read models can be read. It
-// tells nothing of what is in them.
-func (s *Server) health(c echo.Context, _ route.Caller) error {
-	ctx, cancel := context.WithTimeout(c.Request().Context(), healthLimit)
-	defer cancel()
-	if _, err := s.Ledger.Participant(ctx, "health"); err != nil && !fault.Is(err, fault.ParticipantUnknown) {
-		return fault.Wrap(fault.Unavailable, err, "the event store cannot be read")
-	}
-	if _, err := s.Models.Timeline(ctx, "health", 0, 1); err != nil {
-		return fault.Wrap(fault.Unavailable, err, "the read models cannot be read")
-	}
-	return c.JSON(http.StatusOK, map[string]string{"status": "ok"})
 }
 
 type problemTypeView struct {

@@ -14,6 +14,7 @@ import (
 	"dalel/httpapi/check"
 	"dalel/httpapi/pages"
 	"dalel/httpapi/route"
+	"dalel/internal/build"
 	"dalel/internal/fault"
 	"dalel/projections"
 
@@ -100,6 +101,18 @@ type Config struct {
 	Clock func() time.Time
 	// Log is slog.Default() unless set.
 	Log *slog.Logger
+	// Health answers /readyz; without it, whether the store and the read models
+	// can be read is asked.
+	Health Health
+	// Metrics counts; one that nobody sees unless set. Each is one server's.
+	Metrics *Metrics
+	// Security is the security log; Log unless set, under a key of the process.
+	Security *Security
+	// MonitorToken opens /metrics, and what the checks of /readyz have found, to
+	// whoever shows it as a bearer token; "" for nobody.
+	MonitorToken string
+	// Build is what /version tells.
+	Build build.Info
 
 	// Requests, Streams and Packets at once; streams of one token at once;
 	// tokens not known from one address in a minute, and numbers of documents
@@ -156,6 +169,12 @@ func New(config Config) (*Server, error) {
 	if config.Log == nil {
 		config.Log = slog.Default()
 	}
+	if config.Metrics == nil {
+		config.Metrics = NewMetrics(config.Log)
+	}
+	if config.Security == nil {
+		config.Security = NewSecurity(config.Log, nil)
+	}
 	journals, err := pages.NewJournals(config.Models, config.Ledger)
 	if err != nil {
 		return nil, err
@@ -167,6 +186,9 @@ func New(config Config) (*Server, error) {
 		failures: failures{limit: config.MaxFailures},
 		guesses:  failures{limit: config.MaxFailures},
 		closing:  make(chan struct{}),
+	}
+	if s.Health == nil {
+		s.Health = s.readable()
 	}
 	s.table = append(s.routes(), config.Pages...)
 	s.echo.HideBanner, s.echo.HidePort = true, true
@@ -185,6 +207,7 @@ func New(config Config) (*Server, error) {
 		}
 		s.echo.Add(r.Method, r.Path, s.serve(r))
 	}
+	s.Metrics.slots(s)
 	return s, nil
 }
 

@@ -168,8 +168,9 @@ func TestRequestsAtOnceAreBounded(t *testing.T) {
 func TestAServerThatCannotReadAnswers503AndLetsNobodyIn(t *testing.T) {
 	w := newWorld(t)
 	require.NoError(t, w.store.Close())
-	for _, path := range []string{"/healthz", "/api/v1/me"} {
+	for _, path := range []string{"/readyz", "/api/v1/me"} {
 		a := w.do(request{method: "GET", path: path, token: w.sender.token})
 		require.Equal(t, 503, a.status, a.body)
 	}
+	require.Equal(t, 200, w.get("/healthz", "").status, "the process is alive")
 }

@@ -50,9 +50,8 @@ func (s *Server) routes() []route.Route {
 			MaxBody: body, Within: s.Check.Bounds().Within, Handler: handler,
 		}
 	}
-	return []route.Route{
+	return append(s.monitoring(), []route.Route{
 		{Method: http.MethodGet, Path: "/openapi.yaml", Name: "getDescription", Scope: route.Public, Handler: s.description},
-		{Method: http.MethodGet, Path: "/healthz", Name: "getHealth", Scope: route.Public, Handler: s.health},
 		{Method: http.MethodGet, Path: "/problems/:code", Name: "getProblemType", Scope: route.Public, Handler: s.problemType},
 
 		{Method: http.MethodGet, Path: logPrefix + "/checkpoint", Name: "getCheckpoint", Scope: route.Public, Handler: s.logCheckpoint},
@@ -142,5 +141,5 @@ func (s *Server) routes() []route.Route {
 		{Method: http.MethodGet, Path: prefix + "/check/:number", Name: "checkNumber", Scope: route.Public, Handler: s.checkNumber},
 		upload("file", "checkFile", s.Check.Bounds().File, s.checkFile),
 		upload("packet", "checkPacket", s.Check.Bounds().Packet, s.checkPacket),
-	}
+	}...)
 }

@@ -513,6 +513,7 @@ func (p *Pages) enter(c echo.Context, caller route.Caller, token string) error {
 	if err != nil {
 		return err
 	}
+	c.Set(route.KeyEntered, principal)
 	c.SetCookie(p.session(token, principal.Expires))
 	f := p.frame(c, route.Caller{}, "entering")
 	f.Title, f.Refresh = f.T("signin.entering"), "/"

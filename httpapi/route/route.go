@@ -60,6 +60,10 @@ const (
 // SessionCookie is the cookie in which a browser keeps its token.
 const SessionCookie = "dalel_session"
 
+// KeyEntered is where the sign-in page leaves, in echo's context, the
+// ledger.Principal that has just signed in, for the security log.
+const KeyEntered = "dalel entered"
+
 // Handler answers a request whose caller has one of the route's roles.
 type Handler func(c echo.Context, caller Caller) error
 

@@ -40,6 +40,63 @@ func TestALostAcknowledgementLeavesTheEventWritten(t *testing.T) {
 	require.GreaterOrEqual(t, counts.Accepted, 2, "the connection was cut")
 }
 
+func TestAnAppendThatTimedOutMayHaveBeenWritten(t *testing.T) {
+	n := standIn(t)
+	name, made := stream(), events(2)
+	for _, written := range []bool{false, true} {
+		n.server.TimeOutAppends(1, written)
+		begun := time.Now()
+		_, err := n.tryAppend(name, esdb.NoStream{}, made...)
+		requireCode(t, err, esdb.ErrorAborted)
+		require.ErrorContains(t, err, "Operation timed out")
+		require.GreaterOrEqual(t, time.Since(begun), 2*time.Second)
+		_, err = n.tryRead(name, esdb.ReadStreamOptions{From: esdb.Start{}}, 1)
+		require.Equal(t, written, err == nil)
+	}
+	require.Equal(t, uint64(1), n.append(name, esdb.NoStream{}, made...).NextExpectedVersion)
+	require.Equal(t, proposedIDs(made), ids(n.read(name)))
+}
+
+func TestAServerWithTLSAndUsersRefusesOthers(t *testing.T) {
+	certificate, authority := esdbserver.NewCertificate(t)
+	server := esdbserver.New(t, esdbserver.Options{Certificate: &certificate})
+	server.SetUsers(map[string]esdbserver.User{
+		"reader": {Password: "r", May: esdbserver.MayRead | esdbserver.MayReadAll}, "writer": {Password: "w", May: esdbserver.MayWrite},
+	})
+	as := func(user string) *node {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		t.Cleanup(cancel)
+		url := strings.Replace(server.URL(), "esdb://", "esdb://"+user, 1) + "&tlsCAFile=" + authority
+		return &node{T: t, ctx: ctx, server: server, client: connect(t, url)}
+	}
+	reader, writer := as("reader:r@"), as("writer:w@")
+	name := stream()
+	writer.append(name, esdb.NoStream{}, events(2)...)
+	require.Len(t, reader.read(name), 2)
+	require.NotEmpty(t, reader.readAll(esdb.ReadAllOptions{From: esdb.Start{}}, 10))
+	refused := func(code esdb.ErrorCode, err error) {
+		t.Helper()
+		requireCode(t, err, code)
+	}
+	_, err := reader.tryAppend(name, esdb.Any{}, event(`{}`))
+	refused(esdb.ErrorCodeAccessDenied, err)
+	_, err = writer.tryRead(name, esdb.ReadStreamOptions{From: esdb.Start{}}, 1)
+	refused(esdb.ErrorCodeAccessDenied, err)
+	_, err = collect(writer.client.ReadAll(writer.ctx, esdb.ReadAllOptions{From: esdb.Start{}}, 1))
+	refused(esdb.ErrorCodeAccessDenied, err)
+	_, err = writer.client.SubscribeToAll(writer.ctx, esdb.SubscribeToAllOptions{From: esdb.Start{}})
+	refused(esdb.ErrorCodeAccessDenied, err)
+	_, err = writer.client.DeleteStream(writer.ctx, name, esdb.DeleteStreamOptions{})
+	refused(esdb.ErrorCodeAccessDenied, err)
+	_, err = writer.client.SetStreamMetadata(writer.ctx, name, esdb.AppendToStreamOptions{}, esdb.StreamMetadata{})
+	refused(esdb.ErrorCodeAccessDenied, err)
+	_, err = as("writer:other@").tryAppend(name, esdb.Any{}, event(`{}`))
+	refused(esdb.ErrorCodeUnauthenticated, err)
+	_, err = as("").tryAppend(name, esdb.Any{}, event(`{}`))
+	refused(esdb.ErrorCodeAccessDenied, err)
+	require.Len(t, reader.read(name), 2)
+}
+
 func TestACutBeforeTheAppendLeavesNothing(t *testing.T) {
 	n := standIn(t)
 	name := stream()

@@ -33,6 +33,10 @@ const (
 	statsType     = "$statsCollected"
 )
 
+// firstPosition is where the first event stands: something of the server's own
+// is always before it.
+const firstPosition = 128
+
 // recordOverhead is what a record takes in the log beside its own bytes. A
 // record's position is where its first byte stands, so positions have gaps of
 // every size.
@@ -46,9 +50,6 @@ type proposed struct {
 	Data []byte    `json:"data"`
 	Meta []byte    `json:"meta"`
 }
-
-// size is how the server counts an event against its append limit.
-func (p proposed) size() int { return 2*len(p.Type) + len(p.Data) + len(p.Meta) }
 
 // record is an event in the log. Only redaction changes one, by putting another
 // in its place.
@@ -68,9 +69,7 @@ func (r *record) end() uint64 {
 
 // settings is what a stream's metadata says about what of it is shown.
 type settings struct {
-	MaxCount       int64 `json:"$maxCount"`
-	MaxAge         int64 `json:"$maxAge"`
-	TruncateBefore int64 `json:"$tb"`
+	MaxCount, MaxAge, TruncateBefore int64
 }
 
 // written is the outcome of an append or a delete.
@@ -78,8 +77,9 @@ type written struct {
 	// revision is that of the last event.
 	revision int64
 	position uint64
-	// idempotent is set if nothing was written because it was there.
-	idempotent bool
+	// idempotent is set if nothing was written because it was there, hidden if
+	// it is there and not shown: then the server does not say where.
+	idempotent, hidden bool
 }
 
 // conflictError says that the expected revision was not the stream's.
@@ -115,7 +115,7 @@ type eventLog struct {
 func newLog(limit int, journal *journal) *eventLog {
 	return &eventLog{
 		streams: make(map[string][]*record), tombs: make(map[string]*record), recent: make(map[uuid.UUID]*record),
-		limit: limit, changed: make(chan struct{}), journal: journal, now: time.Now,
+		limit: limit, next: firstPosition, changed: make(chan struct{}), journal: journal, now: time.Now,
 	}
 }
 
@@ -133,11 +133,19 @@ func (l *eventLog) settings(stream string) settings {
 	if strings.HasPrefix(stream, "$$") {
 		return settings{MaxCount: 1}
 	}
-	var s settings
-	if json.Unmarshal(l.metadata(stream), &s) != nil || s.MaxCount < 0 || s.MaxAge < 0 || s.TruncateBefore < 0 {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(l.metadata(stream), &members) != nil {
 		return settings{}
 	}
-	return s
+	// What makes no sense is dropped, one by one.
+	number := func(member string, least int64) int64 {
+		var value int64
+		if json.Unmarshal(members[member], &value) != nil || value < least {
+			return 0
+		}
+		return value
+	}
+	return settings{MaxCount: number("$maxCount", 1), MaxAge: number("$maxAge", 1), TruncateBefore: number("$tb", 0)}
 }
 
 // metadata returns a stream's metadata as it was last set, nil if it was not or
@@ -204,11 +212,22 @@ func (l *eventLog) check(stream string, expected int64, ids []uuid.UUID) (*writt
 		if revision == expected {
 			return nil, &conflictError{expected, current}
 		}
-		return &written{revision: revision, position: events[revision].Position, idempotent: true}, nil
+		return &written{
+			revision: revision, position: events[revision].Position, idempotent: true, hidden: revision < l.lowest(stream),
+		}, nil
 	case expected > current:
 		return nil, &conflictError{expected, current}
 	}
 	return nil, nil
+}
+
+// lowest is the first revision that a stream shows, but for those too old.
+func (l *eventLog) lowest(stream string) int64 {
+	shown := l.settings(stream)
+	if shown.MaxCount == 0 {
+		return shown.TruncateBefore
+	}
+	return max(shown.TruncateBefore, l.last(stream)-shown.MaxCount+1)
 }
 
 // append writes events to a stream, all or none.
@@ -239,7 +258,7 @@ func (l *eventLog) append(stream string, expected int64, events []proposed) (wri
 	if err := batch.write(); err != nil {
 		return written{}, err
 	}
-	result := written{revision: l.last(stream)}
+	result := written{revision: l.last(stream), position: l.next}
 	for _, r := range batch.records {
 		if r.Stream == stream {
 			result.revision, result.position = r.Revision, r.Position
@@ -255,11 +274,15 @@ func (l *eventLog) delete(stream string, expected int64, hard bool) (written, er
 	if _, err := l.check(stream, expected, []uuid.UUID{uuid.New()}); err != nil {
 		return written{}, err
 	}
+	if !hard && l.last(stream) < 0 && l.last("$$"+stream) < 0 {
+		return written{}, &conflictError{expected, l.last(stream)}
+	}
 	batch := &batch{log: l}
 	if hard {
 		batch.tombstone(stream)
 	} else {
-		batch.metadata(stream, deletedRevision)
+		// It replaces whatever metadata there was.
+		batch.metadataFrom(stream, nil, deletedRevision)
 	}
 	if err := batch.write(); err != nil {
 		return written{}, err
@@ -433,18 +456,15 @@ func (l *eventLog) before(position uint64, size int) page {
 	return p
 }
 
-// onBoundary reports whether a record begins or the log ends at a position, or
-// the position is beyond the end: the server cannot read from the middle of a
-// record.
+// onBoundary reports whether a record begins at a position, or it is past the
+// beginning of the last one: that reads as the end. The server cannot read from
+// the middle of any other record.
 func (l *eventLog) onBoundary(position uint64) bool {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	if position >= l.next || len(l.records) == 0 {
-		return true
-	}
 	i := sort.Search(len(l.records), func(i int) bool { return l.records[i].Position >= position })
-	if i == len(l.records) { // in the last record, or in a gap after it
-		return l.records[i-1].end() <= position
+	if i == len(l.records) {
+		return true
 	}
 	// Where a scavenge took records away, the whole gap will do.
 	return l.records[i].Position == position || i == 0 || l.records[i-1].end() <= position
@@ -464,10 +484,7 @@ func (l *eventLog) stream(name string, from int64, backwards bool, size int) (pa
 		p.missing = true
 		return p, nil
 	}
-	lowest := shown.TruncateBefore
-	if shown.MaxCount > 0 {
-		lowest = max(lowest, last-shown.MaxCount+1)
-	}
+	lowest := l.lowest(name)
 	visible := func(r *record) bool {
 		if r == nil {
 			return false

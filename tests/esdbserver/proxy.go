@@ -64,7 +64,7 @@ func NewProxy(t testing.TB, target string) *Proxy {
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
 // URL returns the connection string of the server behind the proxy.
-func (p *Proxy) URL() string { return connectionString(p.Addr()) }
+func (p *Proxy) URL() string { return connectionString(p.Addr(), false) }
 
 // Connections returns how many connections are open, and how many ever were
 // accepted.

@@ -16,25 +16,33 @@
 //     revision, the ids at exactly those revisions decide; with Any or
 //     StreamExists, a cache of recent ids, which a restart empties; at the head,
 //     nothing, so a duplicate is written. Bytes are never compared.
+//
 //   - reads of a stream and of $all both ways: $all from a position is inclusive
 //     forwards and exclusive backwards, a subscription starts after it. Positions
 //     are byte offsets into the log, so they have gaps; a position that is not
 //     the beginning of a record is refused.
-//   - catch-up subscriptions, filtered or not, with checkpoints, caught up, fell
-//     behind, and caught up again.
+//
+//   - catch-up subscriptions, filtered or not, with checkpoints and caught up. One
+//     that falls behind is not told; it catches up again. 100 calls at once on a
+//     connection; further ones wait.
+//
 //   - soft delete ($tb to the maximum, numbering goes on, NoStream then
 //     succeeds), tombstones, $maxCount, $maxAge, $tb; $all shows what they hide
 //     until a scavenge.
-//   - events of the server's own in $all: the first is at position 0.
-//   - one MiB an append by default, refused before the rest of it is read.
 //
-// What it does not do: TLS, users and access rights; clusters, elections, and
-// replication (Gossip tells of this one node); batch append, which the client
-// does not use; persistent subscriptions, projections, links (resolve-links is
-// ignored); explicit transactions, whose events have a prepare position of
-// their own; the .NET dialect of regular expressions; the HTTP API. Subscribing
-// to a stream that does not exist is caught up at once. A scavenge takes
-// everything away that is hidden, in one step.
+//   - events of the server's own in $all, the first of them behind position 0.
+//
+//   - one MiB of data an append by default, refused before the rest of it is read.
+//
+//   - TLS, and users with rights, in one list for all streams.
+//
+// What it does not do: access lists of single streams; clusters, elections, and
+// replication (Gossip tells of this one node, or what SetGossip says); batch
+// append, which the client does not use; persistent subscriptions, projections,
+// links (resolve-links is ignored); explicit transactions, whose events have a
+// prepare position of their own; the .NET dialect of regular expressions; the
+// HTTP API. Subscribing to a stream that does not exist is caught up at once. A
+// scavenge takes everything away that is hidden, in one step.
 //
 // The methods of [Server] that break things (lose an acknowledgement, drop the
 // subscriptions, an outage, …) may be called at any time from any goroutine.
@@ -43,6 +51,7 @@ package esdbserver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -56,6 +65,8 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 )
@@ -73,13 +84,20 @@ type Options struct {
 	Path string
 	// Version is what ServerFeatures answers, "24.10.0" if empty.
 	Version string
-	// MaxAppendSize is the limit of one append in bytes (data, metadata and
-	// twice the type), one MiB if 0.
+	// MaxAppendSize is the limit of the data of one append in bytes, one MiB
+	// if 0. Metadata and types are not counted.
 	MaxAppendSize int
 	// RecentIDs is how many ids the server remembers for appends with Any,
 	// 4096 if 0.
 	RecentIDs int
+	// Certificate, if set, is what the server shows over TLS; without one it
+	// speaks none. See [Server.SetCertificate].
+	Certificate *tls.Certificate
 }
+
+// maxCalls is how many calls one connection may have at a time. Further ones
+// wait in the client until one ends.
+const maxCalls = 100
 
 // maxMessage bounds one message from a client, in bytes.
 const maxMessage = 17 << 20
@@ -116,7 +134,7 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 		options.RecentIDs = 4096
 	}
 	s := &Server{options: options, connections: make(map[string]net.Conn), dropped: make(chan struct{})}
-	s.switches.version = options.Version
+	s.switches.version, s.switches.certificate = options.Version, options.Certificate
 	if options.Version == "" {
 		s.switches.version = "24.10.0"
 	}
@@ -176,7 +194,15 @@ func listen(address string) (net.Listener, error) {
 // serve begins to answer on a listener; lifecycle is held, or nobody has the
 // server yet.
 func (s *Server) serve(listener net.Listener) {
-	server := grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.WaitForHandlers(true))
+	settings := []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.WaitForHandlers(true), grpc.MaxConcurrentStreams(maxCalls),
+		// The server has no rule against pings.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 1, PermitWithoutStream: true}),
+	}
+	if s.options.Certificate != nil {
+		settings = append(settings, grpc.Creds(credentials.NewTLS(&tls.Config{GetCertificate: s.certificate})))
+	}
+	server := grpc.NewServer(settings...)
 	streams.RegisterStreamsServer(server, &streamsService{server: s})
 	serverfeatures.RegisterServerFeaturesServer(server, &service{server: s})
 	gossip.RegisterGossipServer(server, &service{server: s})
@@ -192,9 +218,11 @@ func (s *Server) serve(listener net.Listener) {
 func (s *Server) Addr() string { return s.address }
 
 // URL returns the connection string.
-func (s *Server) URL() string { return connectionString(s.address) }
+func (s *Server) URL() string { return connectionString(s.address, s.options.Certificate != nil) }
 
-func connectionString(address string) string { return "esdb://" + address + "?tls=false" }
+func connectionString(address string, encrypted bool) string {
+	return fmt.Sprintf("esdb://%s?tls=%t", address, encrypted)
+}
 
 // Close ends the server for good: connections are cut, the data file is
 // closed. Closing again is harmless.

@@ -2,10 +2,12 @@ package esdbserver_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -16,6 +18,8 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // patience bounds every wait.
@@ -373,17 +377,40 @@ func TestAllIsInclusiveForwardsAndExclusiveBackwards(t *testing.T) {
 }
 
 func TestAPositionThatWasNeverGivenOutIsRefused(t *testing.T) {
-	n := standIn(t)
-	result := n.append(stream(), esdb.NoStream{}, event(`{}`))
-	n.append(stream(), esdb.NoStream{}, event(`{}`))
-	after := result.CommitPosition + 1 // as one would if positions were dense
-	_, err := collect(n.client.ReadAll(n.ctx, esdb.ReadAllOptions{From: esdb.Position{Commit: after, Prepare: after}}, 10))
-	require.ErrorContains(t, err, "invalid position")
-	_, err = n.client.SubscribeToAll(n.ctx, esdb.SubscribeToAllOptions{From: esdb.Position{Commit: after, Prepare: after}})
-	require.ErrorContains(t, err, "invalid position")
+	eachNode(t, func(n *node) {
+		result := n.append(stream(), esdb.NoStream{}, event(`{}`))
+		n.append(stream(), esdb.NoStream{}, event(`{}`))
+		after := result.CommitPosition + 1 // as one would if positions were dense
+		_, err := collect(n.client.ReadAll(n.ctx, esdb.ReadAllOptions{From: esdb.Position{Commit: after, Prepare: after}}, 10))
+		require.Equal(n, codes.Unknown, status.Code(err), "%v", err)
+		require.ErrorContains(n, err, "Unexpected ReadAllResult: InvalidPosition")
+		_, err = n.client.SubscribeToAll(n.ctx, esdb.SubscribeToAllOptions{From: esdb.Position{Commit: after, Prepare: after}})
+		require.Equal(n, codes.InvalidArgument, status.Code(err), "%v", err)
+	})
 }
 
-func TestAllShowsTheServersOwnEventsTheFirstAtPositionZero(t *testing.T) {
+func TestAPositionPastTheLastEventReadsAsTheEnd(t *testing.T) {
+	eachNode(t, func(n *node) {
+		result := n.append(stream(), esdb.NoStream{}, event(`{}`))
+		far := result.CommitPosition + 1<<40
+		require.Empty(n, n.readAll(esdb.ReadAllOptions{From: esdb.Position{Commit: far, Prepare: far}}, 10))
+		if n.server != nil { // a real one may have written something of its own by now
+			near := result.CommitPosition + 1
+			require.Empty(n, n.readAll(esdb.ReadAllOptions{From: esdb.Position{Commit: near, Prepare: near}}, 10))
+		}
+	})
+}
+
+func TestNoEventIsAtPositionZero(t *testing.T) {
+	eachNode(t, func(n *node) {
+		n.append(stream(), esdb.NoStream{}, event(`{}`))
+		first := n.readAll(esdb.ReadAllOptions{From: esdb.Start{}}, 1)
+		require.Len(n, first, 1)
+		require.Positive(n, first[0].Position.Commit)
+	})
+}
+
+func TestAllShowsTheServersOwnEvents(t *testing.T) {
 	n := standIn(t)
 	name := stream()
 	metadata := esdb.StreamMetadata{}
@@ -398,7 +425,6 @@ func TestAllShowsTheServersOwnEventsTheFirstAtPositionZero(t *testing.T) {
 		types = append(types, event.EventType)
 	}
 	require.Equal(t, []string{"$epoch-information", "$metadata", "ThingHappened", "$statsCollected", "$statsCollected"}, types)
-	require.Zero(t, all[0].Position.Commit)
 	require.Equal(t, "$$"+name, all[1].StreamID)
 }
 
@@ -502,6 +528,78 @@ func TestMaxAgeHidesOldEvents(t *testing.T) {
 	require.Equal(t, proposedIDs(batch[1:]), ids(n.read(name)))
 }
 
+func TestASoftDeleteReplacesTheMetadata(t *testing.T) {
+	eachNode(t, func(n *node) {
+		name := stream()
+		n.append(name, esdb.NoStream{}, events(2)...)
+		var metadata esdb.StreamMetadata
+		metadata.SetMaxCount(7)
+		_, err := n.client.SetStreamMetadata(n.ctx, name, esdb.AppendToStreamOptions{}, metadata)
+		require.NoError(n, err)
+		_, err = n.client.DeleteStream(n.ctx, name, esdb.DeleteStreamOptions{})
+		require.NoError(n, err)
+		last, err := n.tryRead("$$"+name, esdb.ReadStreamOptions{Direction: esdb.Backwards, From: esdb.End{}}, 1)
+		require.NoError(n, err)
+		require.JSONEq(n, `{"$tb":9223372036854775807}`, string(last[0].Data))
+	})
+}
+
+func TestASoftDeleteOfAStreamThatNeverWasIsAConflict(t *testing.T) {
+	eachNode(t, func(n *node) {
+		name := stream()
+		_, err := n.client.DeleteStream(n.ctx, name, esdb.DeleteStreamOptions{})
+		require.ErrorContains(n, err, "WrongExpectedVersion")
+		require.Equal(n, codes.FailedPrecondition, status.Code(err))
+		_, err = n.tryRead("$$"+name, esdb.ReadStreamOptions{From: esdb.Start{}}, 1)
+		requireCode(n.T, err, esdb.ErrorCodeResourceNotFound)
+	})
+}
+
+func TestMetadataValuesThatMakeNoSenseAreDroppedOneByOne(t *testing.T) {
+	eachNode(t, func(n *node) {
+		name := stream()
+		batch := events(5)
+		n.append(name, esdb.NoStream{}, batch...)
+		metadata := event(`{"$maxCount":-3,"$maxAge":0,"$tb":2}`)
+		metadata.EventType = "$metadata"
+		n.append("$$"+name, esdb.NoStream{}, metadata)
+		require.Equal(n, proposedIDs(batch[2:]), ids(n.read(name)))
+	})
+}
+
+func TestARetryOfAHiddenEventSucceedsWithoutAPosition(t *testing.T) {
+	eachNode(t, func(n *node) {
+		name := stream()
+		batch := events(3)
+		n.append(name, esdb.NoStream{}, batch...)
+		var metadata esdb.StreamMetadata
+		metadata.SetTruncateBefore(2)
+		_, err := n.client.SetStreamMetadata(n.ctx, name, esdb.AppendToStreamOptions{}, metadata)
+		require.NoError(n, err)
+		hidden := n.append(name, esdb.NoStream{}, batch[:2]...)
+		require.Zero(n, hidden.CommitPosition)
+		require.Equal(n, uint64(1), hidden.NextExpectedVersion)
+		require.NotZero(n, n.append(name, esdb.Revision(1), batch[2]).CommitPosition)
+	})
+}
+
+func TestAnAppendOfNothingHasAPosition(t *testing.T) {
+	eachNode(t, func(n *node) {
+		require.NotZero(n, n.append(stream(), esdb.NoStream{}).CommitPosition)
+	})
+}
+
+func TestAnEventWithoutATypeIsAnError(t *testing.T) {
+	eachNode(t, func(n *node) {
+		name, untyped := stream(), event(`{}`)
+		untyped.EventType = ""
+		_, err := n.tryAppend(name, esdb.NoStream{}, untyped)
+		require.Error(n, err)
+		_, err = n.tryRead(name, esdb.ReadStreamOptions{From: esdb.Start{}}, 1)
+		requireCode(n.T, err, esdb.ErrorCodeResourceNotFound)
+	})
+}
+
 func TestAnAppendOverTheLimitIsRefusedWhole(t *testing.T) {
 	eachNode(t, func(n *node) {
 		version, err := n.client.GetServerVersion()
@@ -511,7 +609,8 @@ func TestAnAppendOverTheLimitIsRefusedWhole(t *testing.T) {
 		}
 		name := stream()
 		large := event("{}")
-		limit := 1<<20 - 2*len(large.EventType) - len(large.Metadata)
+		large.Metadata = []byte(`{}`)
+		limit := 1 << 20
 		large.Data = []byte(strings.Repeat("x", limit+1))
 		_, err = n.tryAppend(name, esdb.NoStream{}, large)
 		requireCode(n.T, err, esdb.ErrorCodeUnknown)
@@ -524,8 +623,68 @@ func TestAnAppendOverTheLimitIsRefusedWhole(t *testing.T) {
 		_, err = n.tryRead(name, esdb.ReadStreamOptions{From: esdb.Start{}}, 1)
 		requireCode(n.T, err, esdb.ErrorCodeResourceNotFound)
 
+		if version.Major == 24 && version.Minor == 10 && version.Patch > 0 || version.Major > 24 {
+			n.Skip("what this server counts beside the data is not known")
+		}
+		// Data alone is counted.
 		large.Data = large.Data[:limit]
+		large.Metadata = []byte(`{"x":"` + strings.Repeat("x", 100_000) + `"}`)
 		n.append(name, esdb.NoStream{}, large)
 		require.Len(n, n.read(name), 1)
+	})
+}
+
+func TestAHundredCallsFillAConnection(t *testing.T) {
+	eachNode(t, func(n *node) {
+		for range 100 {
+			n.follow(esdb.SubscribeToAllOptions{From: esdb.End{}})
+		}
+		deadline := 500 * time.Millisecond
+		_, err := n.client.AppendToStream(n.ctx, stream(), esdb.AppendToStreamOptions{Deadline: &deadline}, event(`{}`))
+		requireCode(n.T, err, esdb.ErrorCodeDeadlineExceeded)
+	})
+}
+
+// TestManyPingsAreAnswered speaks HTTP/2 by hand: gRPC's own servers drop a
+// connection over which pings come often.
+func TestManyPingsAreAnswered(t *testing.T) {
+	eachNode(t, func(n *node) {
+		address := os.Getenv("DALEL_TEST_ESDB")
+		if n.server != nil {
+			address = n.server.URL()
+		}
+		settings, err := esdb.ParseConnectionString(address)
+		require.NoError(n, err)
+		if settings.Address == "" || settings.DnsDiscover {
+			n.Skip("the connection string names no single node")
+		}
+		var connection net.Conn
+		if settings.DisableTLS {
+			connection, err = net.Dial("tcp", settings.Address)
+		} else {
+			connection, err = tls.Dial("tcp", settings.Address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+		}
+		require.NoError(n, err)
+		defer connection.Close()
+		require.NoError(n, connection.SetDeadline(time.Now().Add(10*time.Second)))
+		const settingsFrame, ping, goAway, acknowledged = 4, 6, 7, 1
+		_, err = connection.Write([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + string([]byte{0, 0, 0, settingsFrame, 0, 0, 0, 0, 0})))
+		require.NoError(n, err)
+		for i := range 8 {
+			_, err = connection.Write([]byte{0, 0, 8, ping, 0, 0, 0, 0, 0, byte(i), 0, 0, 0, 0, 0, 0, 0})
+			require.NoError(n, err)
+			time.Sleep(10 * time.Millisecond)
+		}
+		for answered := 0; answered < 8; {
+			header := make([]byte, 9)
+			_, err := io.ReadFull(connection, header)
+			require.NoError(n, err, "after %d answers", answered)
+			_, err = io.CopyN(io.Discard, connection, int64(header[0])<<16|int64(header[1])<<8|int64(header[2]))
+			require.NoError(n, err)
+			require.NotEqual(n, byte(goAway), header[3])
+			if header[3] == ping && header[4] == acknowledged {
+				answered++
+			}
+		}
 	})
 }

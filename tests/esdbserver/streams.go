@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/gossip"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
@@ -64,23 +65,31 @@ func (s *service) GetSupportedMethods(ctx context.Context, _ *shared.Empty) (*se
 	return answer, nil
 }
 
-// Read, of gossip, tells of one node, a leader: this one.
+// Read, of gossip, tells of the nodes of the cluster.
 func (s *service) Read(ctx context.Context, _ *shared.Empty) (*gossip.ClusterInfo, error) {
 	if _, err := s.server.enter(ctx); err != nil {
 		return nil, err
 	}
-	host, port, err := net.SplitHostPort(s.server.Addr())
-	if err != nil {
-		return nil, status.Error(codes.Internal, err.Error())
+	var info gossip.ClusterInfo
+	for _, member := range s.server.members() {
+		host, port, err := net.SplitHostPort(member.Address)
+		if err != nil {
+			return nil, status.Error(codes.Internal, err.Error())
+		}
+		number, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			return nil, status.Error(codes.Internal, err.Error())
+		}
+		state := gossip.MemberInfo_Follower
+		if member.Leader {
+			state = gossip.MemberInfo_Leader
+		}
+		info.Members = append(info.Members, &gossip.MemberInfo{
+			InstanceId: structured(uuid.New()), State: state, IsAlive: !member.Dead,
+			HttpEndPoint: &gossip.EndPoint{Address: host, Port: uint32(number)},
+		})
 	}
-	number, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return nil, status.Error(codes.Internal, err.Error())
-	}
-	return &gossip.ClusterInfo{Members: []*gossip.MemberInfo{{
-		InstanceId: structured(uuid.New()), State: gossip.MemberInfo_Leader, IsAlive: true,
-		HttpEndPoint: &gossip.EndPoint{Address: host, Port: uint32(number)},
-	}}}, nil
+	return &info, nil
 }
 
 // streamsService answers what is about streams. It is a type of its own because
@@ -102,6 +111,9 @@ func (s *streamsService) Append(call streams.Streams_AppendServer) error {
 	}
 	name, err := streamName(options.GetStreamIdentifier())
 	if err != nil {
+		return err
+	}
+	if err := server.authorize(call.Context(), call.SetTrailer, writing(name)); err != nil {
 		return err
 	}
 	var expected int64
@@ -132,6 +144,8 @@ func (s *streamsService) Append(call streams.Streams_AppendServer) error {
 		return server.cut(call.Context())
 	case fate.notLeader != nil:
 		return fate.notLeader(call.SetTrailer)
+	case fate.timeOut && !fate.written:
+		return timedOut(call.Context())
 	}
 	outcome, err := server.log.append(name, expected, events)
 	var conflict *conflictError
@@ -144,8 +158,11 @@ func (s *streamsService) Append(call streams.Streams_AppendServer) error {
 		return status.Error(codes.Internal, err.Error())
 	}
 	server.noteAppend(outcome)
-	if fate.cutAfter {
+	switch {
+	case fate.cutAfter:
 		return server.cut(call.Context())
+	case fate.timeOut:
+		return timedOut(call.Context())
 	}
 	success := &streams.AppendResp_Success{
 		PositionOption: &streams.AppendResp_Success_Position{Position: &streams.AppendResp_Position{
@@ -156,10 +173,20 @@ func (s *streamsService) Append(call streams.Streams_AppendServer) error {
 	if outcome.revision < 0 {
 		success.CurrentRevisionOption = &streams.AppendResp_Success_NoStream{NoStream: &shared.Empty{}}
 	}
-	if len(events) == 0 || outcome.idempotent && fate.withoutPosition {
+	if outcome.hidden || outcome.idempotent && fate.withoutPosition {
 		success.PositionOption = &streams.AppendResp_Success_NoPosition{NoPosition: &shared.Empty{}}
 	}
 	return call.SendAndClose(&streams.AppendResp{Result: &streams.AppendResp_Success_{Success: success}})
+}
+
+// timedOut answers an append that the server has given up waiting for.
+func timedOut(ctx context.Context) error {
+	select {
+	case <-time.After(operationTimeout):
+		return status.Error(codes.Aborted, "Operation timed out")
+	case <-ctx.Done():
+		return status.FromContextError(ctx.Err()).Err()
+	}
 }
 
 // proposals takes the events of an append. It answers as soon as they are too
@@ -193,7 +220,10 @@ func (s *streamsService) proposals(call streams.Streams_AppendServer) ([]propose
 			return nil, missingProperty(call.SetTrailer, "content-type")
 		}
 		event.JSON = content == "application/json"
-		size += event.size()
+		if event.Type == "" || event.ID == (uuid.UUID{}) {
+			return nil, status.Error(codes.Unknown, "Exception was thrown by handler.")
+		}
+		size += len(event.Data)
 		if limit := s.server.options.MaxAppendSize; size > limit {
 			return nil, fail(call.SetTrailer, codes.InvalidArgument, fmt.Sprintf("Maximum Append Size of %d Exceeded.", limit),
 				"exception", "maximum-append-size-exceeded", "maximum-append-size", strconv.Itoa(limit))
@@ -277,6 +307,9 @@ func (s *streamsService) delete(ctx context.Context, id *shared.StreamIdentifier
 	if err != nil {
 		return 0, err
 	}
+	if err := s.server.authorize(ctx, unary(ctx), MayDelete); err != nil {
+		return 0, err
+	}
 	outcome, err := s.server.log.delete(name, expected, hard)
 	var conflict *conflictError
 	switch {
@@ -316,11 +349,17 @@ func (s *streamsService) Read(request *streams.ReadReq, call streams.Streams_Rea
 		if options.GetFilter() != nil {
 			return invalid("a read of one stream takes no filter")
 		}
+		if err := s.server.authorize(call.Context(), call.SetTrailer, MayRead); err != nil {
+			return err
+		}
 		if subscribe {
 			return s.subscribeToStream(call, name, kind.Stream)
 		}
 		return s.readStream(call, name, kind.Stream, backwards, options.GetCount())
 	case *streams.ReadReq_Options_All:
+		if err := s.server.authorize(call.Context(), call.SetTrailer, MayReadAll); err != nil {
+			return err
+		}
 		if subscribe {
 			return s.subscribeToAll(call, kind.All, keep, options.GetFilter())
 		}
@@ -364,6 +403,8 @@ func (s *streamsService) readStream(call streams.Streams_ReadServer, name string
 	return nil
 }
 
+var errInvalidPosition = errors.New("invalid position")
+
 // position reads where a read of $all begins. The server cannot read from the
 // middle of a record: a position is only good if it was given out.
 func (s *streamsService) position(options *streams.ReadReq_Options_AllOptions) (position uint64, start bool, err error) {
@@ -371,7 +412,7 @@ func (s *streamsService) position(options *streams.ReadReq_Options_AllOptions) (
 	case *streams.ReadReq_Options_AllOptions_Position:
 		position := kind.Position.GetCommitPosition()
 		if kind.Position.GetPreparePosition() > position || !s.server.log.onBoundary(position) {
-			return 0, false, invalid("Trying to read from an invalid position.")
+			return 0, false, errInvalidPosition
 		}
 		return position, false, nil
 	case *streams.ReadReq_Options_AllOptions_End:
@@ -384,8 +425,11 @@ func (s *streamsService) readAll(call streams.Streams_ReadServer, options *strea
 	sent := 0
 	defer func() { s.server.count(func(c *Counts) { c.Reads++; c.Read += sent }) }()
 	position, begin, err := s.position(options)
-	if err != nil || begin && backwards {
-		return err
+	if err != nil {
+		return status.Error(codes.Unknown, "Unexpected ReadAllResult: InvalidPosition")
+	}
+	if begin && backwards {
+		return nil
 	}
 	if !backwards && !begin {
 		if position == 0 {

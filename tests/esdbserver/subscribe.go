@@ -19,8 +19,13 @@ func caughtUp(call streams.Streams_ReadServer) error {
 	return call.Send(&streams.ReadResp{Content: &streams.ReadResp_CaughtUp_{CaughtUp: &streams.ReadResp_CaughtUp{}}})
 }
 
-func fellBehind(call streams.Streams_ReadServer) error {
-	return call.Send(&streams.ReadResp{Content: &streams.ReadResp_FellBehind_{FellBehind: &streams.ReadResp_FellBehind{}}})
+// fellBehind says what becomes of a live subscription for which more waits than
+// may: nil lets it catch up again, unknown to the client.
+func (s *streamsService) fellBehind() error {
+	if s.server.dropsLagging() {
+		return status.Error(codes.Aborted, "Consumer too slow")
+	}
+	return nil
 }
 
 // wait returns nil when the log has changed.
@@ -66,15 +71,14 @@ func (c *checkpoints) send(at place) error {
 }
 
 // subscribeToAll gives out everything after a position. When more events than
-// may wait for it come at once while it is live, it says that it fell behind,
-// and goes through history again. A position beyond the end is caught up at
+// may wait for it come at once while it is live, it goes through history again. A position beyond the end is caught up at
 // once, and what is appended up to that position is not given out.
 func (s *streamsService) subscribeToAll(call streams.Streams_ReadServer, options *streams.ReadReq_Options_AllOptions, keep func(*record) bool, filtered *streams.ReadReq_Options_FilterOptions) error {
 	dropped, leave := s.server.subscribed()
 	defer leave()
 	position, begin, err := s.position(options)
 	if err != nil {
-		return err
+		return invalid("Trying to read from an invalid position.")
 	}
 	now := s.server.log.after(math.MaxUint64, false, 1)
 	at := place{position, position}
@@ -200,7 +204,7 @@ func (f *subscribing) live() error {
 			}
 		}
 		if waiting > pageSize {
-			if err := fellBehind(f.call); err != nil || f.begin {
+			if err := f.s.fellBehind(); err != nil || f.begin {
 				return err
 			}
 			return f.marks.send(place{f.position, f.position})
@@ -249,7 +253,7 @@ func (s *streamsService) subscribeToStream(call streams.Streams_ReadServer, name
 		}
 		if live && page.more {
 			live = false
-			if err := fellBehind(call); err != nil {
+			if err := s.fellBehind(); err != nil {
 				return err
 			}
 		}

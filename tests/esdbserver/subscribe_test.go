@@ -153,17 +153,32 @@ func TestAFilteredSubscriptionSendsCheckpoints(t *testing.T) {
 	require.Equal(t, proposedIDs(batch), ids(history))
 }
 
-func TestASubscriptionThatFallsBehindSaysSoAndCatchesUpAgain(t *testing.T) {
+func TestASubscriptionThatFallsBehindIsNotToldAndCatchesUpAgain(t *testing.T) {
 	n := standIn(t)
 	name := stream()
 	f := n.follow(esdb.SubscribeToAllOptions{From: esdb.Start{}})
 	f.untilCaughtUp()
 	n.append(name, esdb.NoStream{}, events(100)...) // more at once than may wait
-	require.NotNil(t, f.subscription.Recv().FellBehind)
+	require.NotNil(t, f.subscription.Recv().EventAppeared)
 	missed, _ := f.untilCaughtUp()
-	require.Len(t, missed, 100)
+	require.Len(t, missed, 99)
 	n.append(name, esdb.Revision(99), event(`{}`))
 	require.Equal(t, uint64(100), f.next().EventNumber)
+}
+
+func TestAnOlderServerDropsASubscriptionThatFallsBehind(t *testing.T) {
+	n := standIn(t)
+	n.server.DropLagging(true)
+	f := n.follow(esdb.SubscribeToAllOptions{From: esdb.Start{}})
+	f.untilCaughtUp()
+	n.append(stream(), esdb.NoStream{}, events(32)...)
+	for range 32 {
+		f.next()
+	}
+	n.append(stream(), esdb.NoStream{}, events(100)...)
+	err := f.dropped()
+	require.Equal(t, codes.Aborted, status.Code(err))
+	require.ErrorContains(t, err, "Consumer too slow")
 }
 
 func TestAPreparePositionBelowTheCommitGivesTheEventOutAgain(t *testing.T) {

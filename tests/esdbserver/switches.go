@@ -2,6 +2,7 @@ package esdbserver
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"strconv"
 	"time"
@@ -23,7 +24,17 @@ type switches struct {
 	leaderPort      int
 	hidePositions   bool
 	withoutPosition bool
+	timeOut         int
+	timeOutWritten  bool
+	dropLagging     bool
+	users           map[string]User
+	certificate     *tls.Certificate
+	gossip          []Member
 }
+
+// operationTimeout is how long the server waits for a write of its own before
+// it says that it timed out.
+const operationTimeout = 2 * time.Second
 
 // Counts are what a server has seen since it was started.
 type Counts struct {
@@ -67,6 +78,50 @@ func (s *Server) CutBeforeAppend(n int) { s.set(func(w *switches) { w.cutBefore 
 // does not know.
 func (s *Server) AnswerNotLeader(n int, host string, port int) {
 	s.set(func(w *switches) { w.notLeader, w.leaderHost, w.leaderPort = n, host, port })
+}
+
+// TimeOutAppends has each of the next n appends answered, after two seconds,
+// with Aborted "Operation timed out". Unless written is set nothing is written,
+// as when a retry comes before the first attempt is indexed; otherwise it is, as
+// when the server waits for its index too long.
+func (s *Server) TimeOutAppends(n int, written bool) {
+	s.set(func(w *switches) { w.timeOut, w.timeOutWritten = n, written })
+}
+
+// DropLagging has a live subscription for which more waits than may be dropped
+// with Aborted "Consumer too slow", as 23.10 does, instead of catching up again.
+func (s *Server) DropLagging(drop bool) { s.set(func(w *switches) { w.dropLagging = drop }) }
+
+// SetCertificate changes what a server with TLS shows to new connections.
+func (s *Server) SetCertificate(certificate *tls.Certificate) {
+	s.set(func(w *switches) { w.certificate = certificate })
+}
+
+func (s *Server) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.switches.certificate, nil
+}
+
+// Member is a node of a cluster as gossip tells of it.
+type Member struct {
+	// Address is the host and port at which clients find it.
+	Address string
+	Leader  bool
+	Dead    bool
+}
+
+// SetGossip replaces what Gossip tells: by default of this one node, a leader.
+// Members that are not the leader are followers.
+func (s *Server) SetGossip(members ...Member) { s.set(func(w *switches) { w.gossip = members }) }
+
+func (s *Server) members() []Member {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.switches.gossip == nil {
+		return []Member{{Address: s.address, Leader: true}}
+	}
+	return s.switches.gossip
 }
 
 // SetVersion changes what ServerFeatures answers. The client cannot connect to
@@ -206,6 +261,7 @@ func (s *Server) enter(ctx context.Context) (string, error) {
 // fate is what is to become of an append.
 type fate struct {
 	cutBefore, cutAfter bool
+	timeOut, written    bool
 	notLeader           func(trailer func(metadata.MD)) error
 	withoutPosition     bool
 }
@@ -232,6 +288,9 @@ func (s *Server) appendFate() fate {
 	case w.cutAfter > 0:
 		w.cutAfter--
 		f.cutAfter = true
+	case w.timeOut > 0:
+		w.timeOut--
+		f.timeOut, f.written = true, w.timeOutWritten
 	}
 	return f
 }
@@ -244,6 +303,12 @@ func (s *Server) noteAppend(outcome written) {
 	} else {
 		s.counts.Written++
 	}
+}
+
+func (s *Server) dropsLagging() bool {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.switches.dropLagging
 }
 
 func (s *Server) hidesPositions() bool {

@@ -10,6 +10,7 @@
 //	dalel extract   takes out a sealed extract from the journals
 //	dalel fsck      reads everything again and names what is not as committed
 //	dalel copy      copies all events into another event store
+//	dalel store-acl restricts who may do what on an EventStoreDB
 //	dalel backup    copies a whole ledger, and its keys apart from it
 //	dalel restore   makes a ledger of a backup, and checks it
 //	dalel keys      lists the keys, and wraps them anew
@@ -64,6 +65,7 @@ func subcommands() []subcommand {
 		{"extract", "extract --dir DIR {--document ID [--participant ID] | [--participant ID] --from DATE --to DATE} --out FILE", extract},
 		{"fsck", fsckForm, fsckLedger},
 		{"copy", "copy --from URL --to URL", copyLedger},
+		{"store-acl", "store-acl --store URL [--users NAME,NAME…] [--replace] [--dry-run]", storeACL},
 		{"backup", "backup --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] --out DIR {--keys-out DIR [--with-master] | --no-keys}", makeBackup},
 		{"restore", "restore --from DIR --keys-from DIR --dir NEW [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] [--master PLACE]", restoreBackup},
 		{"keys", "keys {list | rotate [--new-master PLACE]} --dir DIR [--settings DIR] [--keys PLACE] [--master PLACE]", keyCommands},

@@ -2,6 +2,8 @@ package esdbserver_test
 
 import (
 	"context"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -248,4 +250,62 @@ func TestGossipLeadsToTheNode(t *testing.T) {
 	defer client.Close()
 	_, err = client.AppendToStream(ctx, stream(), esdb.AppendToStreamOptions{}, event(`{}`))
 	require.NoError(t, err)
+}
+
+// TestAFilteredSubscriptionGoesOnFromAnyOfItsCheckpoints holds what a client
+// may conclude from a checkpoint: that nothing of the filter's which was not
+// sent before it stands before it.
+func TestAFilteredSubscriptionGoesOnFromAnyOfItsCheckpoints(t *testing.T) {
+	eachNode(t, func(n *node) {
+		prefix := "test." + strings.ReplaceAll(uuid.NewString(), "-", "") + "."
+		own, other := prefix+"thing-1", "other"+prefix+"thing-1"
+		filter := func(from esdb.AllPosition) esdb.SubscribeToAllOptions {
+			return esdb.SubscribeToAllOptions{From: from, MaxSearchWindow: 40, CheckpointInterval: 1, Filter: &esdb.SubscriptionFilter{
+				Type: esdb.StreamFilterType, Regex: "^" + regexp.QuoteMeta(prefix) + "[a-z]+-",
+			}}
+		}
+		// Names that begin with the prefix and are not the filter's.
+		begun := n.append(prefix+"more.thing-1", esdb.NoStream{}, event(`{}`))
+		n.append(prefix+"Thing-1", esdb.NoStream{}, event(`{}`))
+		n.append(prefix+"thing", esdb.NoStream{}, event(`{}`))
+		batch := events(5)
+		for i, one := range batch {
+			expected := esdb.ExpectedRevision(esdb.NoStream{})
+			if i > 0 {
+				expected = esdb.Revision(uint64(i - 1))
+			}
+			n.append(other, esdb.Any{}, events(70)...)
+			n.append(own, expected, one)
+		}
+		n.append(other, esdb.Any{}, events(150)...)
+
+		f := n.follow(filter(esdb.Position{Commit: begun.CommitPosition, Prepare: begun.PreparePosition}))
+		type place struct {
+			at     esdb.Position
+			before int // how many events were sent before it
+		}
+		var places []place
+		var sent []uuid.UUID
+		for caught := false; !caught; {
+			switch message := f.subscription.Recv(); {
+			case message.EventAppeared != nil:
+				sent = append(sent, message.EventAppeared.Event.EventID)
+			case message.CheckPointReached != nil:
+				places = append(places, place{*message.CheckPointReached, len(sent)})
+			case message.CaughtUp != nil:
+				caught = true
+			case message.SubscriptionDropped != nil:
+				require.NoError(n, message.SubscriptionDropped.Error)
+			}
+		}
+		require.Equal(n, proposedIDs(batch), sent)
+		require.Greater(n, len(places), 5)
+		for _, p := range places {
+			again, _ := n.follow(filter(p.at)).untilCaughtUp()
+			require.Equal(n, sent[p.before:], append([]uuid.UUID{}, ids(again)...), "from %+v on", p.at)
+			// It may be read from as well.
+			read := only(n.readAll(esdb.ReadAllOptions{From: p.at}, 2000), own)
+			require.Subset(n, ids(read), sent[p.before:])
+		}
+	})
 }

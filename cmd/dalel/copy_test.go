@@ -93,6 +93,14 @@ func TestACopyOfALedgerIsTheSameLedger(t *testing.T) {
 		requireDone(t, server.URL(), sqliteURL(target), want.Events)
 		requireSame(t, target)
 
+		// Beside it, under another prefix, with others' events in between.
+		beside, back := server.URL()+"&streamPrefix=dalel.test.", filepath.Join(t.TempDir(), "beside.db")
+		require.NoError(t, server.WriteSystemEvents(1000))
+		requireDone(t, server.URL(), beside, want.Events)
+		requireDone(t, server.URL(), beside, 0)
+		requireDone(t, beside, sqliteURL(back), want.Events)
+		requireSame(t, back)
+
 		foreign, err := esdb.Open(t.Context(), server.URL(), esdb.Options{})
 		require.NoError(t, err)
 		defer foreign.Close()

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +30,29 @@ func TestAStoreOnTheStandInKeepsTheContract(t *testing.T) {
 	server := esdbserver.New(t, esdbserver.Options{})
 	require.NoError(t, server.WriteSystemEvents(50))
 	conforms(t, server.URL())
+}
+
+func TestAStoreBesideABusyApplicationKeepsTheContract(t *testing.T) {
+	server := esdbserver.New(t, esdbserver.Options{})
+	application, stop := bare(t, server.URL()), make(chan struct{})
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err := beside(context.Background(), application, "invoices-1", 5); err != nil {
+				t.Errorf("the application: %v", err)
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+	t.Run("the contract", func(t *testing.T) { conforms(t, server.URL()) })
+	close(stop)
+	writing.Wait()
 }
 
 func TestAStoreOnARealServerKeepsTheContract(t *testing.T) {

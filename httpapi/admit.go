@@ -317,7 +317,7 @@ func (s *Server) prepare(c echo.Context, r route.Route, caller *route.Caller) er
 func parseRevision(tag string) (eventstore.Revision, error) {
 	inner, ok := strings.CutPrefix(tag, `"`)
 	inner, closed := strings.CutSuffix(inner, `"`)
-	revision, err := strconv.ParseUint(inner, 10, 63)
+	revision, err := strconv.ParseUint(revisionOf(inner), 10, 63)
 	if !ok || !closed || err != nil {
 		return 0, fault.New(fault.RequestInvalid, `If-Match holds one revision in quotes, as in "12"`)
 	}

@@ -23,6 +23,7 @@ import (
 	"dalel/internal/fault"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/klauspost/compress/gzhttp"
 	"github.com/labstack/echo/v4"
 )
 
@@ -303,9 +304,9 @@ func (s *Server) headFile(c echo.Context, caller route.Caller) error {
 	if !ok {
 		return fault.New(fault.FileUnknown, "the document has no file of that name")
 	}
-	describeContent(c, file.SHA256, file.MediaType, file.Name, file.Size)
 	c.Response().Header().Set("Accept-Ranges", "bytes")
-	return c.NoContent(http.StatusOK)
+	describeContent(c, file.SHA256, file.MediaType, file.Name, file.Size)
+	return copyChecked(c, http.StatusOK, nil)
 }
 
 func (s *Server) getFile(c echo.Context, caller route.Caller) error {
@@ -322,6 +323,7 @@ func (s *Server) getFile(c echo.Context, caller route.Caller) error {
 // known.
 func describeContent(c echo.Context, hash, mediaType, name string, size int64) {
 	header := c.Response().Header()
+	header.Set(gzhttp.HeaderNoCompression, "1") // it is taken off before the answer goes out
 	header.Set("Content-Type", mediaType)
 	if size >= 0 {
 		header.Set("Content-Length", strconv.FormatInt(size, 10))
@@ -369,7 +371,15 @@ const chunk = 128 << 10
 // broken: a client never takes content that failed its check for good, not
 // even one that stops reading at Content-Length.
 func copyChecked(c echo.Context, status int, content io.Reader) error {
+	if route.NotModified(c) {
+		return nil
+	}
 	response := c.Response()
+	if c.Request().Method == http.MethodHead {
+		response.Header().Del(gzhttp.HeaderNoCompression)
+		response.WriteHeader(status)
+		return nil
+	}
 	control := http.NewResponseController(response.Writer)
 	held, next := make([]byte, 0, chunk), make([]byte, chunk)
 	for {
@@ -502,6 +512,12 @@ func (s *Server) build(c echo.Context) (leave func(), err error) {
 // sendBuilt sends what build writes, named dalel-name.asice, once all of it is
 // there.
 func (s *Server) sendBuilt(c echo.Context, name string, build func(ctx context.Context, w io.Writer) error) error {
+	const mediaType = "application/vnd.etsi.asic-e+zip"
+	name = "dalel-" + name + ".asice"
+	if c.Request().Method == http.MethodHead {
+		describeContent(c, "", mediaType, name, -1)
+		return copyChecked(c, http.StatusOK, nil)
+	}
 	leave, err := s.build(c)
 	if err != nil {
 		return err
@@ -526,7 +542,7 @@ func (s *Server) sendBuilt(c echo.Context, name string, build func(ctx context.C
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, err, "the packet cannot be read back")
 	}
-	describeContent(c, "", "application/vnd.etsi.asic-e+zip", "dalel-"+name+".asice", size)
+	describeContent(c, "", mediaType, name, size)
 	return copyChecked(c, http.StatusOK, file)
 }
 

@@ -147,6 +147,10 @@ func (s *Server) journalFile(format pages.JournalFormat) route.Handler {
 			return err
 		}
 		language := pages.Language(cmp.Or(c.QueryParam("lang"), string(pages.Russian)))
+		name := "journal." + string(format)
+		if asWhole(c, format.MediaType(), name) {
+			return nil
+		}
 		leave, err := s.build(c)
 		if err != nil {
 			return err
@@ -159,8 +163,8 @@ func (s *Server) journalFile(format pages.JournalFormat) route.Handler {
 		if err != nil {
 			return fmt.Errorf("write the journal: %w", err)
 		}
-		c.Response().Header().Set("Content-Disposition", disposition("journal."+string(format)))
-		return c.Blob(http.StatusOK, format.MediaType(), content.Bytes())
+		c.Response().Header().Set("Content-Disposition", disposition(name))
+		return route.Send(c, format.MediaType(), content.Bytes())
 	}
 }
 

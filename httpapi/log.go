@@ -70,7 +70,7 @@ func (s *Server) logCheckpoint(c echo.Context, _ route.Caller) error {
 		return err
 	}
 	openToAll(c, eachTime)
-	return c.Blob(http.StatusOK, checkpointType, text)
+	return route.Send(c, checkpointType, text)
 }
 
 func (s *Server) logKey(c echo.Context, _ route.Caller) error {
@@ -78,7 +78,7 @@ func (s *Server) logKey(c echo.Context, _ route.Caller) error {
 		return err
 	}
 	openToAll(c, "public, max-age=300")
-	return c.Blob(http.StatusOK, checkpointType, []byte(s.LogKey+"\n"))
+	return route.Send(c, checkpointType, []byte(s.LogKey+"\n"))
 }
 
 // logTile serves a tile or an entry bundle, whole or partial. A partial one is
@@ -98,7 +98,7 @@ func (s *Server) logTile(c echo.Context, _ route.Caller) error {
 		return err
 	}
 	openToAll(c, forEver)
-	return c.Blob(http.StatusOK, tileType, data)
+	return route.Send(c, tileType, data)
 }
 
 // logRenewals answers with the record of how the time stamp on a checkpoint was

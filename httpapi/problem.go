@@ -12,6 +12,7 @@ import (
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
 
+	"github.com/klauspost/compress/gzhttp"
 	"github.com/labstack/echo/v4"
 )
 
@@ -89,6 +90,7 @@ func (s *Server) answerError(c echo.Context, r route.Route, caller route.Caller,
 	for _, name := range []string{"Content-Type", "ETag", "Content-Disposition", "Content-Length", "Repr-Digest", "Digest", "Accept-Ranges", "Location", "Link"} {
 		header.Del(name)
 	}
+	header.Del(gzhttp.HeaderNoCompression)
 	if status != http.StatusRequestedRangeNotSatisfiable {
 		header.Del("Content-Range")
 	}

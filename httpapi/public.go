@@ -18,7 +18,7 @@ func Description() []byte { return append([]byte(nil), description...) }
 
 func (s *Server) description(c echo.Context, _ route.Caller) error {
 	c.Response().Header().Set("Cache-Control", "public, max-age=300")
-	return c.Blob(http.StatusOK, "application/yaml", description)
+	return route.Send(c, "application/yaml", description)
 }
 
 type problemTypeView struct {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"dalel/httpapi/route"
 	"dalel/internal/fault"
 
 	"github.com/labstack/echo/v4"
@@ -67,13 +68,16 @@ func requestedPart(r *http.Request, etag string, size int64) (part, error) {
 // stored: the rest is skipped, and the connection is broken as in copyChecked.
 func sendContent(c echo.Context, hash, mediaType, name string, size int64, content io.Reader) error {
 	header := c.Response().Header()
+	describeContent(c, hash, mediaType, name, size)
+	header.Set("Accept-Ranges", "bytes")
+	if route.NotModified(c) {
+		return nil
+	}
 	wanted, err := requestedPart(c.Request(), strconv.Quote(hash), size)
 	if err != nil {
 		header.Set("Content-Range", "bytes */"+strconv.FormatInt(size, 10))
 		return err
 	}
-	describeContent(c, hash, mediaType, name, size)
-	header.Set("Accept-Ranges", "bytes")
 	if wanted.whole {
 		return copyChecked(c, http.StatusOK, content)
 	}

@@ -6,6 +6,7 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -138,6 +139,7 @@ type Server struct {
 	failures failures
 	guesses  failures
 	journals *pages.Journals
+	compress func(http.Handler) http.HandlerFunc
 	closing  chan struct{}
 	close    sync.Once
 }
@@ -190,9 +192,13 @@ func New(config Config) (*Server, error) {
 	if s.Health == nil {
 		s.Health = s.readable()
 	}
+	if s.compress, err = newCompression(); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "compression of answers")
+	}
 	s.table = append(s.routes(), config.Pages...)
 	s.echo.HideBanner, s.echo.HidePort = true, true
 	s.echo.Logger.SetOutput(io.Discard)
+	s.echo.JSONSerializer = jsonAnswers{}
 	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.answerError(c, route.Route{}, route.Caller{}, err) }
 	s.echo.Pre(s.around)
 	seen := map[string]bool{}
@@ -205,7 +211,9 @@ func New(config Config) (*Server, error) {
 		if err := checkRow(r); err != nil {
 			return nil, err
 		}
-		s.echo.Add(r.Method, r.Path, s.serve(r))
+		s.register(r, slices.ContainsFunc(s.table, func(other route.Route) bool {
+			return other.Method == http.MethodHead && other.Path == r.Path
+		}))
 	}
 	s.Metrics.slots(s)
 	return s, nil

@@ -43,6 +43,8 @@ func (s *Server) routes() []route.Route {
 	const file = "/documents/:id/files/:name"
 	head := get(file, "headFile", readers, route.Document, s.headFile)
 	head.Method = http.MethodHead
+	live := get("/documents/:id/timeline/live", "followTimeline", readers, route.Document, s.live)
+	live.Stream = true
 	// An upload to be checked changes nothing: it is no command, and anybody's.
 	upload := func(what, name string, body int64, handler route.Handler) route.Route {
 		return route.Route{
@@ -109,7 +111,7 @@ func (s *Server) routes() []route.Route {
 		post("/documents/:id/revocation/consent", "consentToRevocation", roles{participant}, route.Document, 0, s.plain((*ledger.Ledger).ConsentToRevocation)),
 		post("/documents/:id/revocation/refusal", "refuseRevocation", roles{participant}, route.Document, maxJSON, s.reasoned((*ledger.Ledger).DeclineRevocation)),
 		with(get("/documents/:id/timeline", "getTimeline", readers, route.Document, s.timeline), queryLimit, querySince),
-		with(get("/documents/:id/timeline/live", "followTimeline", readers, route.Document, s.live), querySince),
+		with(live, querySince),
 		get("/documents/:id/packet", "getPacket", readers, route.Document, s.packet),
 		post("/documents/:id/exemplars", "issueExemplar", roles{participant}, route.Document, 0, s.issueExemplar),
 		post("/documents/:id/copies", "issueCopy", roles{participant}, route.Document, maxJSON, s.issueCopy),

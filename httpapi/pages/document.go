@@ -144,7 +144,8 @@ func (p *Pages) document(c echo.Context, caller route.Caller) error {
 	if err != nil {
 		return err
 	}
-	if you, ok := snapshot.State.Party(caller.By.Participant); ok && caller.Role == access.RoleParticipant &&
+	shown := c.Request().Method != http.MethodHead
+	if you, ok := snapshot.State.Party(caller.By.Participant); shown && ok && caller.Role == access.RoleParticipant &&
 		caller.By.Participant != snapshot.State.Sender && you.ViewedAt == nil && !snapshot.State.Gone() {
 		// Recorded before it is shown; the ledger does it once.
 		seen, err := p.ledger.ViewDocument(ctx, caller.Act, id)

@@ -490,7 +490,7 @@ func (p *Pages) asset(c echo.Context, _ route.Caller) error {
 	if c.Param("version") == p.version {
 		c.Response().Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
-	return c.Blob(http.StatusOK, mime.TypeByExtension(path.Ext(c.Param("name"))), content)
+	return route.Send(c, mime.TypeByExtension(path.Ext(c.Param("name"))), content)
 }
 
 func (p *Pages) signIn(c echo.Context, caller route.Caller) error {

@@ -88,6 +88,9 @@ type Route struct {
 	// Page says that people look at it in a browser: a missing token leads to
 	// the sign-in page, an error is a page too.
 	Page bool
+	// Stream says that the answer goes on for as long as there is something to
+	// tell: it is not compressed, and HEAD does not ask for it.
+	Stream bool
 	// MaxBody is how many bytes of body are taken; 0 for none.
 	MaxBody int64
 	// Within is how long the whole body may take to come in; 0 for as long as

@@ -105,7 +105,7 @@ func (m *Models) applied(batch []happening) {
 			touched[batch[i].Stream.ID()] = struct{}{}
 		}
 	}
-	m.reached(m.writer.file.position, touched)
+	m.reached(m.writer.file.position, batch[len(batch)-1].meta.RecordedAt, touched)
 }
 
 // live follows the store on Watermill's router until ctx ends or something

@@ -92,6 +92,9 @@ type ModelsStatus struct {
 	// Reached is Position, or a later one that the store has named as its end
 	// and before which there is no other event.
 	Reached eventstore.Position `json:"-"`
+	// RecordedAt is when the newest event that this process has projected was
+	// recorded; zero where it has projected none.
+	RecordedAt time.Time `json:"-"`
 	// Err is why they have stopped, a projection.stopped error; its cause has
 	// the code of what is wrong (event.unknown-type), its detail says where.
 	Err error `json:"-"`
@@ -268,15 +271,15 @@ func (m *Models) enter(phase Phase, err error) {
 	if m.writer != nil {
 		position = m.writer.file.position
 	}
-	m.status = ModelsStatus{Phase: phase, Position: position, Reached: max(position, m.status.Reached), Err: err, Since: time.Now()}
+	m.status = ModelsStatus{Phase: phase, Position: position, Reached: max(position, m.status.Reached), RecordedAt: m.status.RecordedAt, Err: err, Since: time.Now()}
 	m.mu.Unlock()
 	m.moved.Announce()
 }
 
 // reached says that the rows tell of everything up to a position.
-func (m *Models) reached(position eventstore.Position, touched map[string]struct{}) {
+func (m *Models) reached(position eventstore.Position, recordedAt time.Time, touched map[string]struct{}) {
 	m.mu.Lock()
-	m.status.Position = position
+	m.status.Position, m.status.RecordedAt = position, recordedAt
 	m.status.Reached = max(position, m.status.Reached)
 	m.mu.Unlock()
 	m.moved.Announce()

@@ -23,6 +23,7 @@
 //	dalel rebuild   throws the read models away and replays the events
 //	dalel trust     says which authorities are trusted
 //	dalel token     issues a token, for the first sign-in to a new ledger
+//	dalel version   says which build this is
 //
 // Each command is a function of its arguments and two writers that returns
 // the exit status; main alone touches the process.
@@ -58,7 +59,7 @@ func subcommands() []subcommand {
 	return []subcommand{
 		{"demo", "demo [--once] [--dir DIR] [--listen ADDRESS]", demo},
 		{"init", "init --settings DIR [--keys PLACE] [--master PLACE]", initialise},
-		{"serve", "serve --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] [--master PLACE] [--listen ADDRESS] [--behind-proxy]", serve},
+		{"serve", "serve --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] [--master PLACE] [--listen ADDRESS] [--behind-proxy] [--metrics ADDRESS] [--metrics-token FILE] [--security-log FILE]", serve},
 		{"verify", "verify [--json] [--trust DIR [--renewals RECORD]] PACKET", verifyPacket},
 		{"signature", "signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE] [--online [--tsa URL]] SIGNATURE", signatures},
 		{"export", "export --dir DIR {--document ID | --documents ID,ID… | --participant ID --from DATE --to DATE} [--with-verifier FILE|self] --out FILE", export},
@@ -79,6 +80,7 @@ func subcommands() []subcommand {
 		{"rebuild", "rebuild --dir DIR", rebuild},
 		{"trust", trustForm, trustCommands},
 		{"token", "token --dir DIR --role ROLE [--participant ID] [--person ID] [--days N]", issueToken},
+		{"version", "version", printVersion},
 	}
 }
 

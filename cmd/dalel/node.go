@@ -36,6 +36,7 @@ import (
 	"dalel/internal/backup"
 	"dalel/internal/durable"
 	"dalel/internal/fault"
+	"dalel/internal/health"
 	"dalel/internal/pki"
 	"dalel/internal/translog"
 	"dalel/projections/transparency"
@@ -75,6 +76,8 @@ type settings struct {
 	// Authorities says whether and where OCSP answers, revocation lists and time
 	// tokens are fetched. Nothing is unless it says so.
 	Authorities authoritySettings `json:"authorities,omitzero"`
+	// Health are the bounds within which a node is ready.
+	Health healthSettings `json:"health,omitzero"`
 }
 
 // logSettings is what may be said of the transparency log.
@@ -237,6 +240,13 @@ type node struct {
 	log *transparency.Log
 	// witnesses is which witnesses the operator asks for.
 	witnesses witnessPolicy
+	// disks are where it writes, monitor knows how it is while it is served.
+	disks   []health.Place
+	monitor *monitor
+	// watching says who may see that, securityKey makes the security log's
+	// pseudonyms.
+	watching    monitorOptions
+	securityKey []byte
 }
 
 // openNode opens a ledger. With create it makes what is missing; without, a
@@ -253,7 +263,7 @@ func openNode(ctx context.Context, at location, create bool) (_ *node, err error
 	if backup.Began(at.dir) && !at.restoring {
 		return nil, fmt.Errorf("a restore into %s was cut off: run it again", at.dir)
 	}
-	n := &node{dir: at.dir}
+	n := &node{dir: at.dir, disks: at.disks()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())
@@ -267,6 +277,7 @@ func openNode(ctx context.Context, at location, create bool) (_ *node, err error
 	if n.witnesses, err = readWitnessPolicy(at.settings, kept.settings.Log); err != nil {
 		return nil, err
 	}
+	n.securityKey = monitorKey(kept.identifierKey)
 	n.settings, n.sealer, n.policy, n.logKey = kept.settings, kept.sealer, kept.policy, kept.logKey
 	if path, ok := sqlitePath(at.store); ok && !create {
 		if _, err := os.Stat(path); err != nil {
@@ -300,7 +311,7 @@ func openNode(ctx context.Context, at location, create bool) (_ *node, err error
 	config := ledger.Config{
 		Store: n.store, Blobs: n.blobs, Keys: n.keys, Retention: &n.rules, Signatures: n.policy, IdentifierKey: kept.identifierKey,
 		Name: n.settings.Name, CheckURL: checkURL(cmp.Or(n.settings.Public, at.public)), Words: words,
-		Writable: n.mayWrite,
+		Writable: n.mayWrite, Appended: n.appended,
 	}
 	asked := n.settings.Authorities
 	if at.authorities != nil {

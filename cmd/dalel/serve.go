@@ -39,6 +39,8 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	at.register(flags)
 	listen := flags.String("listen", "127.0.0.1:8080", "the address to listen on")
 	proxied := flags.Bool("behind-proxy", false, "believe X-Forwarded-For and X-Forwarded-Proto: a proxy of ours stands in front")
+	var watching monitorFlags
+	watching.register(flags)
 	if !arguments(flags, args, stderr) {
 		return exitFailed
 	}
@@ -59,6 +61,9 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	n, err := openNode(ctx, at, at.settings == "")
 	if err != nil {
 		return fail(stderr, "serve", errors.Join(err, listener.Close()))
+	}
+	if n.watching, err = watching.open(); err != nil {
+		return fail(stderr, "serve", errors.Join(err, listener.Close(), n.Close()))
 	}
 	s, err := start(ctx, n, listener, *proxied, log)
 	if err != nil {
@@ -141,6 +146,12 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 		return nil, fmt.Errorf("prepare the check of uploads: %w", err)
 	}
 	shown.Uploads = served.Check
+	watched := newMonitor(n, models, processes, tlog)
+	closeSecurity, err := watched.prepare(&served)
+	if err != nil {
+		return nil, err
+	}
+	opened = append(opened, closeSecurity)
 	site, err := pages.New(shown)
 	if err != nil {
 		return nil, fmt.Errorf("prepare the pages: %w", err)
@@ -151,6 +162,7 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 		return nil, fmt.Errorf("prepare the interface: %w", err)
 	}
 	web := httpapi.NewHTTPServer(api)
+	listener = served.Metrics.Listener(listener)
 
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	work, inner := errgroup.WithContext(inner)
@@ -158,6 +170,13 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 	work.Go(func() error { return processes.Run(inner) })
 	if tlog != nil {
 		work.Go(func() error { return followLog(inner, tlog, log) })
+	}
+	work.Go(func() error {
+		watched.run(inner)
+		return nil
+	})
+	if monitoring := n.watching.listener; monitoring != nil {
+		work.Go(func() error { return serveMonitoring(inner, monitoring, api.Monitoring()) })
 	}
 	if store, ok := n.blobs.(uploads); ok {
 		work.Go(func() error {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -24,8 +25,14 @@ import (
 
 // serving starts a node on a ledger's folder and ends it with the test.
 func serving(t *testing.T, dir string, log io.Writer) (*node, *server) {
+	return servingWith(t, dir, log, func(*node) {})
+}
+
+// servingWith is serving with something set up in between.
+func servingWith(t *testing.T, dir string, log io.Writer, setUp func(*node)) (*node, *server) {
 	n, err := openNode(t.Context(), location{dir: dir}, false)
 	require.NoError(t, err)
+	setUp(n)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -39,6 +46,17 @@ func serving(t *testing.T, dir string, log io.Writer) (*node, *server) {
 		require.NoError(t, errors.Join(s.wait(ctx), n.Close()))
 	})
 	return n, s
+}
+
+// changedSettings writes other settings into a ledger's folder.
+func changedSettings(t *testing.T, dir string, change func(*settings)) {
+	path := filepath.Join(dir, settingsFile)
+	kept, err := readSettings(path, false)
+	require.NoError(t, err)
+	change(&kept)
+	text, err := json.Marshal(kept)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, text, 0o600))
 }
 
 // transcript is a writer that many goroutines may use.

@@ -20,8 +20,9 @@ const maxMarks = 4096
 // Follower is somebody who takes the events in order.
 type Follower struct {
 	Name string
-	// Position is that of the last event it has taken.
-	Position func() eventstore.Position
+	// At returns the position of the last event it has taken, and the position
+	// up to which it knows of no other: that may be a stranger's.
+	At func() (taken, reached eventstore.Position)
 }
 
 // Followers knows for how long events wait for those who follow them. It
@@ -96,10 +97,10 @@ func (f *Followers) Reached(position eventstore.Position) {
 func (f *Followers) Sample(ctx context.Context) {
 	lowest, furthest := eventstore.Position(0), eventstore.Position(0)
 	for i, follower := range f.All {
-		at := follower.Position()
-		furthest = max(furthest, at)
-		if i == 0 || at < lowest {
-			lowest = at
+		taken, reached := follower.At()
+		furthest = max(furthest, taken)
+		if i == 0 || reached < lowest {
+			lowest = reached
 		}
 	}
 	f.Reached(furthest)
@@ -146,7 +147,8 @@ func (f *Followers) look(ctx context.Context) {
 
 // Lag returns for how long the oldest event that a follower has not taken has
 // been there; 0 if there is none.
-func (f *Followers) Lag(at eventstore.Position) time.Duration {
+func (f *Followers) Lag(of Follower) time.Duration {
+	_, at := of.At()
 	now := f.now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -167,7 +169,7 @@ func (f *Followers) Check(ctx context.Context) Finding {
 	}
 	var behind []string
 	for _, follower := range f.All {
-		if lag := f.Lag(follower.Position()); lag > bound {
+		if lag := f.Lag(follower); lag > bound {
 			behind = append(behind, fmt.Sprintf("%s by %s", follower.Name, lag.Round(time.Second)))
 		}
 	}

@@ -141,24 +141,24 @@ func TestAnEventWaitsForAFollowerSinceItWasThere(t *testing.T) {
 	store := &end{}
 	f := &health.Followers{
 		All: []health.Follower{
-			{Name: "quick", Position: func() eventstore.Position { return quick }},
-			{Name: "slow", Position: func() eventstore.Position { return slow }},
+			{Name: "quick", At: func() (eventstore.Position, eventstore.Position) { return quick, quick }},
+			{Name: "slow", At: func() (eventstore.Position, eventstore.Position) { return slow, slow }},
 		},
 		Store: store, Exact: true, Clock: func() time.Time { return now },
 	}
 	require.True(t, f.Check(t.Context()).OK)
-	require.Zero(t, f.Lag(0))
+	require.Zero(t, f.Lag(f.All[1]))
 	// A follower that is always a little behind is not further behind for that.
 	for range 100 {
 		now = now.Add(time.Second)
 		slow, quick, store.at = quick, store.at, store.at+10
 		require.True(t, f.Check(t.Context()).OK)
-		require.LessOrEqual(t, f.Lag(slow), 3*time.Second)
+		require.LessOrEqual(t, f.Lag(f.All[1]), 3*time.Second)
 	}
 	slow, quick = store.at, store.at
 	f.Sample(t.Context())
 	now = now.Add(time.Hour)
-	require.Zero(t, f.Lag(slow), "nothing has happened, and nobody is behind")
+	require.Zero(t, f.Lag(f.All[1]), "nothing has happened, and nobody is behind")
 
 	// What was appended here, and nobody has taken.
 	f.Reached(store.at + 1)
@@ -176,11 +176,15 @@ func TestAnEventWaitsForAFollowerSinceItWasThere(t *testing.T) {
 
 func TestTheEndOfAStoreMayBeAStrangers(t *testing.T) {
 	now := time.Now()
-	var at, next eventstore.Position
+	var next eventstore.Position
+	var reached [2]eventstore.Position
 	asked := 0
 	store := &end{at: 100}
 	f := &health.Followers{
-		All:   []health.Follower{{Name: "one", Position: func() eventstore.Position { return at }}},
+		All: []health.Follower{
+			{Name: "one", At: func() (eventstore.Position, eventstore.Position) { return 0, reached[0] }},
+			{Name: "two", At: func() (eventstore.Position, eventstore.Position) { return 0, reached[1] }},
+		},
 		Store: store, Clock: func() time.Time { return now },
 		Next: func(_ context.Context, after eventstore.Position) (eventstore.Position, error) {
 			asked++
@@ -195,6 +199,10 @@ func TestTheEndOfAStoreMayBeAStrangers(t *testing.T) {
 		now = now.Add(time.Minute)
 	}
 	require.Equal(t, 1, asked, "where nothing was found is not looked into again")
+	reached = [2]eventstore.Position{100, 90}
+	require.True(t, f.Check(t.Context()).OK)
+	now = now.Add(time.Hour)
+	require.True(t, f.Check(t.Context()).OK, "one has heard of strangers' events of which the other has not")
 	store.at, next = 200, 150
 	require.True(t, f.Check(t.Context()).OK)
 	now = now.Add(2 * time.Minute)

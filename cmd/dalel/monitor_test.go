@@ -1,0 +1,65 @@
+package main
+
+import (
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"dalel/httpapi"
+	"dalel/internal/fault"
+	"dalel/projections/transparency"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+)
+
+func TestAMonitorsTokenIsOneLongWord(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	for content, ok := range map[string]bool{
+		"": false, "short": false, strings.Repeat("a", 24) + "\n": true, strings.Repeat("a", 24) + " b": false,
+	} {
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		token, err := readMonitorToken(path)
+		require.Equal(t, ok, err == nil, "%q: %v", content, err)
+		require.Equal(t, ok, token != "")
+	}
+	none, err := readMonitorToken("")
+	require.NoError(t, err)
+	require.Empty(t, none)
+}
+
+// logMetrics are the metrics of a log of which only the status is known.
+type logMetrics struct{ status transparency.Status }
+
+func (l logMetrics) Describe(chan<- *prometheus.Desc) {}
+
+func (l logMetrics) Collect(to chan<- prometheus.Metric) {
+	collectLog(metricsTo(to), l.status, time.Now().Add(-time.Hour))
+}
+
+func TestTheMetricsOfALogSayWhoHasAnsweredWhenAndWhatIsDue(t *testing.T) {
+	answered := time.Now().Add(-10 * time.Second)
+	metrics := httpapi.NewMetrics(slog.New(slog.DiscardHandler))
+	metrics.Register(logMetrics{transparency.Status{
+		Phase: transparency.PhaseStopped, Code: fault.LogDiverged, Integrated: 12, Published: 9,
+		Witnesses:   []transparency.Asked{{Name: "witness.example/w1", At: &answered}},
+		Authorities: []transparency.Asked{{Name: "NCA", Failures: 7}},
+		Renewal:     &transparency.Renewal{At: time.Now().Add(36 * time.Hour)},
+	}})
+	recorder := httptest.NewRecorder()
+	metrics.ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
+	text := recorder.Body.String()
+	for _, line := range []string{
+		`dalel_log_answer_age_seconds{kind="witness",name="witness.example/w1"} 10.`,
+		`dalel_log_answer_age_seconds{kind="authority",name="NCA"} 3600.`,
+		`dalel_log_answer_failures{kind="authority",name="NCA"} 7`,
+		`dalel_log_events{state="integrated"} 12`, `dalel_log_events{state="published"} 9`,
+		"dalel_log_renewal_days 1.4", "dalel_log_stopped 1",
+	} {
+		require.Contains(t, text, line)
+	}
+}

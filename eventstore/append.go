@@ -4,11 +4,12 @@ import "dalel/internal/fault"
 
 // CheckAppend returns an error unless a store may take events in one append: 1
 // to MaxAppendEvents consecutive events of one stream, none too large, each
-// with the id and the commitment of its bytes. Every store asks it first.
+// with the id and the commitment of its bytes, metadata and data in form. Every
+// store asks it first.
 // Errors: event.invalid, event.too-large, stream.invalid.
 //
-// It does not read metadata: whether each event links to the one before is
-// [Follow]'s question.
+// What it takes, [Foreign] never finds to be foreign. Whether each event links
+// to the one before is [Follow]'s question.
 func CheckAppend(events []Event) error {
 	if len(events) == 0 || len(events) > MaxAppendEvents {
 		return fault.New(fault.EventInvalid, "an append of %d events; 1 to %d are taken", len(events), MaxAppendEvents)
@@ -32,6 +33,9 @@ func CheckAppend(events []Event) error {
 		commitment := Commit(event.Stream, event.Revision, event.Type, event.Data, event.Metadata)
 		if commitment != event.Commitment || EventID(commitment) != event.ID {
 			return fault.New(fault.EventInvalid, "the id of %s@%d is not that of its bytes", stream, event.Revision)
+		}
+		if why := unformed(event); why != "" {
+			return fault.New(fault.EventInvalid, "%s@%d, a %s: %s", stream, event.Revision, event.Type, why)
 		}
 	}
 	return nil

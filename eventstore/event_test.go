@@ -75,7 +75,7 @@ func anyDraft() *rapid.Generator[Draft] {
 		data, err := canonical.Marshal(map[string]string{"text": anyText().Draw(t, "text")})
 		require.NoError(t, err)
 		m := anyMetadata().Draw(t, "metadata")
-		m.Schema = 1 + int(uint(m.Schema)%9)
+		m.Schema, m.Actor = 1+int(uint(m.Schema)%9), "a"+m.Actor // an event without them is foreign
 		return Draft{Type: rapid.StringMatching(`[A-Z][A-Za-z0-9]{0,30}`).Draw(t, "type"), Data: data, Metadata: m}
 	})
 }
@@ -312,16 +312,16 @@ func TestEventIDIsAVersion8UUIDCutFromTheCommitment(t *testing.T) {
 }
 
 func TestOversizeEventIsRefused(t *testing.T) {
-	draft := Draft{Type: "Filled", Metadata: Metadata{Schema: 1, Actor: "test"}}
+	draft := Draft{Type: "Filled", Metadata: Metadata{Schema: 1, Actor: "test", RecordedAt: time.Unix(1_700_000_000, 0)}}
 	events, err := Chain("test-1", Head{}, draft)
 	require.NoError(t, err)
 	room := MaxEventBytes - len(events[0].Metadata)
-	draft.Data = []byte(strings.Repeat("1", room))
+	draft.Data = []byte(`{"n":` + strings.Repeat("1", room-6) + `}`)
 	events, err = Chain("test-1", Head{}, draft)
 	require.NoError(t, err)
 	require.NoError(t, CheckAppend(events))
 
-	draft.Data = append(draft.Data, '1')
+	draft.Data = []byte(`{"n":` + strings.Repeat("1", room-5) + `}`)
 	_, err = Chain("test-1", Head{}, draft)
 	require.Equal(t, fault.EventTooLarge, fault.CodeOf(err))
 	_, err = Chain("test-1", Head{}, Draft{Type: "Small"}, draft)
@@ -349,7 +349,7 @@ func TestNamesThatNeedEscapingAreRefused(t *testing.T) {
 func TestAppendsThatDoNotFitTogetherAreRefused(t *testing.T) {
 	drafts := make([]Draft, MaxAppendEvents+1)
 	for i := range drafts {
-		drafts[i].Type = "Done"
+		drafts[i] = Draft{Type: "Done", Data: []byte(`{}`), Metadata: Metadata{Schema: 1, Actor: "test", RecordedAt: time.Unix(1_700_000_000, 0)}}
 	}
 	events, err := Chain("a-b", Head{}, drafts...)
 	require.NoError(t, err)

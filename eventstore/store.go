@@ -19,6 +19,13 @@ import (
 //
 // Every error is or wraps a *fault.Error, but for the context's own errors,
 // which are wrapped as they are.
+//
+// Others can write to a store as well: an administrator, another application
+// on the same server. An event on a ledger's stream that [Foreign] finds to be
+// none of the ledger's ends no reading of all events and no subscription: it is
+// passed over, and named to who asks (ReadEverything, Handler.Foreign). Its
+// stream is broken from there: reading it ends with stream.broken, and nothing
+// can be appended to it, since an append meets another revision.
 type Store interface {
 	// Append records events, which must be consecutive events of one stream
 	// as Chain made them, 1 to MaxAppendEvents of them. The revision of the
@@ -41,31 +48,38 @@ type Store interface {
 	// ReadStream yields the events of a stream from a revision on, oldest
 	// first, at most limit of them (no limit if it is 0 or less). A stream
 	// that does not exist yields nothing. The sequence ends after its first
-	// error.
+	// error. At a foreign event that is stream.broken, which names revision
+	// and position, after all that stands before it was yielded.
 	ReadStream(ctx context.Context, stream StreamID, from Revision, limit int) iter.Seq2[Recorded, error]
 
 	// ReadStreamBackwards yields the last events of a stream, newest first,
-	// at most limit of them (no limit if it is 0 or less).
+	// at most limit of them (no limit if it is 0 or less). It too ends with
+	// stream.broken at a foreign event, and yields nothing that stands before.
 	ReadStreamBackwards(ctx context.Context, stream StreamID, limit int) iter.Seq2[Recorded, error]
 
 	// ReadAll yields the events after a position in commit order, at most
 	// limit of them (no limit if it is 0 or less), up to the end as it is
 	// when the reader gets there. An event once yielded has no other event
-	// appear before it later.
+	// appear before it later. Foreign events are passed over.
 	ReadAll(ctx context.Context, after Position, limit int) iter.Seq2[Recorded, error]
 
+	// ReadEverything is ReadAll with the foreign events on the ledger's
+	// streams, each at its place; the reader asks [Foreign] of each event.
+	ReadEverything(ctx context.Context, after Position, limit int) iter.Seq2[Recorded, error]
+
 	// End returns a position that no event is after, as of now: that of the
-	// newest event, or, where others write to the same place, that of a newer
-	// event of theirs. It may be given to all that takes a position, and a
+	// newest event, foreign or not, or, where others write to the same place,
+	// that of a newer event of theirs. It may be given to all that takes a position, and a
 	// subscription that has given out everything up to it says so by CaughtUp.
 	// It is 0 when there is nothing at all; whether there is an event is told
 	// by ReadAll.
 	End(ctx context.Context) (Position, error)
 
-	// Subscribe gives every event after a position to the handler, in commit
-	// order, each exactly once in this call, first history and then live,
-	// until ctx ends or the handler fails. It then returns the context's or
-	// the handler's error, wrapped; it never returns nil.
+	// Subscribe gives every event after a position to the handler, foreign
+	// ones to Handler.Foreign, in commit order, each exactly once in this
+	// call, first history and then live, until ctx ends or the handler fails.
+	// It then returns the context's or the handler's error, wrapped; it never
+	// returns nil.
 	Subscribe(ctx context.Context, after Position, handler Handler) error
 
 	// Close lets go of the store. Calls under way finish or fail with
@@ -77,6 +91,10 @@ type Store interface {
 type Handler struct {
 	// Event is called with each event. An error ends the subscription.
 	Event func(ctx context.Context, event Recorded) error
+	// Foreign, if set, is called with each foreign event at its place among
+	// the others, and with what [Foreign] says of it. An error ends the
+	// subscription.
+	Foreign func(ctx context.Context, event Recorded, why error) error
 	// CaughtUp, if set, is called each time the subscription has given out
 	// everything there was, with the position it has reached: that of the last
 	// event, or a later one that End has answered. It is called once after
@@ -85,7 +103,8 @@ type Handler struct {
 	CaughtUp func(ctx context.Context, at Position) error
 }
 
-// ReadHead returns where a stream ends, by its last event.
+// ReadHead returns where a stream ends, by its last event; stream.broken when
+// that is foreign.
 func ReadHead(ctx context.Context, store Store, stream StreamID) (Head, error) {
 	for event, err := range store.ReadStreamBackwards(ctx, stream, 1) {
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -120,7 +121,7 @@ func TestACopyOfALedgerIsTheSameLedger(t *testing.T) {
 func other(t *testing.T) []eventstore.Event {
 	t.Helper()
 	events, err := eventstore.Chain("letter-1", eventstore.Head{}, eventstore.Draft{
-		Type: "LetterWritten", Data: []byte(`{}`), Metadata: eventstore.Metadata{Schema: 1, Actor: "test"},
+		Type: "LetterWritten", Data: []byte(`{}`), Metadata: eventstore.Metadata{Schema: 1, Actor: "test", RecordedAt: time.Now()},
 	})
 	require.NoError(t, err)
 	return events

@@ -16,8 +16,11 @@ const (
 	EventRedacted Code = "fsck.event-redacted"
 	// EventRewritten: the event is whole and linked, and the log has another
 	// in its place.
-	EventRewritten  Code = "fsck.event-rewritten"
-	EventMissing    Code = "fsck.event-missing"
+	EventRewritten Code = "fsck.event-rewritten"
+	EventMissing   Code = "fsck.event-missing"
+	// EventForeign: somebody else wrote it. It is in nobody's log, and its
+	// stream is broken from there; `dalel copy --leave-out` leaves it behind.
+	EventForeign    Code = "fsck.event-foreign"
 	EventUnreadable Code = "fsck.event-unreadable"
 	LinkBroken      Code = "fsck.link-broken"
 	OrderChanged    Code = "fsck.order-changed"

@@ -49,6 +49,9 @@ type seen struct {
 	// changed says that the id is not that of the bytes; code and what say
 	// what else is wrong, or how it was changed.
 	changed bool
+	// foreign says why the event is none of the ledger's, as every reader of
+	// its bytes finds; nil if it is.
+	foreign error
 	code    Code
 	what    string
 	refs    []content.Ref
@@ -148,7 +151,7 @@ func (c *checker) read(ctx context.Context, after eventstore.Position, send func
 		return &chunk{raw: make([]eventstore.Recorded, 0, chunkEvents), ready: make(chan struct{})}
 	}
 	next, size := fresh(), 0
-	for recorded, err := range c.source.Store.ReadAll(ctx, after, 0) {
+	for recorded, err := range c.source.Store.ReadEverything(ctx, after, 0) {
 		if err != nil {
 			return err
 		}
@@ -173,6 +176,10 @@ func (c *checker) look(ctx context.Context, recorded *eventstore.Recorded) (seen
 		place: place{recorded.Stream, recorded.Revision}, position: recorded.Position, id: recorded.ID, commitment: stands.Commitment,
 		changed: stands.ID != recorded.ID || stands.Commitment != recorded.Commitment,
 	}
+	s.foreign = eventstore.Foreign(eventstore.Recorded{Event: eventstore.Event{
+		ID: recorded.ID, Stream: recorded.Stream, Revision: recorded.Revision, Type: recorded.Type,
+		Data: recorded.Data, Metadata: recorded.Metadata, Commitment: stands.Commitment,
+	}, Position: recorded.Position})
 	var metadata struct {
 		Schema int              `json:"schema"`
 		Prev   *eventstore.Hash `json:"prev"`
@@ -234,6 +241,10 @@ func (c *checker) take(ctx context.Context, s *seen) error {
 		c.report(OrderChanged, s.String(), "position %d comes after %d", s.position, c.Position)
 	}
 	index := c.Layout.Size()
+	if s.foreign != nil && !c.wasOurs(ctx, index, s) {
+		c.takeForeign(s)
+		return nil
+	}
 	if index%translog.Width == 0 {
 		c.Before = append(c.Before, c.Position)
 	}
@@ -269,10 +280,41 @@ func (c *checker) take(ctx context.Context, s *seen) error {
 	return c.understand(ctx, index, s)
 }
 
+// wasOurs reports whether an event that is foreign as it stands was the
+// ledger's once: it still has the id of the leaf that the log holds in its
+// place. Where no log is given to ask, an event that links to the one before it
+// counts as the ledger's, for nothing but a ledger links events.
+func (c *checker) wasOurs(ctx context.Context, index uint64, s *seen) bool {
+	if !s.changed {
+		return false
+	}
+	if c.source.Log.Objects == nil {
+		return c.linked(c.Heads[s.Stream], s)
+	}
+	return eventstore.EventID(c.inPlaceOf(ctx, index, s)) == s.id
+}
+
+// takeForeign names a foreign event, once. It is in no log, and nothing of the
+// ledger's follows it in its stream.
+func (c *checker) takeForeign(s *seen) {
+	if s.position <= c.Passed {
+		return
+	}
+	c.Passed = s.position
+	c.report(EventForeign, s.String(), "is not the ledger's, at position %d: %s", s.position, fault.DetailOf(s.foreign))
+	h := c.Heads[s.Stream]
+	h.Next = s.Revision + 1
+	c.Heads[s.Stream] = h
+}
+
+func (c *checker) linked(h head, s *seen) bool {
+	return s.Revision == 0 && s.prev == nil ||
+		s.Revision > 0 && s.prev != nil && (*s.prev == h.Commitment || h.Said != uuid.Nil && eventstore.EventID(*s.prev) == h.Said)
+}
+
 // follow says what is wrong with an event, given its stream's end before it.
 func (c *checker) follow(h head, s *seen) {
-	linked := s.Revision == 0 && s.prev == nil ||
-		s.Revision > 0 && s.prev != nil && (*s.prev == h.Commitment || h.Said != uuid.Nil && eventstore.EventID(*s.prev) == h.Said)
+	linked := c.linked(h, s)
 	switch {
 	case s.changed && s.code != "":
 		c.report(s.code, s.String(), "its bytes are not those that were committed to: %s", s.what)
@@ -353,6 +395,9 @@ func (c *checker) ends(ctx context.Context) error {
 func (c *checker) end(ctx context.Context, stream eventstore.StreamID, h head) (Problem, error) {
 	var first, last *eventstore.Recorded
 	failed := func(err error) (Problem, error) {
+		if fault.Is(err, fault.StreamBroken) {
+			return Problem{}, nil // said where all events are read
+		}
 		if fault.Is(err, fault.ChainBroken) {
 			return Problem{StreamDeleted, string(stream), "was deleted for good: whoever reads the stream is told that, and all events still have it"}, nil
 		}

@@ -26,9 +26,9 @@ type altered struct {
 	change func(eventstore.Recorded) (eventstore.Recorded, bool)
 }
 
-func (a altered) ReadAll(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+func (a altered) ReadEverything(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
 	return func(yield func(eventstore.Recorded, error) bool) {
-		for recorded, err := range a.Store.ReadAll(ctx, after, limit) {
+		for recorded, err := range a.Store.ReadEverything(ctx, after, limit) {
 			kept := true
 			if err == nil {
 				recorded, kept = a.change(recorded)

@@ -41,6 +41,8 @@ type State struct {
 	Layout  translog.Layout
 	Stands  *translog.Frontier
 	Differs map[uint64]eventstore.Hash
+	// Passed is the position of the last foreign event: it is in no log.
+	Passed eventstore.Position
 	// Before has, for each bundle, the position before its first event.
 	Before []eventstore.Position
 	// Pending are files that are yet to be looked at, Misfits those that are not

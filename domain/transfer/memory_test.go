@@ -12,6 +12,8 @@ import (
 	"dalel/eventstore/storetest"
 	"dalel/internal/broadcast"
 	"dalel/internal/fault"
+
+	"github.com/stretchr/testify/require"
 )
 
 // memory is an event store in memory, with positions that are neither dense
@@ -33,7 +35,15 @@ type memory struct {
 var _ eventstore.Store = (*memory)(nil)
 
 func TestTheStoreInMemoryIsAStore(t *testing.T) {
-	storetest.Run(t, storetest.Factory{Open: func(*testing.T) eventstore.Store { return &memory{} }})
+	storetest.Run(t, storetest.Factory{
+		Open: func(*testing.T) eventstore.Store { return &memory{} },
+		Insert: func(t testing.TB, store eventstore.Store, event eventstore.Event) {
+			inserted := eventstore.Restore(event.Stream, event.Revision, event.Type, event.Data, event.Metadata)
+			inserted.ID = event.ID
+			_, err := store.(*memory).record(inserted)
+			require.NoError(t, err)
+		},
+	})
 }
 
 func (m *memory) Append(ctx context.Context, events ...eventstore.Event) (eventstore.Position, error) {
@@ -145,17 +155,23 @@ func (m *memory) read(ctx context.Context, stream eventstore.StreamID, from, ste
 }
 
 func (m *memory) ReadStream(ctx context.Context, stream eventstore.StreamID, from eventstore.Revision, limit int) iter.Seq2[eventstore.Recorded, error] {
-	return m.read(ctx, stream, int(min(from, 1<<40)), 1, limit)
+	return eventstore.UntilBroken(m.read(ctx, stream, int(min(from, 1<<40)), 1, limit))
 }
 
 func (m *memory) ReadStreamBackwards(ctx context.Context, stream eventstore.StreamID, limit int) iter.Seq2[eventstore.Recorded, error] {
 	m.mu.Lock()
 	last := len(m.streams[stream]) - 1
 	m.mu.Unlock()
-	return m.read(ctx, stream, last, -1, limit)
+	return eventstore.UntilBroken(m.read(ctx, stream, last, -1, limit))
 }
 
 func (m *memory) ReadAll(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+	return eventstore.PassOver(func(after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+		return m.ReadEverything(ctx, after, limit)
+	}, after, limit)
+}
+
+func (m *memory) ReadEverything(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
 	m.mu.Lock()
 	place, found := slices.BinarySearchFunc(m.all, after, func(event eventstore.Recorded, after eventstore.Position) int {
 		return int(event.Position) - int(min(after, 1<<40))
@@ -185,9 +201,9 @@ func (m *memory) End(ctx context.Context) (eventstore.Position, error) {
 func (m *memory) Subscribe(ctx context.Context, after eventstore.Position, handler eventstore.Handler) error {
 	for {
 		wake := m.changed.Wait()
-		for event, err := range m.ReadAll(ctx, after, 0) {
+		for event, err := range m.ReadEverything(ctx, after, 0) {
 			if err == nil {
-				err = handler.Event(ctx, event)
+				err = handler.Give(ctx, event)
 			}
 			if err != nil {
 				return fmt.Errorf("subscription: %w", err)

@@ -82,7 +82,7 @@ func Copy(ctx context.Context, from, to eventstore.Store, progress func(Progress
 		return Summary{}, fmt.Errorf("find the end of the source: %w", err)
 	}
 	c := &copying{to: to, heads: map[eventstore.StreamID]eventstore.Head{}, end: end, progress: progress}
-	next, stop := iter.Pull2(from.ReadAll(ctx, 0, 0))
+	next, stop := iter.Pull2(from.ReadEverything(ctx, 0, 0))
 	defer stop()
 	c.pull = next
 
@@ -94,7 +94,7 @@ func Copy(ctx context.Context, from, to eventstore.Store, progress func(Progress
 	if err := c.copy(ctx); err != nil {
 		return c.summary, err
 	}
-	if err := c.readBack(ctx, from.ReadAll(ctx, sourceWas, c.summary.Copied), to.ReadAll(ctx, targetWas, 0)); err != nil {
+	if err := c.readBack(ctx, from.ReadEverything(ctx, sourceWas, c.summary.Copied), to.ReadEverything(ctx, targetWas, 0)); err != nil {
 		return c.summary, err
 	}
 	c.summary.Root = eventstore.Hash(c.tree.Root())
@@ -149,7 +149,7 @@ func (c *copying) next() (event eventstore.Recorded, ok bool, err error) {
 
 // compare holds everything that the target has against the source.
 func (c *copying) compare(ctx context.Context) error {
-	for target, err := range c.to.ReadAll(ctx, 0, 0) {
+	for target, err := range c.to.ReadEverything(ctx, 0, 0) {
 		if err != nil {
 			return fmt.Errorf("read the target: %w", err)
 		}

@@ -79,7 +79,7 @@ func TestASubscriptionToAServerThatDoesNotSayWhenItHasCaughtUpLooksAtTheEnd(t *t
 	}
 	stream, head := eventstore.Stream("esdbtest", uuid.NewString()), eventstore.Head{}
 	write := func() eventstore.Position {
-		events, err := eventstore.Chain(stream, head, eventstore.Draft{Type: "ThingHappened", Data: []byte(`{}`), Metadata: eventstore.Metadata{Schema: 1}})
+		events, err := eventstore.Chain(stream, head, eventstore.Draft{Type: "ThingHappened", Data: []byte(`{}`), Metadata: eventstore.Metadata{Schema: 1, Actor: "test", RecordedAt: time.Now()}})
 		require.NoError(t, err)
 		at, err := store.Append(t.Context(), events...)
 		require.NoError(t, err)
@@ -197,7 +197,7 @@ func TestABrokenSubscriptionGoesOnFromWhatTheServerHasLookedAt(t *testing.T) {
 		before := server.Counts()
 		server.DropSubscriptions()
 		events, err := eventstore.Chain(eventstore.Stream("esdbtest", uuid.NewString()), eventstore.Head{},
-			eventstore.Draft{Type: "ThingHappened", Data: []byte(`{}`), Metadata: eventstore.Metadata{Schema: 1}})
+			eventstore.Draft{Type: "ThingHappened", Data: []byte(`{}`), Metadata: eventstore.Metadata{Schema: 1, Actor: "test", RecordedAt: time.Now()}})
 		require.NoError(t, err)
 		_, err = store.Append(t.Context(), events...)
 		require.NoError(t, err)

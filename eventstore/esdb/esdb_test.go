@@ -83,6 +83,7 @@ func conforms(t *testing.T, connection string) {
 	storetest.Run(t, storetest.Factory{
 		Open:   open,
 		Reopen: func(t *testing.T, _ eventstore.Store) eventstore.Store { return open(t) },
+		Insert: func(t testing.TB, _ eventstore.Store, event eventstore.Event) { insert(t, connection, event) },
 	})
 }
 
@@ -108,6 +109,16 @@ func bare(t testing.TB, connection string) *client.Client {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = made.Close() })
 	return made
+}
+
+// insert appends an event as another application on the server can.
+func insert(t testing.TB, connection string, event eventstore.Event) {
+	t.Helper()
+	_, err := bare(t, connection).AppendToStream(t.Context(), served(connection, event.Stream),
+		client.AppendToStreamOptions{ExpectedRevision: client.Any{}}, client.EventData{
+			EventID: event.ID, EventType: event.Type, ContentType: client.ContentTypeJson, Data: event.Data, Metadata: event.Metadata,
+		})
+	require.NoError(t, err)
 }
 
 // served returns a stream's name on the server.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"strings"
 	"time"
 
 	"dalel/eventstore"
@@ -110,11 +109,12 @@ func (p prefix) recorded(event *client.RecordedEvent) eventstore.Recorded {
 	return eventstore.Recorded{Event: made, Position: positionOf(event.Position.Commit)}
 }
 
-// stranger reports whether an event is none of the ledger's: the server's own,
-// or of a stream that has not the ledger's prefix or whose name no ledger
-// stream can have.
+// stranger reports whether an event is on none of the ledger's streams: its
+// stream has not the ledger's prefix or a name that no ledger stream can have.
+// What stands on the ledger's streams is read whatever it is, even an event of
+// a type that is the server's own.
 func (p prefix) stranger(event *client.RecordedEvent) bool {
-	return strings.HasPrefix(event.EventType, "$") || p.ledgers(event.StreamID).Check() != nil
+	return p.ledgers(event.StreamID).Check() != nil
 }
 
 // reading is a sequence of pages.
@@ -307,7 +307,7 @@ func (p *paging) failed(err error) error {
 // ReadStream implements [eventstore.Store]. A stream that was deleted for good
 // is event.chain-broken.
 func (s *Store) ReadStream(ctx context.Context, stream eventstore.StreamID, from eventstore.Revision, limit int) iter.Seq2[eventstore.Recorded, error] {
-	return s.streamForwards(ctx, s.reading, stream, from, limit)
+	return eventstore.UntilBroken(s.streamForwards(ctx, s.reading, stream, from, limit))
 }
 
 func (s *Store) streamForwards(ctx, alive context.Context, stream eventstore.StreamID, from eventstore.Revision, limit int) iter.Seq2[eventstore.Recorded, error] {
@@ -322,7 +322,7 @@ func (s *Store) streamForwards(ctx, alive context.Context, stream eventstore.Str
 
 // ReadStreamBackwards implements [eventstore.Store].
 func (s *Store) ReadStreamBackwards(ctx context.Context, stream eventstore.StreamID, limit int) iter.Seq2[eventstore.Recorded, error] {
-	return s.stream(ctx, s.reading, stream, limit, client.Backwards, func(last *client.RecordedEvent) (client.StreamPosition, bool) {
+	return eventstore.UntilBroken(s.stream(ctx, s.reading, stream, limit, client.Backwards, func(last *client.RecordedEvent) (client.StreamPosition, bool) {
 		switch {
 		case last == nil:
 			return client.End{}, true
@@ -330,7 +330,7 @@ func (s *Store) ReadStreamBackwards(ctx context.Context, stream eventstore.Strea
 			return nil, false
 		}
 		return client.Revision(last.EventNumber - 1), true
-	})
+	}))
 }
 
 func (s *Store) stream(ctx, alive context.Context, stream eventstore.StreamID, limit int, direction client.Direction,
@@ -355,6 +355,13 @@ func (s *Store) stream(ctx, alive context.Context, stream eventstore.StreamID, l
 // ReadAll implements [eventstore.Store]. The position must be one that this
 // package gave out, or 0: the server cannot read from the middle of a record.
 func (s *Store) ReadAll(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+	return eventstore.PassOver(func(after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+		return s.ReadEverything(ctx, after, limit)
+	}, after, limit)
+}
+
+// ReadEverything implements [eventstore.Store]; its position is as ReadAll's.
+func (s *Store) ReadEverything(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
 	return func(yield func(eventstore.Recorded, error) bool) {
 		seen := after
 		for event, err := range s.pages(ctx, reading{

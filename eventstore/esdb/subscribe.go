@@ -185,7 +185,7 @@ func (f *following) event(ctx context.Context, event *client.RecordedEvent) erro
 	f.before, f.newest = nil, nil
 	f.patient()
 	f.store.heard(given.Position)
-	if err := f.handler.Event(ctx, given); err != nil {
+	if err := f.handler.Give(ctx, given); err != nil {
 		return errHandler{err}
 	}
 	return nil

@@ -87,7 +87,7 @@ func appendUntilKilled(path string) error {
 					drafts := make([]eventstore.Draft, of)
 					for i := range drafts {
 						data := fmt.Appendf(nil, `{"batch":"%s","index":%d,"of":%d,"text":"%s"}`, batch, i, of, strings.Repeat("x", rand.IntN(3000)))
-						drafts[i] = eventstore.Draft{Type: "PieceWritten", Data: data, Metadata: eventstore.Metadata{Schema: 1, Actor: "test"}}
+						drafts[i] = eventstore.Draft{Type: "PieceWritten", Data: data, Metadata: eventstore.Metadata{Schema: 1, Actor: "test", RecordedAt: time.Now()}}
 					}
 					events, err := eventstore.Chain(stream, head, drafts...)
 					if err == nil {
@@ -221,7 +221,7 @@ func appendPastFileSizeLimit(path string) error {
 	held := 0
 	stream, head := eventstore.Stream("limit", uuid.NewString()), eventstore.Head{}
 	for refused == nil {
-		events, err := eventstore.Chain(stream, head, eventstore.Draft{Type: "Filled", Data: fmt.Appendf(nil, `"%s"`, strings.Repeat("x", 100_000))})
+		events, err := eventstore.Chain(stream, head, filled(100_000))
 		if err != nil {
 			return err
 		}

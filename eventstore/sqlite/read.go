@@ -164,17 +164,17 @@ func (s *Store) pages(ctx context.Context, query *sql.Stmt, limit int, next func
 
 // ReadStream implements [eventstore.Store].
 func (s *Store) ReadStream(ctx context.Context, stream eventstore.StreamID, from eventstore.Revision, limit int) iter.Seq2[eventstore.Recorded, error] {
-	return s.pages(ctx, s.queries.forwards, limit, func(last *eventstore.Recorded) ([]any, bool) {
+	return eventstore.UntilBroken(s.pages(ctx, s.queries.forwards, limit, func(last *eventstore.Recorded) ([]any, bool) {
 		if last != nil {
 			from = last.Revision + 1
 		}
 		return []any{string(stream), int64(from)}, from <= maxInteger
-	})
+	}))
 }
 
 // ReadStreamBackwards implements [eventstore.Store].
 func (s *Store) ReadStreamBackwards(ctx context.Context, stream eventstore.StreamID, limit int) iter.Seq2[eventstore.Recorded, error] {
-	return s.pages(ctx, s.queries.backwards, limit, func(last *eventstore.Recorded) ([]any, bool) {
+	return eventstore.UntilBroken(s.pages(ctx, s.queries.backwards, limit, func(last *eventstore.Recorded) ([]any, bool) {
 		switch {
 		case last == nil:
 			return []any{string(stream), int64(maxInteger)}, true
@@ -182,11 +182,18 @@ func (s *Store) ReadStreamBackwards(ctx context.Context, stream eventstore.Strea
 			return nil, false
 		}
 		return []any{string(stream), int64(last.Revision) - 1}, true
-	})
+	}))
 }
 
 // ReadAll implements [eventstore.Store].
 func (s *Store) ReadAll(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+	return eventstore.PassOver(func(after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+		return s.ReadEverything(ctx, after, limit)
+	}, after, limit)
+}
+
+// ReadEverything implements [eventstore.Store].
+func (s *Store) ReadEverything(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
 	return s.pages(ctx, s.queries.all, limit, func(last *eventstore.Recorded) ([]any, bool) {
 		if last != nil {
 			after = last.Position
@@ -234,14 +241,14 @@ func (s *Store) Subscribe(ctx context.Context, after eventstore.Position, handle
 	at := after
 	for {
 		wake := s.commits.Wait()
-		for event, err := range s.ReadAll(ctx, at, 0) {
+		for event, err := range s.ReadEverything(ctx, at, 0) {
 			if err != nil {
 				return err
 			}
 			if err := ctx.Err(); err != nil {
 				return fmt.Errorf("subscription at position %d: %w", at, err)
 			}
-			if err := handler.Event(ctx, event); err != nil {
+			if err := handler.Give(ctx, event); err != nil {
 				return fmt.Errorf("subscription at position %d: %w", event.Position, err)
 			}
 			at = event.Position

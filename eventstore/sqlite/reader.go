@@ -87,6 +87,11 @@ func (r *Reader) ReadAll(ctx context.Context, after eventstore.Position, limit i
 	return r.store.ReadAll(ctx, after, limit)
 }
 
+// ReadEverything implements [eventstore.Store].
+func (r *Reader) ReadEverything(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+	return r.store.ReadEverything(ctx, after, limit)
+}
+
 // End implements [eventstore.Store].
 func (r *Reader) End(ctx context.Context) (eventstore.Position, error) { return r.store.End(ctx) }
 

@@ -26,7 +26,7 @@ func TestAReaderSeesWhatIsCommittedBesideTheProcessThatWrites(t *testing.T) {
 
 	var head eventstore.Head
 	for n := range 5 {
-		events, err := eventstore.Chain("letter-1", head, eventstore.Draft{Type: "LetterWritten", Data: []byte(`{}`), Metadata: eventstore.Metadata{Schema: 1, Actor: "test"}})
+		events, err := eventstore.Chain("letter-1", head, filled(20))
 		require.NoError(t, err)
 		_, err = writer.Append(t.Context(), events...)
 		require.NoError(t, err)

@@ -219,6 +219,7 @@ func failure(ctx context.Context, err error, format string, args ...any) error {
 const (
 	resultCorrupt      = 11
 	resultFull         = 13
+	resultConstraint   = 19
 	resultNotADatabase = 26
 	resultShmSize      = 10 | 19<<8
 )
@@ -237,6 +238,13 @@ func codeOf(err error) fault.Code {
 		return fault.StoreForeign
 	}
 	return fault.StoreFailed
+}
+
+// refusedByConstraint reports whether the file already holds what was to be
+// given, a position, a stream's number or a revision: nothing was written.
+func refusedByConstraint(err error) bool {
+	var result *engine.Error
+	return errors.As(err, &result) && result.Code()&0xff == resultConstraint
 }
 
 // The tables. Positions and stream numbers are given by the writer;

@@ -1,12 +1,15 @@
 package sqlite_test
 
 import (
+	"database/sql"
+	"net/url"
 	"path/filepath"
 	"testing"
 
 	"dalel/eventstore"
 	"dalel/eventstore/sqlite"
 	"dalel/eventstore/storetest"
+	"dalel/internal/fault"
 
 	"github.com/stretchr/testify/require"
 )
@@ -38,7 +41,41 @@ func TestStoreKeepsTheContract(t *testing.T) {
 				Reopen: func(t *testing.T, closed eventstore.Store) eventstore.Store {
 					return open(t, paths[closed], options)
 				},
+				Insert: func(t testing.TB, store eventstore.Store, event eventstore.Event) {
+					insert(t, paths[store], event)
+				},
 			})
 		})
 	}
+}
+
+// insert writes an event into the file as an administrator would.
+func insert(t testing.TB, path string, event eventstore.Event) {
+	t.Helper()
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: "_pragma=busy_timeout(5000)"}).String())
+	require.NoError(t, err)
+	defer db.Close()
+	_, err = db.ExecContext(t.Context(), "INSERT OR IGNORE INTO streams (name) VALUES (?)", string(event.Stream))
+	require.NoError(t, err)
+	_, err = db.ExecContext(t.Context(), `INSERT INTO events (stream, revision, id, type, data, metadata)
+		SELECT id, (SELECT coalesce(max(revision) + 1, 0) FROM events WHERE stream = streams.id), ?, ?, ?, ? FROM streams WHERE name = ?`,
+		event.ID.String(), event.Type, string(event.Data), string(event.Metadata), string(event.Stream))
+	require.NoError(t, err)
+}
+
+func TestAppendsGoOnAfterSomebodyElseHasWrittenToTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.db")
+	store := open(t, path, sqlite.Options{})
+	events := chain(t, "test-a", eventstore.Head{}, filled(10), filled(20), filled(30))
+	_, err := store.Append(t.Context(), events[0])
+	require.NoError(t, err)
+	// It takes the position and the revision that the writer was to give next.
+	insert(t, path, chain(t, "test-a", events[0].Head(), filled(40))[0])
+	_, err = store.Append(t.Context(), events[1:]...)
+	require.Equal(t, fault.StreamConflict, fault.CodeOf(err), "%v", err)
+	insert(t, path, chain(t, "test-b", eventstore.Head{}, filled(10))[0])
+	position, err := store.Append(t.Context(), chain(t, "test-c", eventstore.Head{}, filled(10))...)
+	require.NoError(t, err)
+	require.Equal(t, eventstore.Position(4), position)
+	requireSound(t, store)
 }

@@ -147,7 +147,7 @@ func (w *writer) run() {
 			return
 		}
 		if len(group) > 0 {
-			w.settle(group)
+			w.settle(group, true)
 		}
 		w.answerProbes(probes)
 		w.carryOver()
@@ -216,8 +216,10 @@ func (w *writer) take() ([]*request, []probe) {
 // settle decides each append of a group by itself, commits those that may go
 // in one transaction, and answers all. When there is no room for the whole
 // group each is tried again alone: a small append must not fail because it
-// waited beside a large one.
-func (w *writer) settle(group []*request) {
+// waited beside a large one. When the file is not as the writer knew it, since
+// somebody else has written to it, the group is decided once more by what is
+// there now; again says that this may be done.
+func (w *writer) settle(group []*request, again bool) {
 	ctx := context.Background()
 	answers := make([]answer, len(group))
 	reply := func() {
@@ -252,10 +254,14 @@ func (w *writer) settle(group []*request) {
 	// Whether the transaction counts is in the file, not in memory.
 	w.known = false
 	w.heads.forget()
-	if len(group) > 1 && fault.Is(err, fault.StorageFull) {
+	switch {
+	case len(group) > 1 && fault.Is(err, fault.StorageFull):
 		for i := range group {
-			w.settle(group[i : i+1])
+			w.settle(group[i:i+1], again)
 		}
+		return
+	case again && refusedByConstraint(err):
+		w.settle(group, false)
 		return
 	}
 	// Other failures are the disk's, and trying again would only hide them.

@@ -31,6 +31,10 @@ type Factory struct {
 	// closed one, made by Open, has kept. Without it the tests that need it
 	// are left out.
 	Reopen func(t *testing.T, closed eventstore.Store) eventstore.Store
+	// Insert writes an event past the store, as an administrator or another
+	// application can, at the end of a stream of a store that Open made: its
+	// id, type, data and metadata as they are, at the revision that follows.
+	Insert func(t testing.TB, store eventstore.Store, event eventstore.Event)
 }
 
 // patience bounds every wait of the suite.
@@ -69,6 +73,12 @@ func Run(t *testing.T, factory Factory) {
 		{"names, revisions and ids that do not fit are refused", (*suite).refusals},
 		{"a large batch goes in one piece", (*suite).largestBatch},
 		{"bytes given out are the reader's own", (*suite).aliasing},
+		{"what Append takes is never foreign", (*suite).ownIsNotForeign},
+		{"foreign events are passed over and named", (*suite).foreignIsPassedOver},
+		{"a stream is read up to a foreign event and is broken there", (*suite).foreignBreaksStream},
+		{"nothing is appended after a foreign event", (*suite).foreignEndsAppends},
+		{"a subscription passes over foreign events and names them", (*suite).subscriptionNamesForeign},
+		{"types and metadata of a newer version are not foreign", (*suite).newerIsNotForeign},
 		{"a closed store says so", (*suite).closed},
 		{"what was acknowledged is there after reopening", (*suite).reopens},
 	} {

@@ -570,7 +570,7 @@ func (s *story) read(ctx context.Context, store eventstore.Store, progress Progr
 	if err != nil {
 		return err
 	}
-	for recorded, err := range store.ReadAll(ctx, s.at, 0) {
+	for recorded, err := range store.ReadEverything(ctx, s.at, 0) {
 		if err != nil {
 			return err
 		}

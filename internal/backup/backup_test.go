@@ -224,7 +224,7 @@ func TestAKeyThatCameBackIsNotCopiedOverItsTombstone(t *testing.T) {
 
 func TestNamedIsNothingWhenAnEventCannotBeRead(t *testing.T) {
 	from := newSource(t)
-	events, err := eventstore.Chain("letter-1", eventstore.Head{}, eventstore.Draft{Type: "LetterWritten", Data: []byte(`{}`), Metadata: eventstore.Metadata{Schema: 1, Actor: "test"}})
+	events, err := eventstore.Chain("letter-1", eventstore.Head{}, eventstore.Draft{Type: "LetterWritten", Data: []byte(`{}`), Metadata: eventstore.Metadata{Schema: 1, Actor: "test", RecordedAt: time.Now()}})
 	require.NoError(t, err)
 	_, err = from.Events.Append(t.Context(), events...)
 	require.NoError(t, err)

@@ -290,8 +290,17 @@ func (u upTo) End(ctx context.Context) (eventstore.Position, error) {
 
 // ReadAll implements eventstore.Store.
 func (u upTo) ReadAll(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+	return u.until(u.Store.ReadAll(ctx, after, limit))
+}
+
+// ReadEverything implements eventstore.Store.
+func (u upTo) ReadEverything(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+	return u.until(u.Store.ReadEverything(ctx, after, limit))
+}
+
+func (u upTo) until(all iter.Seq2[eventstore.Recorded, error]) iter.Seq2[eventstore.Recorded, error] {
 	return func(yield func(eventstore.Recorded, error) bool) {
-		for recorded, err := range u.Store.ReadAll(ctx, after, limit) {
+		for recorded, err := range all {
 			if err == nil && recorded.Position > u.last {
 				return
 			}

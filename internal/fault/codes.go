@@ -53,6 +53,7 @@ const (
 
 	StreamConflict   Code = "stream.conflict"
 	StreamInvalid    Code = "stream.invalid"
+	StreamBroken     Code = "stream.broken"
 	EventTooLarge    Code = "event.too-large"
 	EventInvalid     Code = "event.invalid"
 	EventUnknown     Code = "event.unknown-type"
@@ -223,6 +224,7 @@ func Catalogue() []Definition {
 
 		{StreamConflict, KindConflict, "Somebody else acted first"},
 		{StreamInvalid, KindInvalid, "The stream name cannot be used"},
+		{StreamBroken, KindConflict, "Somebody else has written into this history; it is shown up to there"},
 		{EventTooLarge, KindTooLarge, "The event is larger than the store takes"},
 		{EventInvalid, KindInternal, "An event cannot be read"},
 		{EventUnknown, KindInternal, "An event of a type that this version does not know"},

@@ -80,5 +80,15 @@ func CodeOf(err error) Code {
 	return Internal
 }
 
+// DetailOf returns what an error says beside its code: the detail of the first
+// *Error in its tree, or the whole text where there is none.
+func DetailOf(err error) string {
+	var known *Error
+	if errors.As(err, &known) {
+		return known.Detail
+	}
+	return err.Error()
+}
+
 // Is reports whether err carries code.
 func Is(err error, code Code) bool { return err != nil && CodeOf(err) == code }

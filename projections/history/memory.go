@@ -100,18 +100,25 @@ func yield(events []eventstore.Recorded, limit int) iter.Seq2[eventstore.Recorde
 // ReadStream implements eventstore.Store.
 func (m *Memory) ReadStream(_ context.Context, stream eventstore.StreamID, from eventstore.Revision, limit int) iter.Seq2[eventstore.Recorded, error] {
 	events := m.stream(stream)
-	return yield(events[min(int(from), len(events)):], limit)
+	return eventstore.UntilBroken(yield(events[min(int(from), len(events)):], limit))
 }
 
 // ReadStreamBackwards implements eventstore.Store.
 func (m *Memory) ReadStreamBackwards(_ context.Context, stream eventstore.StreamID, limit int) iter.Seq2[eventstore.Recorded, error] {
 	events := m.stream(stream)
 	slices.Reverse(events)
-	return yield(events, limit)
+	return eventstore.UntilBroken(yield(events, limit))
 }
 
 // ReadAll implements eventstore.Store.
-func (m *Memory) ReadAll(_ context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+func (m *Memory) ReadAll(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+	return eventstore.PassOver(func(after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+		return m.ReadEverything(ctx, after, limit)
+	}, after, limit)
+}
+
+// ReadEverything implements eventstore.Store.
+func (m *Memory) ReadEverything(_ context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
 	events, _, err := m.after(after)
 	if err != nil {
 		return func(yield func(eventstore.Recorded, error) bool) { yield(eventstore.Recorded{}, err) }
@@ -137,7 +144,7 @@ func (m *Memory) Subscribe(ctx context.Context, after eventstore.Position, handl
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if err := handler.Event(ctx, e); err != nil {
+			if err := handler.Give(ctx, e); err != nil {
 				return err
 			}
 			after = e.Position

@@ -404,7 +404,7 @@ func TestAnEventOfUnknownTypeStopsTheProcessManagers(t *testing.T) {
 	w := given(t)
 	w.signed("a", "k1")
 	events, err := eventstore.Chain("document-strange", eventstore.Head{}, eventstore.Draft{Type: "StrangeThingHappened", Data: []byte(`{}`),
-		Metadata: eventstore.Metadata{Schema: 1, RecordedAt: time.Now()}})
+		Metadata: eventstore.Metadata{Schema: 1, Actor: "a", RecordedAt: time.Now()}})
 	require.NoError(t, err)
 	_, err = w.store.Append(t.Context(), events...)
 	require.NoError(t, err)

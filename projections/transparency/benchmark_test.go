@@ -134,7 +134,7 @@ func appendBesideTheLog(b *testing.B, each int, pace time.Duration) {
 				for next := time.Now(); len(own) < each; next = next.Add(pace) {
 					time.Sleep(time.Until(next))
 					events, err := eventstore.Chain(stream, head, eventstore.Draft{
-						Type: "DocumentViewed", Data: fmt.Appendf(nil, `{"text":"%01000d"}`, serial), Metadata: eventstore.Metadata{Schema: 1, RecordedAt: time.Now()},
+						Type: "DocumentViewed", Data: fmt.Appendf(nil, `{"text":"%01000d"}`, serial), Metadata: eventstore.Metadata{Schema: 1, Actor: "a", RecordedAt: time.Now()},
 					})
 					if err != nil {
 						b.Error(err)

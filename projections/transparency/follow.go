@@ -176,6 +176,9 @@ func (l *Log) start(ctx context.Context) (eventstore.Position, error) {
 // find returns the event of a reference, or log.diverged.
 func (l *Log) find(ctx context.Context, last event.Reference) (eventstore.Recorded, error) {
 	for recorded, err := range l.Store.ReadStream(ctx, last.Stream, last.Revision, 1) {
+		if fault.Is(err, fault.StreamBroken) {
+			break // what stands there was never the ledger's, and this was
+		}
 		if err != nil {
 			return recorded, err
 		}
@@ -267,13 +270,15 @@ func (l *Log) feed(ctx context.Context, after eventstore.Position) error {
 		return err
 	}
 	live := false
+	take := func(ctx context.Context, recorded eventstore.Recorded) error {
+		if batch = append(batch, recorded); len(batch) < l.Batch {
+			return nil
+		}
+		return integrate(ctx)
+	}
 	return l.Store.Subscribe(ctx, after, eventstore.Handler{
-		Event: func(ctx context.Context, recorded eventstore.Recorded) error {
-			if batch = append(batch, recorded); len(batch) < l.Batch {
-				return nil
-			}
-			return integrate(ctx)
-		},
+		Event:   take,
+		Foreign: func(ctx context.Context, recorded eventstore.Recorded, _ error) error { return take(ctx, recorded) },
 		CaughtUp: func(ctx context.Context, at eventstore.Position) error {
 			if err := integrate(ctx); err != nil {
 				return err
@@ -320,7 +325,12 @@ func (l *Log) hasten() {
 }
 
 // integrate adds events to the tree, and remembers that the node has seen them.
+// Foreign events among them are left out; see own.
 func (l *Log) integrate(ctx context.Context, batch []eventstore.Recorded) error {
+	batch, err := l.own(ctx, batch)
+	if err != nil {
+		return err
+	}
 	if err := l.grow(ctx, batch); err != nil || len(batch) == 0 {
 		return err
 	}
@@ -367,9 +377,6 @@ func (l *Log) add(ctx context.Context, batch []eventstore.Recorded) error {
 	first := e.at.size
 	for i, recorded := range batch {
 		index := first + uint64(i)
-		if recorded.ID != eventstore.EventID(recorded.Commitment) {
-			return fault.New(fault.ChainBroken, "%s@%d at position %d: its bytes are not those of its id", recorded.Stream, recorded.Revision, recorded.Position)
-		}
 		leaves[i] = recorded.Leaf()
 		if index%bundleEvents == 0 {
 			starts = append(starts, recorded.Position)
@@ -741,7 +748,7 @@ func (l *Log) catchUp(ctx context.Context, end eventstore.Position) (err error) 
 		return err
 	}
 	batch := make([]eventstore.Recorded, 0, l.Batch)
-	for recorded, err := range l.Store.ReadAll(ctx, at, 0) {
+	for recorded, err := range l.Store.ReadEverything(ctx, at, 0) {
 		if err != nil {
 			return err
 		}

@@ -39,6 +39,9 @@ func ReadSeen(ctx context.Context, path, origin string) (seen Seen, err error) {
 // says that there is another in its place.
 func Holds(ctx context.Context, store eventstore.Store, last event.Reference) (there, changed bool, err error) {
 	for recorded, err := range store.ReadStream(ctx, last.Stream, last.Revision, 1) {
+		if fault.Is(err, fault.StreamBroken) {
+			return false, true, nil
+		}
 		if err != nil {
 			return false, false, err
 		}

@@ -32,8 +32,8 @@ func (w without) lost(all iter.Seq2[eventstore.Recorded, error]) iter.Seq2[event
 	}
 }
 
-func (w without) ReadAll(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
-	return w.lost(w.Store.ReadAll(ctx, after, limit))
+func (w without) ReadEverything(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+	return w.lost(w.Store.ReadEverything(ctx, after, limit))
 }
 
 func (w without) ReadStream(ctx context.Context, stream eventstore.StreamID, from eventstore.Revision, limit int) iter.Seq2[eventstore.Recorded, error] {

@@ -456,9 +456,9 @@ type changed struct {
 	rewrite func(eventstore.Recorded) (eventstore.Recorded, bool)
 }
 
-func (c changed) ReadAll(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+func (c changed) ReadEverything(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
 	return func(yield func(eventstore.Recorded, error) bool) {
-		for recorded, err := range c.Store.ReadAll(ctx, after, limit) {
+		for recorded, err := range c.Store.ReadEverything(ctx, after, limit) {
 			if err == nil {
 				var there bool
 				if recorded, there = c.rewrite(recorded); !there {
@@ -494,8 +494,8 @@ type readAll struct {
 	rewrite func(eventstore.Recorded) (eventstore.Recorded, bool)
 }
 
-func (r readAll) ReadAll(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
-	return changed(r).ReadAll(ctx, after, limit)
+func (r readAll) ReadEverything(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+	return changed(r).ReadEverything(ctx, after, limit)
 }
 
 func TestR_M4_ARewrittenHistoryStopsTheLogAndNothingIsSigned(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,7 +44,7 @@ const contentSecurity = "default-src 'none'; script-src 'self'; style-src 'self'
 func (s *Server) around(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		began := time.Now()
-		id := uuid.NewString()
+		id := requestID(c.Request())
 		c.Set(keyRequestID, id)
 		header := c.Response().Header()
 		header.Set("X-Request-Id", id)
@@ -97,6 +98,18 @@ const statusAborted = 499
 
 // wentAway reports whether a request's client has closed its connection.
 func wentAway(r *http.Request) bool { return errors.Is(r.Context().Err(), context.Canceled) }
+
+// requestID is the client's own name for its request, if it gave one, so that
+// its log and ours can be laid side by side, or else a new one.
+func requestID(r *http.Request) string {
+	sent := r.Header.Values("X-Request-Id")
+	if len(sent) == 1 && requestIDs.MatchString(sent[0]) {
+		return sent[0]
+	}
+	return uuid.NewString()
+}
+
+var requestIDs = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // serve makes the handler of a row: admission, then the row's own.
 func (s *Server) serve(r route.Route) echo.HandlerFunc {

@@ -40,6 +40,9 @@ func readJSON(c echo.Context, target any) error {
 	if err != nil {
 		return fmt.Errorf("read the body: %w", err)
 	}
+	// Some editors and programs begin a file with it (RFC 8259, 8.1 lets it be
+	// ignored).
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	tokens := jsontext.NewDecoder(bytes.NewReader(text))
 	for {
 		if _, err := tokens.ReadToken(); err == io.EOF {

@@ -12,6 +12,7 @@ import (
 
 	"dalel/domain/access"
 	"dalel/domain/document"
+	"dalel/domain/identifier"
 	"dalel/eventstore"
 	"dalel/httpapi/pages"
 	"dalel/httpapi/route"
@@ -103,7 +104,7 @@ func journalFilter(c echo.Context, caller route.Caller) (projections.JournalFilt
 	filter := projections.JournalFilter{
 		Participant: participant, Direction: projections.Direction(c.QueryParam("direction")),
 		Kind: document.Kind(c.QueryParam("kind")), Status: projections.Status(c.QueryParam("status")),
-		Counterparty: c.QueryParam("counterparty"), Number: c.QueryParam("number"),
+		Counterparty: c.QueryParam("counterparty"), Number: identifier.Typed(c.QueryParam("number")),
 	}
 	for name, into := range map[string]*time.Time{"from": &filter.From, "to": &filter.To} {
 		if text := c.QueryParam(name); text != "" {

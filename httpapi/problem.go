@@ -12,6 +12,7 @@ import (
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
 
+	"github.com/google/uuid"
 	"github.com/klauspost/compress/gzhttp"
 	"github.com/labstack/echo/v4"
 )
@@ -26,8 +27,10 @@ type Problem struct {
 	// Code is stable: clients switch on it.
 	Code    fault.Code     `json:"code"`
 	Reasons []fault.Reason `json:"reasons,omitempty"`
-	// Instance is urn:uuid:<request id>.
-	Instance string `json:"instance"`
+	// RequestID is that of the header X-Request-Id: the client's own if it sent
+	// one. Instance is the same as a URI.
+	RequestID string `json:"requestId"`
+	Instance  string `json:"instance"`
 }
 
 const problemType = "application/problem+json"
@@ -113,7 +116,7 @@ func (s *Server) answerError(c echo.Context, r route.Route, caller route.Caller,
 	}
 	problem := Problem{
 		Type: "/problems/" + string(refusal.Code), Title: fault.Lookup(refusal.Code).Title, Status: status,
-		Detail: refusal.Detail, Code: refusal.Code, Reasons: refusal.Reasons, Instance: "urn:uuid:" + id,
+		Detail: refusal.Detail, Code: refusal.Code, Reasons: refusal.Reasons, RequestID: id, Instance: instanceOf(id),
 	}
 	encoded, err := json.Marshal(problem)
 	if err != nil {
@@ -122,6 +125,14 @@ func (s *Server) answerError(c echo.Context, r route.Route, caller route.Caller,
 	if err := c.Blob(status, problemType, encoded); err != nil {
 		s.Log.Debug("an answer was not taken", "request", id)
 	}
+}
+
+// instanceOf is a request's id as a URI.
+func instanceOf(id string) string {
+	if uuid.Validate(id) == nil {
+		return "urn:uuid:" + id
+	}
+	return "urn:dalel:request:" + id
 }
 
 // wantsPage reports whether somebody looks at an address that is none in a

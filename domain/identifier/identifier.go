@@ -36,12 +36,37 @@ package identifier
 import (
 	"io"
 	"strings"
+	"unicode"
 
 	"dalel/internal/fault"
 )
 
 // Length is how many characters every identifier has.
 const Length = 12
+
+// documentDigits is how many digits the number of a document has.
+const documentDigits = 20
+
+// Typed returns an identifier, or the 20-digit number of a document, as it is
+// stored: people type, copy and print them with spaces and hyphens between
+// groups. Text that is no number without these either is returned as it is.
+func Typed(text string) string {
+	if bare := Bare(text); len(bare) == Length || len(bare) == documentDigits {
+		return bare
+	}
+	return text
+}
+
+// Bare returns text without spaces of any width, hyphens, dashes and marks
+// that are not seen.
+func Bare(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || unicode.In(r, unicode.Zs, unicode.Pd, unicode.Cf) || r == '\u2212' {
+			return -1
+		}
+		return r
+	}, text)
+}
 
 // CheckIIN returns an identifier.invalid error unless text can be an IIN.
 func CheckIIN(text string) error { return checkDigits("IIN", text) }

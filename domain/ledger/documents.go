@@ -14,6 +14,7 @@ import (
 	"dalel/domain/document"
 	"dalel/domain/event"
 	"dalel/domain/fileformat"
+	"dalel/domain/identifier"
 	"dalel/domain/participant"
 	"dalel/domain/signature"
 	"dalel/domain/wording"
@@ -218,7 +219,7 @@ var errNoSuchRecipient = errors.New("no such recipient")
 func (l *Ledger) recipient(ctx context.Context, r Recipient) (Snapshot[participant.State], error) {
 	id := r.Participant
 	if r.Identifier != "" {
-		held, err := l.claims(ctx, r.Identifier)
+		held, err := l.claims(ctx, identifier.Typed(r.Identifier))
 		if err != nil {
 			return Snapshot[participant.State]{}, err
 		}

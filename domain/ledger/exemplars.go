@@ -9,6 +9,7 @@ import (
 	"dalel/domain/access"
 	"dalel/domain/content"
 	"dalel/domain/document"
+	"dalel/domain/identifier"
 	"dalel/domain/participant"
 	"dalel/eventstore"
 	"dalel/internal/fault"
@@ -103,6 +104,7 @@ type PublicFile struct {
 // document.unknown for one that no document has, and for a number whose check
 // digits are wrong.
 func (l *Ledger) CheckNumber(ctx context.Context, number string) (PublicView, error) {
+	number = identifier.Typed(number)
 	if document.CheckNumber(number) != nil {
 		return PublicView{}, unknownDocument()
 	}

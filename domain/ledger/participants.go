@@ -33,7 +33,7 @@ type Registration struct {
 // until it is activated. An identifier belongs to one participant only, an IIN
 // perhaps to a natural person and a sole trader: participant.exists otherwise.
 func (l *Ledger) RegisterParticipant(ctx context.Context, act Act, r Registration) (Outcome, error) {
-	r.Name = wording.Tidy(r.Name)
+	r.Name, r.Identifier = wording.Tidy(r.Name), identifier.Typed(r.Identifier)
 	if err := require(act, access.RoleOperator); err != nil {
 		return Outcome{}, err
 	}
@@ -198,7 +198,7 @@ func (l *Ledger) Participant(ctx context.Context, id string) (Snapshot[participa
 // participant.unknown, and participant.ambiguous where the number means a
 // person and a sole trader and no kind is given.
 func (l *Ledger) FindParticipant(ctx context.Context, number string, kind participant.Kind) (string, error) {
-	held, err := l.claims(ctx, number)
+	held, err := l.claims(ctx, identifier.Typed(number))
 	if err != nil {
 		return "", err
 	}

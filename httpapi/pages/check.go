@@ -3,12 +3,11 @@ package pages
 import (
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"dalel/domain/document"
+	"dalel/domain/identifier"
 	"dalel/domain/ledger"
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
@@ -113,12 +112,7 @@ func digits(typed string) string {
 	if len(typed) > maxTypedText {
 		return ""
 	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) || r == '-' || r == '\u2013' {
-			return -1
-		}
-		return r
-	}, typed)
+	return identifier.Bare(typed)
 }
 
 func (p *Pages) answerCheck(c echo.Context, caller route.Caller, typed string) error {

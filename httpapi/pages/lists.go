@@ -12,6 +12,7 @@ import (
 
 	"dalel/domain/access"
 	"dalel/domain/document"
+	"dalel/domain/identifier"
 	"dalel/domain/ledger"
 	"dalel/domain/participant"
 	"dalel/httpapi/route"
@@ -401,15 +402,15 @@ func (p *Pages) filter(c echo.Context, w words) (view *filterView, filter projec
 	filter.Direction, filter.Kind, filter.Status = projections.Direction(direction), document.Kind(kind), projections.Status(status)
 	// The 20-digit number is often copied with its spaces, or as tables have it.
 	filter.Number = view.Number
-	if digits := strings.TrimPrefix(spaceless(view.Number), "№"); len(digits) == document.NumberDigits {
+	if digits := strings.TrimPrefix(identifier.Bare(view.Number), "№"); len(digits) == document.NumberDigits {
 		filter.Number = digits
 	}
 	filter.Counterparty = view.Party
 	if err == nil && view.Identifier != "" {
-		found, failed := p.ledger.FindParticipant(c.Request().Context(), spaceless(view.Identifier), "")
+		found, failed := p.ledger.FindParticipant(c.Request().Context(), identifier.Typed(view.Identifier), "")
 		switch {
 		case fault.Is(failed, fault.ParticipantAmbiguous):
-			view.Choices, err = p.choices(c, w, keep, spaceless(view.Identifier))
+			view.Choices, err = p.choices(c, w, keep, identifier.Typed(view.Identifier))
 		case fault.Is(failed, fault.ParticipantUnknown), fault.Is(failed, fault.StreamInvalid):
 			view.Unknown = true
 		case failed != nil:
@@ -445,8 +446,6 @@ func texts[T ~string](values []T) []string {
 	}
 	return list
 }
-
-func spaceless(text string) string { return strings.Join(strings.Fields(text), "") }
 
 func (p *Pages) journal(c echo.Context, caller route.Caller) error {
 	ctx := c.Request().Context()

@@ -1,0 +1,75 @@
+package httpapi_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"dalel/domain/identifier"
+)
+
+// typed writes digits as people do.
+func typed(digits, between string) string {
+	var groups []string
+	for ; len(digits) > 4; digits = digits[4:] {
+		groups = append(groups, digits[:4])
+	}
+	return strings.Join(append(groups, digits), between)
+}
+
+func TestR_A1_NumbersAreTakenAsPeopleTypeThem(t *testing.T) {
+	w := newWorld(t, withRealPages(t))
+	p := w.signedDocument()
+	for name, between := range map[string]string{"space": " ", "no-break space": "\u00a0", "narrow no-break space": "\u202f", "hyphen": "-", "dash": "\u2013", "zero-width": "\u200b"} {
+		id := w.draft()
+		sent := w.do(request{method: "POST", path: "/api/v1/documents/" + id + "/send", token: w.sender.token, json: map[string]any{
+			"recipients": []any{map[string]any{"identifier": typed(w.party.number, between), "role": "sign"}},
+		}})
+		require.Equal(t, 200, sent.status, "%s: %s", name, sent.body)
+		number := typed(p.number, between)
+		require.Equal(t, 200, w.do(request{method: "GET", path: "/api/v1/check/" + url.PathEscape(number)}).status, name)
+		require.Equal(t, 200, w.do(request{method: "GET", path: "/check/" + url.PathEscape(number)}).status, name)
+		require.Len(t, w.get("/api/v1/journal?number="+url.QueryEscape(number), w.sender.token).value()["items"], 1, name)
+		page := w.do(request{method: "GET", path: "/journal?identifier=" + url.QueryEscape(typed(w.party.number, between)), token: w.sender.token})
+		require.Equal(t, 200, page.status, name)
+		require.NotContains(t, page.body, "identifier-unknown", name)
+	}
+	fresh, err := identifier.WithCheckDigit("77010130012")
+	require.NoError(t, err)
+	made := w.ok("POST", "/api/v1/participants", w.operator, map[string]any{"kind": "natural-person", "identifier": typed(fresh, "\u00a0"), "name": "Новый"})
+	require.Equal(t, fresh, w.get("/api/v1/participants/"+made.text("id"), w.operator).text("identifier"), "kept without its spaces")
+	twice := w.do(request{method: "POST", path: "/api/v1/participants", token: w.operator, json: map[string]any{"kind": "natural-person", "identifier": fresh, "name": "Новый"}})
+	require.Equal(t, "participant.exists", twice.code())
+}
+
+func TestARequestKeepsTheNameThatItsClientGaveIt(t *testing.T) {
+	w := newWorld(t)
+	for _, id := range []string{"a", "order-7_2.1", strings.Repeat("x", 64), uuid.NewString()} {
+		a := w.do(request{method: "GET", path: "/api/v1/me", header: map[string]string{"X-Request-Id": id}})
+		require.Equal(t, id, a.header.Get("X-Request-Id"))
+		require.Equal(t, id, a.text("requestId"))
+		require.True(t, strings.HasPrefix(a.text("instance"), "urn:") && strings.HasSuffix(a.text("instance"), ":"+id), a.text("instance"))
+		require.Contains(t, w.logs.String(), "request="+id)
+	}
+	for _, id := range []string{"", strings.Repeat("x", 65), "a b", "a/b", "ы", "a\tb"} {
+		a := w.do(request{method: "GET", path: "/api/v1/me", header: map[string]string{"X-Request-Id": id}})
+		require.NoError(t, uuid.Validate(a.header.Get("X-Request-Id")), "%q is not taken", id)
+		require.Equal(t, "urn:uuid:"+a.text("requestId"), a.text("instance"))
+	}
+}
+
+func TestJSONMayBeginWithAByteOrderMark(t *testing.T) {
+	w := newWorld(t)
+	create := request{method: "POST", path: "/api/v1/documents", token: w.sender.token, mediaType: "application/json"}
+	create.raw = []byte("\ufeff" + `{"kind":"letter","title":"t"}`)
+	response, err := http.DefaultClient.Do(w.build(create)) // the description's validator does not take it
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, 201, response.StatusCode)
+	create.raw = []byte("\ufeff\ufeff" + `{"kind":"letter","title":"t"}`)
+	require.Equal(t, "request.invalid", w.do(create).code(), "one, at the beginning")
+}

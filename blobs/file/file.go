@@ -145,8 +145,12 @@ func OpenWith(dir string, options Options) (*Store, error) {
 	if options.First < 0 {
 		return nil, fault.New(fault.RequestInvalid, "content cannot be locked for %s from its put", options.First)
 	}
-	if _, err := os.Stat(filepath.Join(dir, contentDir)); options.Existing && errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New(fault.ContentMissing, "there is no content in %s", dir)
+	if options.Existing {
+		for _, name := range []string{contentDir, locksDir} {
+			if _, err := os.Stat(filepath.Join(dir, name)); errors.Is(err, fs.ErrNotExist) {
+				return nil, fault.New(fault.ContentMissing, "there is no content in %s: it has no %s", dir, name)
+			}
+		}
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, failed(err, "make the content folder")

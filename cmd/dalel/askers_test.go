@@ -3,8 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,7 +33,7 @@ func TestSettingsOfWitnessesAndStampsThatCannotBeAreRefused(t *testing.T) {
 		"stamps that nobody asks":    {`"authorities": {"timeStamps": [{"url": "http://a.example/"}]}`, "fetch"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.NoError(t, os.WriteFile(filepath.Join(dir, settingsFile), []byte(`{"name": "A ledger", `+test.settings+`}`), 0o600))
+			putSettings(t, dir, `{"name": "A ledger", `+test.settings+`}`)
 			status, _, stderr := dalel(t, "log", "publish", "--dir", dir)
 			require.Equal(t, exitFailed, status)
 			require.Contains(t, stderr, test.want)

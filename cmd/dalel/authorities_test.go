@@ -27,8 +27,8 @@ import (
 // opens it again.
 func (o *office) asking(settings string) {
 	o.stop()
-	require.NoError(o.t, os.WriteFile(filepath.Join(o.dir, settingsFile), []byte(`{"name": "Dalel", "authorities": `+settings+`}`), 0o600))
-	o.open(false)
+	putSettings(o.t, o.dir, `{"name": "Dalel", "authorities": `+settings+`}`)
+	o.open()
 }
 
 // authority is one below the office's root, with its services; the second person
@@ -137,17 +137,15 @@ func TestR_C3_R_C4_TheSettingsSayWhetherAndWhereEvidenceIsFetched(t *testing.T) 
 
 func TestSettingsOfAuthoritiesThatMeanNothingAreRefused(t *testing.T) {
 	dir := t.TempDir()
-	n, err := openNode(t.Context(), location{dir: dir}, true)
-	require.NoError(t, err)
-	require.NoError(t, n.Close())
+	foundedIn(t, dir)
 	for _, settings := range []string{
 		`{"timeStamps": [{"url": "http://tsp.example/"}]}`, `{"proxy": "http://proxy.example"}`,
 		`{"fetch": true, "timeStamps": [{"url": "ldap://tsp.example/"}]}`, `{"fetch": true, "proxy": "proxy.example"}`,
 		`{"fetch": true, "timeout": "soon"}`, `{"fetch": true, "issuers": {"НУЦ": {"ocsp": "http://ocsp.example/"}}}`,
 		`{"fetch": true, "issuers": {"` + strings.Repeat("0", 64) + `": {"crl": "nowhere"}}}`,
 	} {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, settingsFile), []byte(`{"authorities": `+settings+`}`), 0o600))
-		_, err := openNode(t.Context(), location{dir: dir}, false)
+		putSettings(t, dir, `{"authorities": `+settings+`}`)
+		_, err := openNode(t.Context(), location{dir: dir})
 		require.Error(t, err, settings)
 	}
 }

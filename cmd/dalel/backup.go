@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -119,7 +118,12 @@ func openSource(ctx context.Context, at location, withKeys, withMaster bool, lin
 			err = errors.Join(err, open.Close())
 		}
 	}()
-	set, rules, err := settingsOf(at.settings)
+	kept, err := openSettings(at.settings)
+	if err != nil {
+		return source, nil, err
+	}
+	set := kept.settings
+	rules, err := retentionOf(set)
 	if err != nil {
 		return source, nil, err
 	}
@@ -127,16 +131,26 @@ func openSource(ctx context.Context, at location, withKeys, withMaster bool, lin
 	if source.Codec, err = ledger.NewCodec(); err != nil {
 		return source, nil, err
 	}
+	if err := storeThere(at); err != nil {
+		return source, nil, err
+	}
 	if source.Events, err = openToRead(ctx, at.store, line); err != nil {
 		return source, nil, fmt.Errorf("open the event store: %w", err)
 	}
 	open.add(source.Events)
-	archive, err := openBlobs(ctx, at.blobs, rules)
+	founded, err := sameStore(ctx, at, kept, source.Events)
+	if err != nil {
+		return source, nil, err
+	}
+	archive, err := openContent(ctx, at, rules, founded)
 	if err != nil {
 		return source, nil, fmt.Errorf("open the content store: %w", err)
 	}
 	source.Blobs = archive
 	open.add(archive)
+	if err := holdsPublished(ctx, source.Events, archive, at.blobs, kept.logKey); err != nil {
+		return source, nil, err
+	}
 	if !withKeys {
 		return source, open.Close, nil
 	}
@@ -144,15 +158,14 @@ func openSource(ctx context.Context, at location, withKeys, withMaster bool, lin
 		return source, nil, fmt.Errorf("open the keys: %w", err)
 	}
 	open.add(source.Keys)
-	source.Secrets = map[string]string{}
-	for _, name := range []string{"identifier.key", "seal.key"} {
-		source.Secrets[name] = filepath.Join(at.settings, secretsDir, name)
+	if err := keysOf(ctx, source.Keys, at.keys, set.Ledger); err != nil {
+		return source, nil, err
 	}
-	// A ledger of an older version has none. The log's files need no copy: they
-	// are computed from the events, byte for byte, and its checkpoints are
-	// events.
-	if path := filepath.Join(at.settings, secretsDir, logKeyFile); exists(path) {
-		source.Secrets[logKeyFile] = path
+	source.Secrets = map[string]string{}
+	// The log's files need no copy: they are computed from the events, byte for
+	// byte, and its checkpoints are events.
+	for _, name := range []string{identifierFile, sealFile, logKeyFile} {
+		source.Secrets[name] = filepath.Join(at.settings, secretsDir, name)
 	}
 	if withMaster {
 		path := strings.TrimPrefix(at.master, "file://")
@@ -169,25 +182,30 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// settingsOf reads ledger.json and the retention rules in it.
-func settingsOf(dir string) (settings, retention.Rules, error) {
-	text, err := os.ReadFile(filepath.Join(dir, settingsFile))
-	if err != nil {
-		return settings{}, retention.Rules{}, fmt.Errorf("there is no ledger in %s: %w", dir, err)
+// holdsPublished refuses a store that does not record the checkpoint among the
+// content; a backup of it would take the place of a better one.
+func holdsPublished(ctx context.Context, store eventstore.Store, content blobStore, place string, key *logKey) (err error) {
+	if !strings.Contains(place, "://") && !exists(filepath.Join(place, logDir)) {
+		return nil
 	}
-	return parseSettings(text)
+	objects, closer, err := openObjects(content, place)
+	if err != nil {
+		return fmt.Errorf("open the transparency log's files: %w", err)
+	}
+	defer func() { err = errors.Join(err, closer.Close()) }()
+	return holdsServed(ctx, store, objects, key.verifier)
 }
 
-func parseSettings(text []byte) (set settings, rules retention.Rules, err error) {
-	if err := json.Unmarshal(text, &set); err != nil {
-		return set, rules, fmt.Errorf("read %s: %w", settingsFile, err)
+// retentionOf returns the retention rules in the settings of a ledger.
+func retentionOf(set settings) (retention.Rules, error) {
+	if set.Retention == nil {
+		return retention.Default(), nil
 	}
-	if rules = retention.Default(); set.Retention != nil {
-		if rules, err = retention.Parse(set.Retention); err != nil {
-			return set, rules, fmt.Errorf("read the retention rules in %s: %w", settingsFile, err)
-		}
+	rules, err := retention.Parse(set.Retention)
+	if err != nil {
+		return rules, fmt.Errorf("read the retention rules in %s: %w", settingsFile, err)
 	}
-	return set, rules, nil
+	return rules, nil
 }
 
 // openToRead opens an event store that another process may have open, and has

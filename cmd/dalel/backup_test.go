@@ -74,7 +74,7 @@ func storyOf(t *testing.T, dir string) story.Result {
 // changed lets do act on a ledger that nobody serves.
 func changed(t *testing.T, dir string, do func(n *node)) {
 	t.Helper()
-	n, err := openNode(t.Context(), location{dir: dir}, false)
+	n, err := openNode(t.Context(), location{dir: dir})
 	require.NoError(t, err)
 	do(n)
 	require.NoError(t, n.Close())
@@ -561,7 +561,7 @@ func TestKeysAreListedAndRotated(t *testing.T) {
 	for says, args := range map[string][]string{
 		"usage":                    {"keys"},
 		"needed: --dir":            {"keys", "list"},
-		"there are no keys at":     {"keys", "list", "--dir", t.TempDir()},
+		"there is no ledger.json":  {"keys", "list", "--dir", t.TempDir()},
 		"is the master key that":   {"keys", "rotate", "--dir", dir, "--new-master", filepath.Join(dir, secretsDir, masterFile)},
 		"is wrapped by the master": {"keys", "rotate", "--dir", dir},
 	} {
@@ -573,9 +573,7 @@ func TestKeysAreListedAndRotated(t *testing.T) {
 
 func TestKeysThatAreNotThereAreNotRotated(t *testing.T) {
 	dir := t.TempDir()
-	n, err := openNode(t.Context(), location{dir: dir}, true)
-	require.NoError(t, err)
-	require.NoError(t, n.Close())
+	foundedIn(t, dir)
 	status, _, stderr := dalel(t, "keys", "rotate", "--dir", dir)
 	require.Equal(t, exitFailed, status)
 	require.Contains(t, stderr, "there is nothing to rotate")

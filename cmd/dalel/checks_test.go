@@ -31,6 +31,22 @@ func dalel(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	return status, out.String(), err.String()
 }
 
+// foundedIn founds a ledger in a folder.
+func foundedIn(t *testing.T, dir string, at ...string) {
+	t.Helper()
+	status, said, stderr := dalel(t, append([]string{"init", "--dir", dir}, at...)...)
+	require.Equal(t, exitGood, status, said+stderr)
+}
+
+// putSettings gives a ledger other settings, which are still its own.
+func putSettings(t *testing.T, dir, text string) {
+	t.Helper()
+	was, err := readSettings(dir)
+	require.NoError(t, err)
+	text = strings.Replace(text, "{", fmt.Sprintf(`{"ledger": %q, `, was.Ledger), 1)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, settingsFile), []byte(text), 0o600))
+}
+
 // demoOnce plays the demo in a folder that TestMain removes; tests get copies.
 var demoOnce = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "dalel-demo-*")
@@ -60,6 +76,11 @@ func TestMain(m *testing.M) {
 	_ = os.RemoveAll(cache)
 	if demoPlayed.Load() {
 		if dir, _ := demoOnce(); dir != "" {
+			_ = os.RemoveAll(dir)
+		}
+	}
+	if twoFounded.Load() {
+		if dir, _ := twoLedgers(); dir != "" {
 			_ = os.RemoveAll(dir)
 		}
 	}

@@ -89,12 +89,17 @@ func (d demonstration) run(ctx context.Context, once bool, listen string) (err e
 		}
 		asked = &authoritySettings{Fetch: true, TimeStamps: []timeStampSettings{{Name: "demo time-stamping authority", URL: authority.TimeStamps()}}}
 	}
+	if !played {
+		if _, err := (foundation{at: location{dir: d.dir}}).found(ctx); err != nil {
+			return fmt.Errorf("found a ledger: %w", err)
+		}
+	}
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(d.out, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	n, err := openNode(ctx, location{dir: d.dir, public: publicURL(listener), authorities: asked, log: log}, !played)
+	n, err := openNode(ctx, location{dir: d.dir, public: publicURL(listener), authorities: asked, log: log})
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -170,9 +175,6 @@ const demoWitness = "witness.demo.dalel/1"
 // witness runs a witness on this machine, as a partner or an association would
 // on one of its own, and has the ledger ask it. Its key lies among the anchors.
 func (d demonstration) witness(ctx context.Context, n *node) (stop func() error, err error) {
-	if n.logKey == nil {
-		return func() error { return nil }, nil
-	}
 	dir := filepath.Join(d.dir, "witness")
 	folder, err := witness.OpenFolder(dir)
 	if err != nil {

@@ -55,7 +55,8 @@ func newOffice(t *testing.T) *office {
 	o.root, err = testca.NewRoot(testca.CA{Name: "Test root"})
 	require.NoError(t, err)
 	require.NoError(t, durable.Create(filepath.Join(o.dir, trustDir, "root.cer"), o.root.Certificate.Raw, 0o644))
-	o.open(true)
+	foundedIn(t, o.dir)
+	o.open()
 	for i, eleven := range []string{"85041230056", "79110945012"} {
 		number, err := identifier.WithCheckDigit(eleven)
 		require.NoError(t, err)
@@ -78,10 +79,10 @@ func newOffice(t *testing.T) *office {
 }
 
 // open opens the ledger and serves it.
-func (o *office) open(create bool) {
+func (o *office) open() {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(o.t, err)
-	o.node, err = openNode(o.t.Context(), location{dir: o.dir, public: publicURL(listener)}, create)
+	o.node, err = openNode(o.t.Context(), location{dir: o.dir, public: publicURL(listener)})
 	require.NoError(o.t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(o.t.Context()))
 	served, err := start(ctx, o.node, listener, false, slog.New(slog.NewTextHandler(io.Discard, nil)))
@@ -230,7 +231,7 @@ func TestR_B4_AParticipantsPersonalDataAreInNoByteOfTheLedgerOnceDestroyed(t *te
 	require.Empty(t, o.search(words))
 	status, out, stderr = dalel(t, "fsck", "--dir", o.dir)
 	require.Zero(t, status, out+stderr)
-	o.open(false)
+	o.open()
 	defer o.stop()
 	s, err := o.ledger.Document(ctx, o.people[1].act, created.ID)
 	require.NoError(t, err)

@@ -88,7 +88,7 @@ func export(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err = errors.Join(err, failed); err != nil {
 		return fail(stderr, "export", err)
 	}
-	n, err := openNode(ctx, at, false)
+	n, err := openNode(ctx, at)
 	if err != nil {
 		return fail(stderr, "export", err)
 	}
@@ -227,7 +227,7 @@ func extract(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err = errors.Join(err, failed); err != nil {
 		return fail(stderr, "extract", err)
 	}
-	n, err := openNode(ctx, at, false)
+	n, err := openNode(ctx, at)
 	if err != nil {
 		return fail(stderr, "extract", err)
 	}

@@ -79,7 +79,8 @@ func fsckLedger(ctx context.Context, args []string, stdout, stderr io.Writer) in
 			fmt.Fprintf(stderr, "dalel fsck: one that is interrupted will begin anew, since there is no place for how far it came: %v; --state FILE names one\n", err)
 		}
 	}
-	n, err := openNode(ctx, at, false)
+	at.examining = true
+	n, err := openNode(ctx, at)
 	if err != nil {
 		return fail(stderr, "fsck", err)
 	}
@@ -127,6 +128,9 @@ func (n *node) check(ctx context.Context, how checking, stderr io.Writer) (summa
 	}
 	summary, err = fsck.Run(ctx, source, func(p fsck.Problem) { problems = append(problems, p) }, how.line.show)
 	how.line.end()
+	if n.refused != nil && err == nil {
+		problems = append(problems, unfit(n.refused))
+	}
 	switch {
 	case how.state == "":
 	case err == nil:
@@ -145,6 +149,19 @@ func (n *node) check(ctx context.Context, how checking, stderr io.Writer) (summa
 			summary.Events, summary.Contents, summary.Problems, same, how.state)
 	}
 	return summary, problems, err
+}
+
+// unfit says as a problem of the check why every other command refuses to work
+// with what is there.
+func unfit(refused error) fsck.Problem {
+	code := map[fault.Code]fsck.Code{
+		fault.StoreSetBack: fsck.LedgerRewound, fault.StoreChanged: fsck.HistoryRewritten,
+		fault.NodeMissing: fsck.NodeUnfit, fault.NodeDamaged: fsck.NodeUnfit, fault.NodeOther: fsck.NodeUnfit,
+	}[fault.CodeOf(refused)]
+	if code == "" {
+		code = fsck.HistoryRewritten
+	}
+	return fsck.Problem{Code: code, Where: "what this node has seen", What: refused.Error()}
 }
 
 // begin reads the state that a check goes on from.
@@ -247,9 +264,7 @@ func (n *node) source(how checking) (fsck.Source, error) {
 	if how.rebuilding {
 		source.Log.Objects = nil
 	}
-	if n.logKey != nil {
-		source.Log.Verifier = n.logKey.verifier
-	}
+	source.Log.Verifier = n.logKey.verifier
 	for _, w := range n.settings.Log.Witnesses {
 		key, err := cosignature.ParseWitnessKey(w.Key)
 		if err != nil {

@@ -557,10 +557,11 @@ func TestR_M4_FsckSaysWhatIsUnderNoCheckpoint(t *testing.T) {
 	require.Contains(t, out, fmt.Sprintf("NOT UNDER A CHECKPOINT  %d events", summary.Events-covered))
 	require.Contains(t, out, "all is as committed, as far as the ledger itself can show\n")
 
-	// Without the key of the log nothing is known to be signed.
+	// Without the key of the log nothing is known to be signed, and nothing is said.
 	require.NoError(t, os.Remove(filepath.Join(dir, secretsDir, logKeyFile)))
-	_, out, _ = dalel(t, "fsck", "--dir", dir)
-	require.Contains(t, out, "they lead to no checkpoint that was found with a good signature")
+	status, _, stderr := dalel(t, "fsck", "--dir", dir)
+	require.Equal(t, exitFailed, status)
+	require.Contains(t, stderr, "settings.missing: secrets/log.key is missing")
 }
 
 func TestR_M4_ACheckpointThatSomebodyKeptShowsWhatNothingInsideCan(t *testing.T) {

@@ -46,7 +46,7 @@ func listKeys(ctx context.Context, args []string, stdout, stderr io.Writer) (sta
 		return fail(stderr, "keys list", err)
 	}
 	at = at.filled()
-	store, err := openKeyStore(ctx, at.keys, false)
+	store, err := openOwnKeys(ctx, at)
 	if err != nil {
 		return fail(stderr, "keys list", err)
 	}
@@ -60,6 +60,7 @@ func listKeys(ctx context.Context, args []string, stdout, stderr io.Writer) (sta
 		switch {
 		case err != nil:
 			return fail(stderr, "keys list", err)
+		case record.Subject == keys.LedgerSubject:
 		case record.Destroyed():
 			destroyed++
 			fmt.Fprintf(stdout, "%s  destroyed %s\n", record.Subject, record.DestroyedAt.UTC().Format(time.RFC3339))
@@ -73,6 +74,23 @@ func listKeys(ctx context.Context, args []string, stdout, stderr io.Writer) (sta
 	}
 	fmt.Fprintf(stdout, "%d keys, and %d destroyed\n", live, destroyed)
 	return exitGood
+}
+
+// openOwnKeys opens the keys of the ledger whose settings are named, without the
+// master key.
+func openOwnKeys(ctx context.Context, at location) (keys.Store, error) {
+	set, err := readSettings(at.settings)
+	if err != nil {
+		return nil, err
+	}
+	store, err := openKeyStore(ctx, at.keys, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := keysOf(ctx, store, at.keys, set.Ledger); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return store, nil
 }
 
 // rotateKeys wraps every key anew. Asked again after it was cut off, it goes
@@ -93,7 +111,7 @@ func rotateKeys(ctx context.Context, args []string, stdout, stderr io.Writer) (s
 	if *next != "" && !strings.Contains(*next, "://") && real(*next) == real(at.master) {
 		return failed(errors.New("--new-master is the master key that the keys are under"))
 	}
-	store, err := openKeyStore(ctx, at.keys, false)
+	store, err := openOwnKeys(ctx, at)
 	if err != nil {
 		return failed(err)
 	}

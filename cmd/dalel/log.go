@@ -3,23 +3,18 @@ package main
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/rand"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	blobfile "dalel/blobs/file"
 	blobs3 "dalel/blobs/s3"
-	"dalel/internal/durable"
 	"dalel/internal/fault"
 	"dalel/internal/translog"
 	"dalel/projections/transparency"
@@ -44,33 +39,12 @@ type logKey struct {
 	vkey string
 }
 
-// openLogKey reads the log's key; with create it makes one that is missing,
-// under the origin that the settings give or a name of its own. It returns nil
-// where there is none: the ledger then keeps no log.
-func openLogKey(dir, origin string, create bool) (*logKey, error) {
+// openLogKey reads the log's key, and refuses one of another origin than the
+// settings give, if they give one.
+func openLogKey(dir, origin string) (*logKey, error) {
 	path := filepath.Join(dir, secretsDir, logKeyFile)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if !create {
-			return nil, nil
-		}
-		if origin == "" {
-			// Names of logs must differ, and this one has no address yet.
-			var random [8]byte
-			if _, err := rand.Read(random[:]); err != nil {
-				return nil, err
-			}
-			origin = "dalel/" + hex.EncodeToString(random[:])
-		}
-		secret, _, err := note.GenerateKey(rand.Reader, origin)
-		if err != nil {
-			return nil, fmt.Errorf("make the log's key: %w", err)
-		}
-		text = []byte(secret + "\n")
-		if err := durable.Create(path, text, 0o600); err != nil {
-			return nil, fmt.Errorf("make the log's key: %w", err)
-		}
-	} else if err != nil {
+	text, err := readBounded(path, 4<<10)
+	if err != nil {
 		return nil, err
 	}
 	key, err := parseLogKey(strings.TrimSpace(string(text)))
@@ -80,12 +54,6 @@ func openLogKey(dir, origin string, create bool) (*logKey, error) {
 	}
 	if origin != "" && origin != key.signer.Name() {
 		return nil, fault.New(fault.ConfigInvalid, "the log's key in %s is %q, and %s says %q", path, key.signer.Name(), settingsFile, origin)
-	}
-	public := filepath.Join(dir, trustDir, logVKeyFile)
-	if _, err := os.Stat(public); errors.Is(err, fs.ErrNotExist) && create {
-		if err := durable.Create(public, []byte(key.vkey+"\n"), 0o644); err != nil {
-			return nil, fmt.Errorf("write the log's public key: %w", err)
-		}
 	}
 	return key, nil
 }
@@ -129,12 +97,8 @@ func openObjects(store blobStore, place string) (translog.Objects, io.Closer, er
 	return objects, objects, err
 }
 
-// openLog opens the node's transparency log; nil where the ledger has no key
-// for one.
+// openLog opens the node's transparency log.
 func (n *node) openLog(ctx context.Context, options transparency.Options) (*transparency.Log, error) {
-	if n.logKey == nil {
-		return nil, nil
-	}
 	kept := n.settings.Log
 	options.Interval, options.Cosign, options.Stamp = kept.interval(), time.Duration(kept.Cosign), time.Duration(kept.Stamp)
 	witnesses, err := kept.witnesses()
@@ -145,7 +109,7 @@ func (n *node) openLog(ctx context.Context, options transparency.Options) (*tran
 		return nil, err
 	}
 	return transparency.Open(ctx, transparency.Config{
-		Path: filepath.Join(n.dir, logFile), Store: n.store, Codec: n.ledger.Codec(), Objects: n.objects, Checkpoints: n.ledger,
+		Path: filepath.Join(n.dir, logFile), Ledger: n.settings.Ledger, Store: n.store, Codec: n.ledger.Codec(), Objects: n.objects, Checkpoints: n.ledger,
 		Signer: n.logKey.signer, Verifier: n.logKey.verifier, Options: options,
 		Witnesses: witnesses, Authorities: n.stampers(), Voucher: n.voucher(),
 	})
@@ -155,7 +119,7 @@ func (n *node) openLog(ctx context.Context, options transparency.Options) (*tran
 // and serves it.
 func (n *node) checkpointNow(ctx context.Context, log *slog.Logger) (transparency.Status, error) {
 	opened, err := n.openLog(ctx, transparency.Options{Logger: log})
-	if err != nil || opened == nil {
+	if err != nil {
 		return transparency.Status{}, err
 	}
 	err = opened.Publish(ctx)
@@ -167,11 +131,11 @@ func (n *node) checkpointNow(ctx context.Context, log *slog.Logger) (transparenc
 
 // proving has a ledger that nobody serves prove its events: the log is brought
 // up to date, a checkpoint is signed where one is due, and the log stays open
-// until close. Where there is no log, it does nothing.
+// until close.
 func (n *node) proving(ctx context.Context, log *slog.Logger) (close func() error, err error) {
 	opened, err := n.openLog(ctx, transparency.Options{Logger: log})
-	if err != nil || opened == nil {
-		return func() error { return nil }, err
+	if err != nil {
+		return nil, err
 	}
 	if err := opened.Publish(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("bring the transparency log up to date: %w", err), opened.Close())
@@ -211,7 +175,7 @@ func logCommands(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	}
 	if err != nil {
 		status := fail(stderr, "log "+args[0], err)
-		if fault.Is(err, fault.LogDiverged) {
+		if fault.Is(err, fault.LogDiverged) || fault.Is(err, fault.StoreSetBack) || fault.Is(err, fault.StoreChanged) {
 			return exitBad
 		}
 		return status
@@ -222,25 +186,18 @@ func logCommands(ctx context.Context, args []string, stdout, stderr io.Writer) i
 // printLogKey prints the log's public key, on which its checkpoints are
 // checked. The ledger may be served meanwhile.
 func printLogKey(at location, stdout io.Writer) error {
-	kept, err := readSettings(filepath.Join(at.settings, settingsFile), false)
+	kept, err := openSettings(at.settings)
 	if err != nil {
 		return err
 	}
-	key, err := openLogKey(at.settings, kept.Log.Origin, false)
-	if err != nil {
-		return err
-	}
-	if key == nil {
-		return fault.New(fault.LogAbsent, "there is no %s in %s", logKeyFile, filepath.Join(at.settings, secretsDir))
-	}
-	fmt.Fprintln(stdout, key.vkey)
+	fmt.Fprintln(stdout, kept.logKey.vkey)
 	return nil
 }
 
 // keepLog does once, on a ledger that nobody serves, what a node does all the
 // time; or computes the log anew and signs nothing.
 func keepLog(ctx context.Context, at location, rebuild bool, stdout, stderr io.Writer) (err error) {
-	n, err := openNode(ctx, at, false)
+	n, err := openNode(ctx, at)
 	if err != nil {
 		return err
 	}
@@ -248,9 +205,6 @@ func keepLog(ctx context.Context, at location, rebuild bool, stdout, stderr io.W
 	log, err := n.openLog(ctx, transparency.Options{Logger: slog.New(slog.NewTextHandler(stderr, nil))})
 	if err != nil {
 		return err
-	}
-	if log == nil {
-		return fault.New(fault.LogAbsent, "there is no %s among the secrets", logKeyFile)
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
 	if rebuild {

@@ -2,7 +2,7 @@
 // and the tools that check what it has kept.
 //
 //	dalel demo      plays a whole story on a ledger of its own and serves it
-//	dalel init      makes the settings of a ledger that many nodes serve
+//	dalel init      founds a ledger
 //	dalel serve     serves a ledger
 //	dalel verify    checks a proof packet, with no server and no network
 //	dalel signature verify  states a verdict on any CMS signature
@@ -58,7 +58,7 @@ type subcommand struct {
 func subcommands() []subcommand {
 	return []subcommand{
 		{"demo", "demo [--once] [--dir DIR] [--listen ADDRESS]", demo},
-		{"init", "init --settings DIR [--keys PLACE] [--master PLACE]", initialise},
+		{"init", "init --dir DIR [--unless-founded] [--name NAME] [--origin ORIGIN] [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] [--master PLACE]", initialise},
 		{"serve", "serve --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] [--master PLACE] [--listen ADDRESS] [--behind-proxy] [--metrics ADDRESS] [--metrics-token FILE] [--security-log FILE]", serve},
 		{"verify", "verify [--json] [--trust DIR [--renewals RECORD]] PACKET", verifyPacket},
 		{"signature", "signature verify [--json] [--roots DIR] [--at RFC3339] [--content FILE] [--online [--tsa URL]] SIGNATURE", signatures},

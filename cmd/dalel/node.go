@@ -5,10 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -17,7 +14,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,6 +21,7 @@ import (
 
 	"dalel/blobs/keys"
 	"dalel/domain/event"
+	"dalel/domain/founding"
 	"dalel/domain/ledger"
 	"dalel/domain/packet"
 	"dalel/domain/retention"
@@ -34,7 +31,6 @@ import (
 	"dalel/httpapi/pages"
 	"dalel/internal/authorities"
 	"dalel/internal/backup"
-	"dalel/internal/durable"
 	"dalel/internal/fault"
 	"dalel/internal/health"
 	"dalel/internal/pki"
@@ -55,11 +51,23 @@ const (
 	secretsDir   = "secrets"       // the master key, the identifier key, the keys of the seal and of the log
 	trustDir     = "trust"         // certificates: CA roots, issuing CAs, the operator's seal
 	settingsFile = "ledger.json"
+	foundingFile = "founding.json"  // the settings to be, while the ledger is being founded
 	cacheDir     = "evidence-cache" // revocation lists, fetched again if they are missing
+)
+
+// The files of secrets/ and trust/ that a ledger is founded with, beside the
+// master key and the log's.
+const (
+	identifierFile      = "identifier.key"    // in secrets/: hides IINs and BINs in the names of streams
+	sealFile            = "seal.key"          // in secrets/: what packets are sealed with
+	sealCertificateFile = "operator-seal.cer" // in trust/: its certificate
 )
 
 // settings is what a ledger's folder says of itself.
 type settings struct {
+	// Ledger is the id of the ledger that these are the settings of; `dalel init`
+	// writes it when the ledger is founded.
+	Ledger string `json:"ledger,omitempty"`
 	// Name is how the operator calls the ledger; packets carry it.
 	Name string `json:"name"`
 	// Public is the address at which outsiders reach the pages, such as
@@ -173,8 +181,9 @@ type location struct {
 	master string
 	// public is where the pages are reached if the settings do not say it.
 	public string
-	// restoring is set for the check of a restore that is not done yet.
-	restoring bool
+	// restoring is set for the check of a restore that is not done yet, examining
+	// for `dalel fsck`, which writes nothing and names what the others refuse.
+	restoring, examining bool
 	// log is told of authorities whose services fail; slog.Default() if nil.
 	log *slog.Logger
 	// authorities stand in for those of the settings, for the demo, whose
@@ -230,6 +239,7 @@ type node struct {
 	trust   string
 	anchors []*x509.Certificate
 	ledger  *ledger.Ledger
+	config  ledger.Config // what ledger was made of
 	sealer  packet.Sealer
 	// logKey is nil where the ledger keeps no transparency log; objects are the
 	// log's files.
@@ -247,19 +257,16 @@ type node struct {
 	// pseudonyms.
 	watching    monitorOptions
 	securityKey []byte
+	// refused says why nothing may be written here, where the node was opened to
+	// be examined.
+	refused error
 }
 
-// openNode opens a ledger. With create it makes what is missing; without, a
-// folder that holds no ledger is an error and stays as it is.
-func openNode(ctx context.Context, at location, create bool) (_ *node, err error) {
+// openNode opens a ledger that was founded. It makes and replaces nothing but
+// what a node may always compute anew, and refuses by name whatever is missing,
+// is another ledger's, or holds less than this node has seen.
+func openNode(ctx context.Context, at location) (_ *node, err error) {
 	at = at.filled()
-	if create {
-		if err := os.MkdirAll(at.dir, 0o700); err != nil {
-			return nil, err
-		}
-	} else if _, err := os.Stat(filepath.Join(at.settings, settingsFile)); err != nil {
-		return nil, fmt.Errorf("there is no ledger in %s: %w", at.settings, err)
-	}
 	if backup.Began(at.dir) && !at.restoring {
 		return nil, fmt.Errorf("a restore into %s was cut off: run it again", at.dir)
 	}
@@ -269,7 +276,7 @@ func openNode(ctx context.Context, at location, create bool) (_ *node, err error
 			err = errors.Join(err, n.Close())
 		}
 	}()
-	kept, err := openSettings(at.settings, create)
+	kept, err := openSettings(at.settings)
 	if err != nil {
 		return nil, err
 	}
@@ -279,30 +286,11 @@ func openNode(ctx context.Context, at location, create bool) (_ *node, err error
 	}
 	n.securityKey = monitorKey(kept.identifierKey)
 	n.settings, n.sealer, n.policy, n.logKey = kept.settings, kept.sealer, kept.policy, kept.logKey
-	if path, ok := sqlitePath(at.store); ok && !create {
-		if _, err := os.Stat(path); err != nil {
-			return nil, fmt.Errorf("there is no ledger at %s: %w", path, err)
-		}
+	if n.rules, err = retentionOf(n.settings); err != nil {
+		return nil, err
 	}
-	if n.store, err = openStore(ctx, at.store); err != nil {
-		return nil, fmt.Errorf("open the event store: %w", err)
-	}
-	if n.keys, err = openKeys(ctx, at, create); err != nil {
-		return nil, fmt.Errorf("open the keys: %w", err)
-	}
-	n.rules = retention.Default()
-	if n.settings.Retention != nil {
-		if n.rules, err = retention.Parse(n.settings.Retention); err != nil {
-			return nil, fmt.Errorf("read the retention rules in %s: %w", settingsFile, err)
-		}
-	}
-	if n.blobs, err = openBlobs(ctx, at.blobs, n.rules); err != nil {
-		return nil, fmt.Errorf("open the content store: %w", err)
-	}
-	if n.logKey != nil {
-		if n.objects, n.tiles, err = openObjects(n.blobs, at.blobs); err != nil {
-			return nil, fmt.Errorf("open the transparency log's files: %w", err)
-		}
+	if err := n.openStores(ctx, at, kept); err != nil {
+		return nil, err
 	}
 	words, err := pages.NewWords()
 	if err != nil {
@@ -332,8 +320,46 @@ func openNode(ctx context.Context, at location, create bool) (_ *node, err error
 			return nil, err
 		}
 	}
-	n.ledger, err = ledger.New(config)
-	return n, err
+	n.config = config
+	if n.ledger, err = ledger.New(config); err != nil {
+		return nil, err
+	}
+	if err := n.meet(ctx, at); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// reachedAt says where the pages are reached if the settings do not. Nothing may
+// use the ledger yet.
+func (n *node) reachedAt(public string) (err error) {
+	if n.settings.Public == "" {
+		n.config.CheckURL = checkURL(public)
+		n.ledger, err = ledger.New(n.config)
+	}
+	return err
+}
+
+// openStores opens the event store, the keys and the content, and holds each
+// against the founding of the ledger before the next is opened.
+func (n *node) openStores(ctx context.Context, at location, kept kept) (err error) {
+	founded := founding.State{}
+	if n.store, founded, err = openFounded(ctx, at, n.settings.Ledger); err != nil {
+		return err
+	}
+	if err := founded.CheckSecrets(n.logKey.vkey, kept.seal); err != nil {
+		return restorable(err, putBack)
+	}
+	if n.keys, err = openKeys(ctx, at, n.settings.Ledger); err != nil {
+		return fmt.Errorf("open the keys: %w", err)
+	}
+	if n.blobs, err = openContent(ctx, at, n.rules, founded); err != nil {
+		return fmt.Errorf("open the content store: %w", err)
+	}
+	if n.objects, n.tiles, err = openObjects(n.blobs, at.blobs); err != nil {
+		return fmt.Errorf("open the transparency log's files: %w", err)
+	}
+	return nil
 }
 
 // Close lets go of the stores.
@@ -370,7 +396,7 @@ func (n *node) packet(document string) packet.Request {
 // proofs is what packets are proven with; nil for a ledger that keeps no
 // transparency log.
 func (n *node) proofs() *packet.LogSource {
-	if n.logKey == nil || n.log == nil {
+	if n.log == nil {
 		return nil
 	}
 	return &packet.LogSource{
@@ -409,24 +435,38 @@ type kept struct {
 	settings      settings
 	identifierKey []byte
 	sealer        packet.Sealer
-	policy        *signature.Policy
-	anchors       []*x509.Certificate
-	logKey        *logKey
+	// seal is the certificate of the operator's seal (DER).
+	seal    []byte
+	policy  *signature.Policy
+	anchors []*x509.Certificate
+	logKey  *logKey
 }
 
-// openSettings reads the settings of a ledger, and with create makes those of
-// a new one.
-func openSettings(dir string, create bool) (k kept, err error) {
-	if k.settings, err = readSettings(filepath.Join(dir, settingsFile), create); err != nil {
+// openSettings reads the settings of a ledger, its secrets and its trust anchors;
+// settings.missing names what is not there.
+func openSettings(dir string) (kept, error) {
+	set, err := readSettings(dir)
+	if err != nil {
+		return kept{}, err
+	}
+	return openSecrets(dir, set)
+}
+
+// openSecrets is openSettings for settings that were read.
+func openSecrets(dir string, set settings) (k kept, err error) {
+	k.settings = set
+	for _, name := range []string{trustDir, filepath.Join(secretsDir, identifierFile), filepath.Join(secretsDir, sealFile), filepath.Join(trustDir, sealCertificateFile), filepath.Join(secretsDir, logKeyFile)} {
+		if _, err := os.Stat(filepath.Join(dir, name)); errors.Is(err, fs.ErrNotExist) {
+			return k, restorable(fault.New(fault.SettingsMissing, "%s is missing from the settings in %s", name, dir), "Put it back as it was: no other can take its place")
+		}
+	}
+	if k.identifierKey, err = readSecret(filepath.Join(dir, secretsDir, identifierFile)); err != nil {
 		return k, err
 	}
-	if k.identifierKey, err = secret(filepath.Join(dir, secretsDir, "identifier.key"), create); err != nil {
-		return k, err
-	}
-	if k.sealer, err = openSeal(dir, k.settings.Name, create); err != nil {
+	if k.sealer, k.seal, err = openSeal(dir); err != nil {
 		return k, fmt.Errorf("open the operator's seal: %w", err)
 	}
-	if k.logKey, err = openLogKey(dir, k.settings.Log.Origin, create); err != nil {
+	if k.logKey, err = openLogKey(dir, set.Log.Origin); err != nil {
 		return k, fmt.Errorf("open the transparency log's key: %w", err)
 	}
 	if k.anchors, err = readAnchors(filepath.Join(dir, trustDir)); err != nil {
@@ -436,46 +476,35 @@ func openSettings(dir string, create bool) (k kept, err error) {
 	return k, nil
 }
 
-// initialise makes the settings of a new ledger that many nodes will share.
-func initialise(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("init", flag.ContinueOnError)
-	dir := flags.String("settings", "", "the `folder` to make them in; what is there already is kept")
-	var at location
-	at.registerKeys(flags)
-	if !arguments(flags, args, stderr) {
-		return exitFailed
+// readSettings reads the settings of a ledger that was founded.
+func readSettings(dir string) (settings, error) {
+	path := filepath.Join(dir, settingsFile)
+	text, err := readBounded(path, 1<<20)
+	unfinished := exists(filepath.Join(dir, foundingFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !unfinished:
+		return settings{}, restorable(fault.New(fault.SettingsMissing, "there is no %s in %s, and so no ledger", settingsFile, dir),
+			"Name its folder with --settings; a new ledger is founded by `dalel init`")
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return settings{}, err
 	}
-	if err := need(map[string]string{"settings": *dir}); err != nil {
-		return fail(stderr, "init", err)
-	}
-	if _, err := openSettings(*dir, true); err != nil {
-		return fail(stderr, "init", err)
-	}
-	at.dir, at.settings = *dir, *dir
-	ring, err := openKeys(ctx, at.filled(), true)
+	var set settings
 	if err == nil {
-		err = ring.Close()
+		if set, err = decodeSettings(path, text); err != nil {
+			return settings{}, err
+		}
 	}
-	if err != nil {
-		return fail(stderr, "init", fmt.Errorf("make the keys: %w", err))
+	if set.Ledger == "" {
+		what := "no ledger was founded with it yet: `dalel init` does that"
+		if unfinished {
+			what = "`dalel init` was cut off there: run the same command again"
+		}
+		return settings{}, fault.New(fault.LedgerNotFounded, "%s names no ledger: %s", path, what)
 	}
-	fmt.Fprintf(stdout, "the settings are in %s; now say with `dalel trust add` which authorities you trust\n", *dir)
-	return exitGood
+	return set, nil
 }
 
-func readSettings(path string, create bool) (settings, error) {
-	var s settings
-	text, err := readBounded(path, 1<<20)
-	if errors.Is(err, fs.ErrNotExist) && create {
-		s = settings{Name: "Dalel"}
-		if text, err = json.MarshalIndent(s, "", "  "); err != nil {
-			return s, err
-		}
-		return s, durable.Create(path, append(text, '\n'), 0o600)
-	}
-	if err != nil {
-		return s, err
-	}
+func decodeSettings(path string, text []byte) (s settings, err error) {
 	// A setting that is misspelt would have no effect, and nobody would know.
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
@@ -488,36 +517,39 @@ func readSettings(path string, create bool) (settings, error) {
 	return s, nil
 }
 
-// secret reads 32 random bytes, or makes them.
-func secret(path string, create bool) ([]byte, error) {
-	const size = 32
-	key, err := readBounded(path, size)
-	if errors.Is(err, fs.ErrNotExist) && create {
-		key = make([]byte, size)
-		if _, err := rand.Read(key); err != nil {
-			return nil, err
-		}
-		return key, durable.Create(path, key, 0o600)
-	}
-	if err == nil && len(key) != size {
-		err = fault.New(fault.ConfigInvalid, "%s has %d bytes and should have %d", path, len(key), size)
+// secretSize is the size of the identifier key.
+const secretSize = 32
+
+// readSecret reads 32 random bytes.
+func readSecret(path string) ([]byte, error) {
+	key, err := readBounded(path, secretSize)
+	if err == nil && len(key) != secretSize {
+		err = fault.New(fault.ConfigInvalid, "%s has %d bytes and should have %d", path, len(key), secretSize)
 	}
 	return key, err
 }
 
-// openSeal opens the operator's seal: secrets/seal.key and
-// trust/operator-seal.cer. A new ledger gets a key and a certificate that it
-// signs itself; an operator with a certificate of the national CA puts that
-// pair in their place. RSA, since its signatures are the same each time, and
-// so is a packet.
-func openSeal(dir, name string, create bool) (packet.Sealer, error) {
-	keyPath := filepath.Join(dir, secretsDir, "seal.key")
-	certificatePath := filepath.Join(dir, trustDir, "operator-seal.cer")
-	if _, err := os.Stat(keyPath); errors.Is(err, fs.ErrNotExist) && create {
-		if err := makeSeal(keyPath, certificatePath, name); err != nil {
-			return nil, err
-		}
+// openSeal opens the operator's seal, secrets/seal.key and
+// trust/operator-seal.cer, and returns its certificate (DER) too.
+func openSeal(dir string) (packet.Sealer, []byte, error) {
+	keyPath, certificatePath := filepath.Join(dir, secretsDir, sealFile), filepath.Join(dir, trustDir, sealCertificateFile)
+	key, err := readSealKey(keyPath)
+	if err != nil {
+		return nil, nil, err
 	}
+	der, err := os.ReadFile(certificatePath)
+	if err != nil {
+		return nil, nil, err
+	}
+	certificate, err := pki.ParseCertificate(der)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read %s: %w", certificatePath, err)
+	}
+	sealer, err := packet.NewSealer(certificate, key)
+	return sealer, der, err
+}
+
+func readSealKey(keyPath string) (crypto.Signer, error) {
 	text, err := os.ReadFile(keyPath)
 	if err != nil {
 		return nil, err
@@ -534,49 +566,5 @@ func openSeal(dir, name string, create bool) (packet.Sealer, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s holds no key that signs", keyPath)
 	}
-	der, err := os.ReadFile(certificatePath)
-	if err != nil {
-		return nil, err
-	}
-	certificate, err := pki.ParseCertificate(der)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", certificatePath, err)
-	}
-	return packet.NewSealer(certificate, key)
-}
-
-func makeSeal(keyPath, certificatePath, name string) error {
-	key, err := rsa.GenerateKey(rand.Reader, 3072)
-	if err != nil {
-		return err
-	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
-	if err != nil {
-		return err
-	}
-	template := &x509.Certificate{
-		SerialNumber: serial.Add(serial, big.NewInt(1)),
-		Subject:      pkix.Name{CommonName: name + " operator's seal", Organization: []string{name}},
-		NotBefore:    time.Now().Add(-time.Minute).UTC(),
-		// Ten years of retention, and time to check what was sealed last.
-		NotAfter:              time.Now().AddDate(20, 0, 0).UTC(),
-		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment,
-		BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return err
-	}
-	encoded, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
-	// The certificate first: a key without one would be refused for ever.
-	if err := os.Remove(certificatePath); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := durable.Create(certificatePath, der, 0o644); err != nil {
-		return err
-	}
-	return durable.Create(keyPath, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}), 0o600)
+	return key, nil
 }

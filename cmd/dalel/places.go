@@ -32,11 +32,12 @@ type blobStore interface {
 	io.Closer
 }
 
-// openBlobs opens a folder, or a bucket by its s3:// URL.
-func openBlobs(ctx context.Context, place string, rules retention.Rules) (blobStore, error) {
+// openBlobs opens a folder, which is made if there is none unless it is to exist,
+// or a bucket by its s3:// URL.
+func openBlobs(ctx context.Context, place string, rules retention.Rules, existing bool) (blobStore, error) {
 	if !strings.HasPrefix(place, "s3://") {
 		// A nil store in an interface is not nil, and somebody would close it.
-		store, err := blobfile.OpenWith(place, blobfile.Options{First: first(rules)})
+		store, err := blobfile.OpenWith(place, blobfile.Options{First: first(rules), Existing: existing})
 		if err != nil {
 			return nil, err
 		}
@@ -67,7 +68,7 @@ func openKeyStore(ctx context.Context, place string, create bool) (keys.Store, e
 		return keyss3.Open(ctx, options)
 	}
 	if _, missing := os.Stat(place); errors.Is(missing, fs.ErrNotExist) && !create {
-		return nil, fault.New(fault.ConfigInvalid, "there are no keys at %s", place)
+		return nil, restorable(fault.New(fault.KeysMissing, "there are no keys at %s", place), "Name their place with --keys; without its keys a ledger cannot be read")
 	}
 	return keysqlite.Open(ctx, place)
 }
@@ -80,31 +81,50 @@ func openMaster(ctx context.Context, place string) (keys.Master, error) {
 	return master.FromFile(place)
 }
 
-// openKeys opens the keys of a ledger under its master key. With create it
-// makes the file and the master key that are missing.
-func openKeys(ctx context.Context, at location, create bool) (*keys.Ring, error) {
-	if _, missing := os.Stat(at.master); create && !strings.Contains(at.master, "://") && errors.Is(missing, fs.ErrNotExist) {
-		if _, exists := os.Stat(at.keys); exists == nil {
-			// A new master key would open none of the keys that are there.
-			return nil, fault.New(fault.ConfigInvalid, "%s is missing, and the keys in %s cannot be opened without it", at.master, at.keys)
-		}
-		if _, err := master.MakeFile(at.master); err != nil {
-			return nil, fmt.Errorf("make the master key: %w", err)
-		}
+// openKeys opens the keys of a ledger under its master key.
+func openKeys(ctx context.Context, at location, ledger string) (*keys.Ring, error) {
+	if _, missing := os.Stat(at.master); !strings.Contains(at.master, "://") && errors.Is(missing, fs.ErrNotExist) {
+		return nil, restorable(fault.New(fault.SettingsMissing, "the master key %s is missing, and the keys cannot be opened without it", at.master),
+			"Put it back as it was, or name its place with --master")
 	}
 	key, err := openMaster(ctx, at.master)
 	if err != nil {
 		return nil, fmt.Errorf("open the master key: %w", err)
 	}
-	store, err := openKeyStore(ctx, at.keys, create)
+	store, err := openKeyStore(ctx, at.keys, false)
 	if err != nil {
 		return nil, err
 	}
+	if err := keysOf(ctx, store, at.keys, ledger); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
 	ring, err := keys.OpenRing(ctx, store, key, keys.RingOptions{})
+	if fault.Is(err, fault.ConfigInvalid) {
+		err = restorable(err, "Put the right master key at "+canonicalPlace(at.master)+", or name its place with --master")
+	}
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
 	return ring, nil
+}
+
+// keysOf refuses keys that are not a ledger's.
+func keysOf(ctx context.Context, store keys.Store, place, ledger string) error {
+	theirs, err := keys.LedgerOf(ctx, store)
+	if err != nil || theirs == ledger {
+		return err
+	}
+	what := "Name the right place with --keys"
+	if theirs != "" {
+		return restorable(fault.New(fault.KeysOther, "the keys at %s belong to the ledger %.80q, and this is the ledger %s", canonicalPlace(place), theirs, ledger), what)
+	}
+	for _, err := range store.All(ctx) {
+		if err != nil {
+			return err
+		}
+		return restorable(fault.New(fault.KeysOther, "the keys at %s do not say that they belong to the ledger %s", canonicalPlace(place), ledger), what)
+	}
+	return restorable(fault.New(fault.KeysMissing, "there are no keys at %s", canonicalPlace(place)), what)
 }
 
 // scanner answers the ledger with the verdicts of a ClamAV daemon.

@@ -18,7 +18,6 @@ import (
 	"dalel/domain/renewal"
 	"dalel/internal/cosignature"
 	"dalel/internal/durable"
-	"dalel/internal/fault"
 	"dalel/internal/translog"
 	"dalel/projections/transparency"
 
@@ -123,7 +122,7 @@ func makeRenewals(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	if err != nil {
 		return failed(err)
 	}
-	n, err := openNode(ctx, at, false)
+	n, err := openNode(ctx, at)
 	if err != nil {
 		return failed(err)
 	}
@@ -143,9 +142,6 @@ func (n *node) renewalsNow(ctx context.Context, signed []byte, log *slog.Logger)
 	opened, err := n.openLog(ctx, transparency.Options{Logger: log})
 	if err != nil {
 		return nil, nil, err
-	}
-	if opened == nil {
-		return nil, nil, fault.New(fault.LogAbsent, "there is no %s among the secrets", logKeyFile)
 	}
 	n.log = opened
 	defer func() {

@@ -131,7 +131,10 @@ func TestR_M5_AServedLedgerGivesTheRecordOfRenewalsToWhoHasAnOldPacket(t *testin
 				require.NoError(t, os.WriteFile(filepath.Join(sorted, to), content, 0o600))
 			}
 			// A log that was given a new key has several of one name.
-			key, err := openLogKey(t.TempDir(), strings.SplitN(string(checkpoint), "\n", 2)[0], true)
+			dir := t.TempDir()
+			origin := strings.SplitN(string(checkpoint), "\n", 2)[0]
+			require.NoError(t, makeLogKey(dir, origin))
+			key, err := openLogKey(dir, origin)
 			require.NoError(t, err)
 			require.NoError(t, os.WriteFile(filepath.Join(sorted, "another.vkey"), []byte(key.vkey+"\n"), 0o600))
 			status, said, stderr := dalel(t, "renewals", "verify", "--trust", sorted, "--packet", packet, record)

@@ -66,7 +66,11 @@ func (r restoring) restore(ctx context.Context) (restored backup.Restored, probl
 	if err != nil {
 		return restored, nil, err
 	}
-	_, rules, err := parseSettings(text)
+	set, err := decodeSettings(filepath.Join(r.from, settingsFile), text)
+	if err != nil {
+		return restored, nil, err
+	}
+	rules, err := retentionOf(set)
 	if err != nil {
 		return restored, nil, err
 	}
@@ -113,7 +117,7 @@ func (r restoring) restore(ctx context.Context) (restored backup.Restored, probl
 		return restored, nil, fmt.Errorf("open the event store to restore to: %w", err)
 	}
 	open.add(to.Events)
-	archive, err := openBlobs(ctx, r.at.blobs, rules)
+	archive, err := openBlobs(ctx, r.at.blobs, rules, false)
 	if err != nil {
 		return restored, nil, fmt.Errorf("open the content store to restore to: %w", err)
 	}
@@ -165,9 +169,6 @@ func (r restoring) haveMaster(ctx context.Context) error {
 // every checkpoint that they record. Nothing is signed.
 func (r restoring) log(ctx context.Context, n *node) (good bool) {
 	log, err := n.openLog(ctx, transparency.Options{Logger: slog.New(slog.NewTextHandler(r.stderr, &slog.HandlerOptions{Level: slog.LevelError}))})
-	if log == nil && err == nil {
-		return true
-	}
 	if err == nil {
 		err = log.Rebuild(ctx)
 		err = errors.Join(err, log.Close())
@@ -183,7 +184,7 @@ func (r restoring) log(ctx context.Context, n *node) (good bool) {
 // check reads the restored ledger and holds it against the backup.
 func (r restoring) check(ctx context.Context, restored backup.Restored, incomplete bool) int {
 	r.at.restoring = true
-	n, err := openNode(ctx, r.at, false)
+	n, err := openNode(ctx, r.at)
 	if err != nil {
 		return fail(r.stderr, "restore", fmt.Errorf("open the restored ledger: %w", err))
 	}

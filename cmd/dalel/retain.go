@@ -23,7 +23,7 @@ func retain(ctx context.Context, args []string, stdout, stderr io.Writer) (statu
 	if err := need(map[string]string{"dir": at.dir}); err != nil {
 		return fail(stderr, "retain", err)
 	}
-	n, err := openNode(ctx, at, false)
+	n, err := openNode(ctx, at)
 	if err != nil {
 		return fail(stderr, "retain", err)
 	}

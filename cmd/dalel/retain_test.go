@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -29,20 +28,20 @@ func TestR_G3_ARuleThatIsMadeLongerLocksWhatIsKeptAlready(t *testing.T) {
 	}
 	before := longest()
 	require.True(t, before.After(time.Now().AddDate(9, 11, 0)) && before.Before(time.Now().AddDate(10, 1, 0)), before)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, settingsFile), []byte(`{"name":"Dalel","retention":{"rules":[
+	putSettings(t, dir, `{"name":"Dalel","retention":{"rules":[
 		{"record":"document","period":"P15Y","from":"ended"},{"record":"journal","period":"P10Y","from":"recorded"},
-		{"record":"delivery","period":"P3Y","from":"delivered"},{"record":"consent","period":"P5Y","from":"ended"}]}}`), 0o600))
+		{"record":"delivery","period":"P3Y","from":"delivered"},{"record":"consent","period":"P5Y","from":"ended"}]}}`)
 	status, out, stderr := dalel(t, "retain", "--dir", dir)
 	require.Zero(t, status, out+stderr)
 	after := longest()
 	require.True(t, after.After(time.Now().AddDate(14, 11, 0)), after)
 
-	require.NoError(t, os.WriteFile(filepath.Join(dir, settingsFile), []byte(`{"name":"Dalel"}`), 0o600))
+	putSettings(t, dir, `{"name":"Dalel"}`)
 	status, out, stderr = dalel(t, "retain", "--dir", dir)
 	require.Zero(t, status, out+stderr)
 	require.Equal(t, after, longest(), "what is locked stays locked")
 
-	require.NoError(t, os.WriteFile(filepath.Join(dir, settingsFile), []byte(`{"name":"Dalel","retention":{"rules":[{"record":"document","period":"P1Y","from":"ended"}]}}`), 0o600))
+	putSettings(t, dir, `{"name":"Dalel","retention":{"rules":[{"record":"document","period":"P1Y","from":"ended"}]}}`)
 	status, _, stderr = dalel(t, "retain", "--dir", dir)
 	require.Equal(t, 2, status)
 	require.Contains(t, stderr, "config.invalid", "no rule is shorter than the law")

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -48,19 +47,18 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return fail(stderr, "serve", err)
 	}
 	log := slog.New(slog.NewJSONHandler(stderr, nil))
-	if err := os.MkdirAll(at.dir, 0o700); err != nil {
+	at.log = log
+	// Nobody is answered before it is known that this is the right ledger.
+	n, err := openNode(ctx, at)
+	if err != nil {
 		return fail(stderr, "serve", err)
 	}
-	// Settings that were named are shared: making them here would give each
-	// node its own.
 	listener, err := net.Listen("tcp", *listen)
-	if err != nil {
-		return fail(stderr, "serve", err)
+	if err == nil {
+		err = n.reachedAt(publicURL(listener))
 	}
-	at.public, at.log = publicURL(listener), log
-	n, err := openNode(ctx, at, at.settings == "")
 	if err != nil {
-		return fail(stderr, "serve", errors.Join(err, listener.Close()))
+		return fail(stderr, "serve", errors.Join(err, n.Close()))
 	}
 	if n.watching, err = watching.open(); err != nil {
 		return fail(stderr, "serve", errors.Join(err, listener.Close(), n.Close()))
@@ -126,22 +124,18 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 	if err != nil {
 		return nil, fmt.Errorf("read the trust anchors: %w", err)
 	}
-	if n.logKey != nil && !slices.ContainsFunc(anchors.Logs, func(known packet.Key) bool { return known.VKey == n.logKey.vkey }) {
+	if !slices.ContainsFunc(anchors.Logs, func(known packet.Key) bool { return known.VKey == n.logKey.vkey }) {
 		// Of a packet of its own it expects the proofs.
 		anchors.Logs = append(anchors.Logs, packet.Key{VKey: n.logKey.vkey})
 	}
 	checked := check.Config{Ledger: n.ledger, Index: models, Policy: n.policy, Trust: anchors}
 	shown := pages.Config{Ledger: n.ledger, Models: models, Secure: proxied}
 	served := httpapi.Config{Ledger: n.ledger, Models: models, Packets: n, TrustProxy: proxied, Log: log}
-	if tlog != nil {
-		opened = append(opened, tlog)
-		n.log = tlog
-		shown.Log, shown.LogKey = tlog, n.logKey.vkey
-		served.Transparency, served.LogKey, served.Renewals = tlog, n.logKey.vkey, n
-		checked.Log = tlog
-	} else {
-		log.Warn("the ledger keeps no transparency log: there is no key for one among the secrets", "key", logKeyFile)
-	}
+	opened = append(opened, tlog)
+	n.log = tlog
+	shown.Log, shown.LogKey = tlog, n.logKey.vkey
+	served.Transparency, served.LogKey, served.Renewals = tlog, n.logKey.vkey, n
+	checked.Log = tlog
 	if served.Check, err = check.New(checked); err != nil {
 		return nil, fmt.Errorf("prepare the check of uploads: %w", err)
 	}
@@ -168,9 +162,7 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 	work, inner := errgroup.WithContext(inner)
 	work.Go(func() error { return models.Run(inner) })
 	work.Go(func() error { return processes.Run(inner) })
-	if tlog != nil {
-		work.Go(func() error { return followLog(inner, tlog, log) })
-	}
+	work.Go(func() error { return followLog(inner, tlog, log) })
 	work.Go(func() error {
 		watched.run(inner)
 		return nil
@@ -290,7 +282,7 @@ func issueToken(ctx context.Context, args []string, stdout, stderr io.Writer) in
 	if err := need(map[string]string{"dir": at.dir, "role": *role}); err != nil {
 		return fail(stderr, "token", err)
 	}
-	n, err := openNode(ctx, at, at.settings == "")
+	n, err := openNode(ctx, at)
 	if err != nil {
 		return fail(stderr, "token", err)
 	}

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -91,7 +90,7 @@ func addTrust(ctx context.Context, args []string, stdout, stderr io.Writer) (sta
 		}
 		certificates = append(certificates, found...)
 	}
-	n, err := openNode(ctx, at, at.settings == "")
+	n, err := openNode(ctx, at)
 	if err != nil {
 		return failed(err)
 	}
@@ -180,7 +179,7 @@ func removeTrust(ctx context.Context, args []string, stdout, stderr io.Writer) (
 	if err != nil {
 		return failed(err)
 	}
-	n, err := openNode(ctx, at, false)
+	n, err := openNode(ctx, at)
 	if err != nil {
 		return failed(err)
 	}
@@ -252,8 +251,12 @@ func listTrust(ctx context.Context, args []string, stdout, stderr io.Writer) (st
 		return failed(fmt.Errorf("unexpected argument %q", others[0]))
 	}
 	at = at.filled()
-	if _, err := os.Stat(filepath.Join(at.settings, settingsFile)); err != nil {
-		return failed(fmt.Errorf("there is no ledger in %s: %w", at.settings, err))
+	set, err := readSettings(at.settings)
+	if err != nil {
+		return failed(err)
+	}
+	if err := storeThere(at); err != nil {
+		return failed(err)
 	}
 	store, err := storeToRead(ctx, at.store)
 	if err != nil {
@@ -264,6 +267,9 @@ func listTrust(ctx context.Context, args []string, stdout, stderr io.Writer) (st
 			status = failed(err)
 		}
 	}()
+	if _, err := foundingIn(ctx, store, at.store, set.Ledger); err != nil {
+		return failed(err)
+	}
 	history, err := ledger.ReadTrust(ctx, store)
 	if err != nil {
 		return failed(err)

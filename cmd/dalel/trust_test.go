@@ -39,6 +39,7 @@ func newAnchors(t *testing.T) anchors {
 		*into, err = a.issuing.Issue(testca.Leaf{Owner: testca.Owner{Organization: "A service"}, Usages: []asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, usage}}})
 		require.NoError(t, err)
 	}
+	foundedIn(t, a.dir)
 	a.person, err = a.issuing.Issue(testca.Leaf{Owner: testca.Owner{IIN: "123456789011", Surname: "TESTOV"}})
 	require.NoError(t, err)
 	return a
@@ -107,7 +108,7 @@ func TestTrustIsGivenByCommandShownWithFingerprintsAndTakenAway(t *testing.T) {
 		require.Equal(t, trust.ByCommand, change.How)
 		require.Equal(t, ledger.Operator, change.By.Participant)
 	}
-	n, err := openNode(t.Context(), location{dir: a.dir}, false)
+	n, err := openNode(t.Context(), location{dir: a.dir})
 	require.NoError(t, err)
 	require.Len(t, n.policy.Roots, 1)
 	require.Len(t, n.policy.Intermediates, 1)
@@ -340,18 +341,18 @@ func TestANodeWithAnOlderFolderRecordsWhatItLacks(t *testing.T) {
 	a := newAnchors(t)
 	server := esdbserver.New(t, esdbserver.Options{})
 	one, two := filepath.Join(t.TempDir(), "one"), filepath.Join(t.TempDir(), "two")
-	status, said, stderr := dalel(t, "init", "--settings", one)
-	require.Equal(t, exitGood, status, said+stderr)
+	shared := []string{"--blobs", filepath.Join(t.TempDir(), "content"), "--keys", filepath.Join(t.TempDir(), keysFile), "--store", server.URL()}
+	nodes := map[string]string{one: t.TempDir(), two: t.TempDir()}
+	foundedIn(t, nodes[one], append(shared, "--settings", one)...)
 	require.NoError(t, os.CopyFS(two, os.DirFS(one)))
 	secrets, err := filepath.Glob(filepath.Join(two, secretsDir, "*"))
 	require.NoError(t, err)
 	for _, path := range secrets {
 		require.NoError(t, os.Chmod(path, 0o600))
 	}
-	nodes := map[string]string{one: t.TempDir(), two: t.TempDir()}
 	on := func(settings string, args ...string) {
 		t.Helper()
-		status, said, stderr := dalel(t, append(args, "--dir", nodes[settings], "--settings", settings, "--store", server.URL())...)
+		status, said, stderr := dalel(t, slices.Concat(args, shared, []string{"--dir", nodes[settings], "--settings", settings})...)
 		require.Equal(t, exitGood, status, said+stderr)
 	}
 	on(one, "trust", "add", a.file(t, "root.pem", a.root.CertificatePEM()))
@@ -385,6 +386,7 @@ func TestTheNationalAuthoritysCertificatesAreKnown(t *testing.T) {
 		t.Skip("DALEL_NUC_SAMPLES names no folder with samples of the national authority")
 	}
 	dir := filepath.Join(t.TempDir(), "ledger")
+	foundedIn(t, dir)
 	status, said, stderr := dalel(t, append([]string{"trust", "add", "--dir", dir}, files...)...)
 	require.Equal(t, exitGood, status, said+stderr)
 	require.NotContains(t, said, "unknown here")

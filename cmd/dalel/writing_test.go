@@ -30,7 +30,7 @@ func serving(t *testing.T, dir string, log io.Writer) (*node, *server) {
 
 // servingWith is serving with something set up in between.
 func servingWith(t *testing.T, dir string, log io.Writer, setUp func(*node)) (*node, *server) {
-	n, err := openNode(t.Context(), location{dir: dir}, false)
+	n, err := openNode(t.Context(), location{dir: dir})
 	require.NoError(t, err)
 	setUp(n)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -51,7 +51,7 @@ func servingWith(t *testing.T, dir string, log io.Writer, setUp func(*node)) (*n
 // changedSettings writes other settings into a ledger's folder.
 func changedSettings(t *testing.T, dir string, change func(*settings)) {
 	path := filepath.Join(dir, settingsFile)
-	kept, err := readSettings(path, false)
+	kept, err := readSettings(dir)
 	require.NoError(t, err)
 	change(&kept)
 	text, err := json.Marshal(kept)

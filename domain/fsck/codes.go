@@ -74,6 +74,9 @@ const (
 	TokenWrong         Code = "fsck.time-token-wrong"
 	LogKeyMissing      Code = "fsck.log-key-missing"
 
+	// NodeUnfit: what the node remembers of the log is missing or another's.
+	NodeUnfit Code = "fsck.node-unfit"
+
 	ContentChanged Code = "fsck.content-changed"
 	ContentMissing Code = "fsck.content-missing"
 	// ContentForeign: something among the content that is not content.

@@ -110,7 +110,7 @@ func (n *node) eventually(what string, holds func(logStatus) bool) logStatus {
 func TestR_M4_AServedLedgerHasItsCheckpointsCosignedAndStampedWhoeverIsAwayMeanwhile(t *testing.T) {
 	built := program(t)
 	n := newNode(t, built, filepath.Join(t.TempDir(), "ledger"))
-	n.operator = strings.TrimSpace(n.run("token", "--role", "operator"))
+	n.found()
 
 	// Two time-stamping authorities of two hierarchies, and a witness.
 	var authorities []map[string]string
@@ -137,16 +137,22 @@ func TestR_M4_AServedLedgerHasItsCheckpointsCosignedAndStampedWhoeverIsAwayMeanw
 	require.NoError(t, free.Close())
 	printed, err := exec.CommandContext(t.Context(), built, "witness", "--dir", w.dir, "--name", "witness.example.kz/w1", "--vkey").Output()
 	require.NoError(t, err)
-	settings, err := json.Marshal(map[string]any{
-		"name": "A ledger",
+	var settings map[string]any
+	was, err := os.ReadFile(filepath.Join(n.dir, "ledger.json"))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(was, &settings))
+	settings = map[string]any{
+		"ledger": settings["ledger"],
+		"name":   "A ledger",
 		"log": map[string]any{
 			"interval": "200ms", "cosign": "200ms", "stamp": "200ms",
 			"witnesses": []map[string]string{{"url": "http://" + w.listen, "key": strings.TrimSpace(string(printed))}},
 		},
 		"authorities": map[string]any{"fetch": true, "timeStamps": authorities, "timeout": "2s"},
-	})
+	}
+	encoded, err := json.Marshal(settings)
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(n.dir, "ledger.json"), settings, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(n.dir, "ledger.json"), encoded, 0o600))
 
 	stamping[1].Break(services.Stamps, services.Failing)
 	stamping[0].Break(services.OCSP, services.Failing)

@@ -34,7 +34,7 @@ func TestR_G3_WithRootsRightsNothingOfASentDocumentIsRemovedOverwrittenOrUnlocke
 	at, environment := bucket(t)
 	n := newNode(t, program(t), filepath.Join(t.TempDir(), "ledger"), at...)
 	n.environment = environment
-	n.operator = strings.TrimSpace(n.run("token", "--role", "operator"))
+	n.found()
 	n.start()
 	iin, _ := n.register("79110945012")
 	alpha := n.participant("85041230056")

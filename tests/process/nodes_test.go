@@ -54,16 +54,12 @@ func cluster(t *testing.T, size int, at, environment []string) []*node {
 	t.Helper()
 	store, dir, dalel := eventStore(t), t.TempDir(), program(t)
 	settings := filepath.Join(dir, "settings")
-	keys := []string{"--keys", filepath.Join(dir, "keys.db")}
 	if at == nil {
-		at = append([]string{"--blobs", filepath.Join(dir, "content")}, keys...)
-	} else {
-		keys = at[2:]
+		at = []string{"--blobs", filepath.Join(dir, "content"), "--keys", filepath.Join(dir, "keys.db")}
 	}
-	command := exec.CommandContext(t.Context(), dalel, append([]string{"init", "--settings", settings}, keys...)...)
-	command.Env = append(os.Environ(), environment...)
-	out, err := command.CombinedOutput()
-	require.NoError(t, err, string(out))
+	founder := newNode(t, dalel, filepath.Join(dir, "node1"), append([]string{"--settings", settings, "--store", store}, at...)...)
+	founder.environment = environment
+	founder.run("init")
 	var nodes []*node
 	for i := range size {
 		own := filepath.Join(dir, fmt.Sprintf("node%d", i+1))

@@ -59,9 +59,16 @@ type node struct {
 func serve(t *testing.T) *node {
 	t.Helper()
 	n := newNode(t, program(t), filepath.Join(t.TempDir(), "ledger"))
-	n.operator = strings.TrimSpace(n.run("token", "--role", "operator"))
+	n.found()
 	n.start()
 	return n
+}
+
+// found founds the ledger and makes its first operator's token.
+func (n *node) found() {
+	n.t.Helper()
+	n.run("init")
+	n.operator = strings.TrimSpace(n.run("token", "--role", "operator"))
 }
 
 func newNode(t *testing.T, program, dir string, at ...string) *node {
@@ -264,7 +271,7 @@ func TestFourGibibytesGoInAndOutOverHTTPInConstantMemory(t *testing.T) {
 		at, environment := bucket(t)
 		n := newNode(t, program(t), filepath.Join(t.TempDir(), "ledger"), at...)
 		n.environment = environment
-		n.operator = strings.TrimSpace(n.run("token", "--role", "operator"))
+		n.found()
 		n.start()
 		fourGibibytes(t, n)
 	})

@@ -2,6 +2,7 @@ package attack
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -120,10 +121,21 @@ func (n *node) do(c clients, r request) (answer, error) {
 		a.body, err = io.ReadAll(response.Body)
 	}
 	a.took = time.Since(began)
+	if err == nil && response.Header.Get("Content-Encoding") == "gzip" && len(a.body) > 0 {
+		a.body, err = unzipped(a.body)
+	}
 	if err != nil {
 		return a, errors.Join(errors.New("the answer broke off"), err)
 	}
 	return a, nil
+}
+
+func unzipped(body []byte) ([]byte, error) {
+	read, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(read)
 }
 
 // must sends JSON and requires success; it returns what was answered.

@@ -61,19 +61,22 @@ func (d *description) differences(o operation, r request, a answer) (found []str
 	if a.header.Get("X-Request-Id") == "" {
 		differs("no X-Request-Id")
 	}
-	if a.status >= http.StatusInternalServerError && !unavailable(a) {
-		differs("a status of %d", a.status)
-	}
 	if r.method == http.MethodOptions && a.status == http.StatusNoContent && a.header.Get("Allow") != "" {
 		return found // the description need not say it for each address
 	}
 	described := o.Responses.Codes.GetOrZero(strconv.Itoa(a.status))
+	if described == nil && a.status >= http.StatusInternalServerError && !unavailable(a) {
+		differs("a status of %d", a.status)
+	}
 	if described == nil && a.status >= http.StatusBadRequest {
 		described = o.Responses.Default
 	}
 	if described == nil {
 		differs("a status that is not described: %d", a.status)
 		return found
+	}
+	if strings.Contains(r.header.Get("Accept"), "text/html") && a.status == http.StatusNotFound && !strings.HasPrefix(r.path, "/api/") {
+		return found // an address that is none, in a browser: a page says so
 	}
 	full := a.header.Get("Content-Type")
 	kind, _, err := mime.ParseMediaType(full)

@@ -81,6 +81,7 @@ func makeBackup(ctx context.Context, args []string, stdout, stderr io.Writer) (s
 	}
 	fmt.Fprintf(stdout, "%d events in %d streams, %d contents of %d bytes, as of %s\nroot %s\n",
 		manifest.Events, manifest.Streams, manifest.Contents, manifest.Bytes, manifest.When.UTC().Format(time.RFC3339), manifest.Root)
+	writeBackupMark(at.dir, backupMark{When: time.Now().UTC(), Events: manifest.Events, Root: manifest.Root, Whole: len(problems) == 0}, stderr)
 	if *keysOut != "" {
 		kept, err := backup.ReadKeysManifest(*keysOut)
 		if err != nil {

@@ -56,6 +56,7 @@ var (
 	describeUnheard   = describe("dalel_log_answer_failures", "How often in a row a witness or an authority has not answered.", "kind", "name")
 	describeRenewal   = describe("dalel_log_renewal_days", "Days until the newest time stamps must be renewed at the latest.")
 	describeDisk      = describe("dalel_disk_free_bytes", "What is free where the node writes.", "place")
+	describeBackup    = describe("dalel_backup_age_seconds", "Since a backup was last made from this node's folder; absent where none was.")
 	describeFrozen    = describe("dalel_streams_frozen", "Streams that are frozen by events which the ledger did not write.")
 )
 
@@ -67,7 +68,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 func (m *monitor) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		describeReady, describeCheck, describeBuild, describeQueue, describeLag, describeLagEvents, describeRefused, describePassed,
-		describeLogSize, describeLogStop, describeAsked, describeUnheard, describeRenewal, describeDisk, describeFrozen,
+		describeLogSize, describeLogStop, describeAsked, describeUnheard, describeRenewal, describeDisk, describeBackup, describeFrozen,
 	} {
 		to <- d
 	}
@@ -115,6 +116,9 @@ func (m *monitor) Collect(out chan<- prometheus.Metric) {
 			to.gauge(describeDisk, float64(free), place.Name)
 		}
 	}
+	if mark, ok := readBackupMark(m.node.dir); ok {
+		to.gauge(describeBackup, max(0, time.Since(mark.When).Seconds()))
+	}
 	for _, status := range m.processes.Status() {
 		to.counter(describeRefused, status.Refused, status.Name)
 		to.counter(describePassed, status.PassedOver, status.Name)
@@ -125,9 +129,7 @@ func (m *monitor) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	m.collectLag(ctx, to)
-	if m.log != nil {
-		collectLog(to, m.log.Status(), m.began)
-	}
+	collectLog(to, m.log.Status(), m.began)
 }
 
 // maxCounted is up to how many events a follower's lag is counted.

@@ -70,7 +70,7 @@ type monitor struct {
 	node      *node
 	models    *projections.Models
 	processes *process.Processes
-	log       *transparency.Log // nil where the ledger keeps none
+	log       *transparency.Log
 	bounds    healthSettings
 	began     time.Time
 
@@ -122,15 +122,10 @@ func (m *monitor) follow() {
 			return s.Position, s.Reached
 		})
 	}
-	if m.log != nil {
-		add("log", func() (eventstore.Position, eventstore.Position) {
-			s := m.log.Status()
-			return s.Position, s.Reached
-		})
-		if published := m.log.Status().PublishedAt; published != nil {
-			m.clock.Saw(*published)
-		}
-	}
+	add("log", func() (eventstore.Position, eventstore.Position) {
+		s := m.log.Status()
+		return s.Position, s.Reached
+	})
 }
 
 // next returns the position of the ledger's first event after a position.
@@ -165,6 +160,9 @@ func (m *monitor) run(ctx context.Context) {
 		m.followers.Sample(bounded)
 		cancel()
 		m.clock.Saw(m.models.Status().RecordedAt)
+		if published := m.log.Status().PublishedAt; published != nil {
+			m.clock.Saw(*published)
+		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -175,9 +173,6 @@ func (m *monitor) run(ctx context.Context) {
 
 // checkLog says whether the transparency log integrates and has not diverged.
 func (m *monitor) checkLog(context.Context) health.Finding {
-	if m.log == nil {
-		return health.Well("the ledger keeps no transparency log")
-	}
 	bound := time.Duration(m.bounds.Lag)
 	if bound <= 0 {
 		bound = health.DefaultLag

@@ -67,10 +67,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, "serve", errors.Join(err, n.Close()))
 	}
-	fmt.Fprintf(stdout, "dalel serves %s on %s\n", at.dir, s.url)
-	if len(n.policy.Roots) == 0 {
-		fmt.Fprintf(stdout, "no CA is trusted yet: say with `dalel trust add` which ones are, and start again\n")
-	}
+	fmt.Fprint(stdout, screen(fmt.Sprintf("dalel serves %s on %s", at.dir, s.url), n.lacks(*proxied, time.Now())))
 	if err := errors.Join(s.wait(ctx), n.Close()); err != nil {
 		return fail(stderr, "serve", err)
 	}

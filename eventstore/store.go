@@ -40,7 +40,8 @@ type Store interface {
 	// revisions, Append changes nothing and returns the position of the
 	// recorded last one. Anything else at the expected revision is
 	// stream.conflict. Other errors: event.too-large, event.invalid,
-	// stream.invalid, storage.full, store.failed, store.closed.
+	// stream.invalid, storage.full, store.failed, store.closed, and codes of
+	// the store that say why it takes nothing (store.denied, …).
 	//
 	// It returns the position of the last event.
 	Append(ctx context.Context, events ...Event) (Position, error)

@@ -93,7 +93,7 @@ type appending struct {
 	// been recorded.
 	attempts int
 	// last is the last error that was no answer.
-	last error
+	last lastCause
 }
 
 // run sends the events until there is an answer or nobody waits any longer.
@@ -108,7 +108,7 @@ func (a *appending) run(ctx context.Context) (eventstore.Position, error) {
 			}
 		}
 		if a.attempts++; a.attempts > 1 {
-			s.options.Log.DebugContext(ctx, "an append is sent again", "stream", string(a.events[0].Stream), "attempt", a.attempts, "error", a.last)
+			s.options.Log.DebugContext(ctx, "an append is sent again", "stream", string(a.events[0].Stream), "attempt", a.attempts, "error", a.last.err)
 		}
 		result, err := a.send(ctx, session)
 		if err == nil {
@@ -120,11 +120,15 @@ func (a *appending) run(ctx context.Context) (eventstore.Position, error) {
 		case deleted:
 			return 0, fault.Wrap(fault.ChainBroken, err, "%s: the stream was deleted in the event store", a.events[0].Stream)
 		case refused, missing:
+			if a.attempts > 1 {
+				// Of this attempt nothing was recorded; of an earlier one it is
+				// not known.
+				return 0, a.gaveUp(ctx, err)
+			}
 			return 0, failed(err, "%s: refused", a.doing)
-		case disconnected:
-			s.connections.lost(session, err)
 		}
-		a.last = err
+		s.connections.heed(session, err)
+		a.last.note(err)
 		waiting, stop := a.waiting(ctx, s.recording)
 		err = wait.sleep(waiting)
 		stop()
@@ -175,7 +179,7 @@ func (a *appending) gaveUp(ctx context.Context, err error) error {
 	case a.attempts == 0:
 		return failed(err, "%s: the event store cannot be reached; nothing was sent", a.doing)
 	}
-	return failed(errors.Join(err, a.last), "%s: no answer; whether it was recorded is not known", a.doing)
+	return fault.Wrap(fault.StoreFailed, a.last.with(err), "%s: no answer; whether it was recorded is not known", a.doing)
 }
 
 // accepted settles what the server calls a success.

@@ -81,6 +81,7 @@ func (s *Store) End(ctx context.Context) (eventstore.Position, error) {
 	look := looking{store: s, start: client.End{}}
 	look.seen, look.end, look.others = s.horizon.known()
 	wait, begun := newBackoff(5*time.Millisecond, time.Second), time.Now()
+	var cause lastCause
 	for {
 		if err := s.checkOpen(); err != nil {
 			return 0, err
@@ -99,8 +100,9 @@ func (s *Store) End(ctx context.Context) (eventstore.Position, error) {
 			return 0, errClosed()
 		}
 		if v := judge(err); (v != unanswered && v != disconnected) || time.Since(begun) >= s.options.Patience {
-			return 0, failed(err, "find the end of the event store")
+			return 0, failed(cause.with(err), "find the end of the event store")
 		}
+		cause.note(err)
 		_ = wait.sleep(joined)
 	}
 }

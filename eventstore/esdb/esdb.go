@@ -41,6 +41,17 @@
 // alone. Reads go to the node that the connection string prefers, the leader
 // by default; leave it so, a follower may lag behind what was acknowledged.
 //
+// # Faults
+//
+// A server that is away, starting or slow is waited for, within
+// [Options.Patience]. What waiting does not mend has a code that says what to do,
+// when the store is opened and later: store.certificate, store.tls,
+// store.password, store.denied, store.position.
+//
+// In a cluster (esdb+discover://, or several hosts) questions go to the leader,
+// and when it leaves one unanswered for two seconds the other nodes are asked who
+// leads. It is left when they name another, and only then.
+//
 // # What cannot be helped
 //
 // The client ends the whole process (log.Fatalf) when an event that it reads
@@ -134,9 +145,11 @@ var _ eventstore.Store = (*Store)(nil)
 // defaultDeadline) have no effect: this package does that work itself.
 //
 // It returns once the server has answered. While the server cannot be reached
-// it tries again until the context ends or [Options.Patience] is over; a server
-// that refuses the credentials or whose version the client cannot read
-// ("24.10.0-rc1") fails at once. Errors: config.invalid, store.failed.
+// it tries again until the context ends or [Options.Patience] is over. What
+// waiting does not mend fails at once: a version that the client cannot read
+// ("24.10.0-rc1"), store.certificate, store.tls, store.password, and
+// store.denied where not all events may be read ([Store.Probe] asks for the
+// right to append). Other errors: config.invalid, store.failed.
 //
 // The context covers the opening alone.
 func Open(ctx context.Context, connection string, options Options) (*Store, error) {
@@ -168,14 +181,34 @@ func Open(ctx context.Context, connection string, options Options) (*Store, erro
 	s := &Store{options: options, prefix: prefix, closing: make(chan struct{}), receive: receive}
 	s.reading, s.stopReading = context.WithCancel(context.Background())
 	s.recording, s.stopRecording = context.WithCancel(context.Background())
-	s.connections = connect(*config, options)
+	if s.connections, err = connect(*config, options); err != nil {
+		return nil, fault.Wrap(fault.ConfigInvalid, err, "the connection string of the event store")
+	}
 	opening, cancel := context.WithTimeout(ctx, options.Patience)
 	defer cancel()
-	if err := s.connections.first(opening); err != nil {
+	err = s.connections.first(opening)
+	if err == nil {
+		err = s.mayRead(opening)
+	}
+	if err != nil {
 		_ = s.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// mayRead asks for one event, so that a wrong password or a missing right shows
+// at once. Every other fault is for whoever reads next.
+func (s *Store) mayRead(ctx context.Context) error {
+	asking, cancel := context.WithTimeout(ctx, suspectAfter)
+	defer cancel()
+	_, err := s.page(asking, func(ctx context.Context, c *client.Client, count uint64) (*client.ReadStream, error) {
+		return c.ReadAll(ctx, client.ReadAllOptions{Direction: client.Backwards, From: client.End{}}, count)
+	}, 1)
+	if err != nil && judge(err) == refused {
+		return failed(err, "read all events")
+	}
+	return nil
 }
 
 // Close implements [eventstore.Store]. Reads and subscriptions end at once

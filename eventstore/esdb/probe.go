@@ -16,8 +16,8 @@ const probeStream = "probe-writing"
 // Probe asks the leader to write one event where it cannot stand: after a
 // revision that no stream has. A server that is ready to write answers that the
 // stream is at another one, and writes nothing. It asks once and waits for no
-// other server, so it says how things are now. Errors: store.failed,
-// store.closed, the context's.
+// other server, so it says how things are now. Errors: store.failed or
+// the code that says why, as of [Open]; store.closed, the context's.
 func (s *Store) Probe(ctx context.Context) error {
 	if err := s.checkOpen(); err != nil {
 		return err
@@ -41,12 +41,10 @@ func (s *Store) Probe(ctx context.Context) error {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return ended(ctx, doing)
 	}
-	switch judge(err) {
-	case conflict:
+	if judge(err) == conflict {
 		return nil
-	case disconnected:
-		s.connections.lost(session, err)
 	}
+	s.connections.heed(session, err)
 	return failed(err, "%s", doing)
 }
 

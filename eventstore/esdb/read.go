@@ -59,8 +59,8 @@ func (s *Store) page(ctx context.Context, open opening, count int) (page, error)
 	} else {
 		r.page.more = true
 	}
-	if err != nil && judge(err) == disconnected {
-		s.connections.lost(session, err)
+	if err != nil {
+		s.connections.heed(session, err)
 	}
 	return r.page, err
 }
@@ -174,6 +174,7 @@ type paging struct {
 	ahead      chan fetched
 	wait       *backoff
 	progress   time.Time
+	cause      lastCause
 }
 
 // fetched is a page that was asked for, or an error with what was read before
@@ -203,7 +204,7 @@ func (p *paging) run() error {
 			}
 		}
 		if len(now.page.events) > 0 {
-			p.progress, p.wait = time.Now(), newBackoff(5*time.Millisecond, time.Second)
+			p.progress, p.wait, p.cause = time.Now(), newBackoff(5*time.Millisecond, time.Second), lastCause{}
 		}
 		if now.err != nil {
 			if err := p.failed(now.err); err != nil {
@@ -296,12 +297,13 @@ func (p *paging) failed(err error) error {
 	case deleted:
 		return fault.Wrap(fault.ChainBroken, err, "%s: the stream was deleted in the event store", p.doing)
 	case unanswered, disconnected:
+		p.cause.note(err)
 		if time.Since(p.progress) < p.store.options.Patience {
 			_ = p.wait.sleep(p.joined)
 			return nil
 		}
 	}
-	return failed(err, "%s", p.doing)
+	return failed(p.cause.with(err), "%s", p.doing)
 }
 
 // ReadStream implements [eventstore.Store]. A stream that was deleted for good

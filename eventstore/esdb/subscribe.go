@@ -29,8 +29,8 @@ const (
 	resubscribeLast  = 5 * time.Second
 )
 
-// errHandler marks what the handler returned, which ends a subscription where
-// everything else only interrupts it.
+// errHandler marks what the handler returned, or a refusal that stays one,
+// which end a subscription where everything else only interrupts it.
 type errHandler struct{ error }
 
 func (e errHandler) Unwrap() error { return e.error }
@@ -39,7 +39,8 @@ func (e errHandler) Unwrap() error { return e.error }
 // events alone. When the connection breaks, the server drops the subscription,
 // or anything else is wrong with the server, it subscribes again after the last
 // event that the handler was given, for as long as the context lasts; each
-// interruption is logged.
+// interruption is logged. Where the server does not know the position of that
+// event it is another store, or was set back: store.position.
 func (s *Store) Subscribe(ctx context.Context, after eventstore.Position, handler eventstore.Handler) error {
 	f := following{store: s, handler: handler, at: after, reached: after}
 	for wait := newBackoff(resubscribeFirst, resubscribeLast); ; {
@@ -292,6 +293,9 @@ func (f *following) subscribe(ctx context.Context) (<-chan *client.SubscriptionE
 	}
 	messages, err := f.store.subscribe(ctx, start)
 	if err != nil && judge(err) == refused {
+		if f.before == nil && isUnknownPosition(err) {
+			return nil, errHandler{failed(err, "subscribe")}
+		}
 		f.before, f.newest = nil, nil
 	}
 	return messages, err
@@ -307,7 +311,7 @@ const (
 // subscribe asks the server for the ledger's events after a place and passes on
 // what it sends until ctx ends; the last message says why it ended.
 func (s *Store) subscribe(ctx context.Context, after client.AllPosition) (<-chan *client.SubscriptionEvent, error) {
-	session, err := s.connections.enter(ctx)
+	session, err := s.connections.enterSubscribing(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -328,19 +332,19 @@ func (s *Store) subscribe(ctx context.Context, after client.AllPosition) (<-chan
 	if err != nil {
 		confirmed()
 		session.leave()
-		if judge(err) == disconnected {
-			s.connections.lost(session, err)
-		}
+		s.connections.heed(session, err)
 		return nil, fmt.Errorf("subscribe: %w", err)
 	}
 	messages := make(chan *client.SubscriptionEvent, aheadEvents)
+	left := context.AfterFunc(session.moved, confirmed)
 	go func() {
 		defer session.leave()
 		defer confirmed()
+		defer left()
 		for {
 			message := s.receive(subscription)
-			if dropped := message.SubscriptionDropped; dropped != nil && judge(dropped.Error) == disconnected {
-				s.connections.lost(session, dropped.Error)
+			if dropped := message.SubscriptionDropped; dropped != nil && dropped.Error != nil {
+				s.connections.heed(session, dropped.Error)
 			}
 			select {
 			case messages <- message:

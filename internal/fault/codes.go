@@ -62,6 +62,11 @@ const (
 	StoreLocked      Code = "store.locked"
 	StoreFailed      Code = "store.failed"
 	StoreForeign     Code = "store.foreign"
+	StoreCertificate Code = "store.certificate"
+	StoreTLS         Code = "store.tls"
+	StorePassword    Code = "store.password"
+	StoreDenied      Code = "store.denied"
+	StorePosition    Code = "store.position"
 	StorageFull      Code = "storage.full"
 	RevisionStale    Code = "revision.stale"
 	PositionNotReady Code = "position.not-reached"
@@ -233,6 +238,11 @@ func Catalogue() []Definition {
 		{StoreLocked, KindUnavailable, "The event store is held by another process"},
 		{StoreFailed, KindUnavailable, "The event store failed"},
 		{StoreForeign, KindUnavailable, "The file is no event store that this version can use"},
+		{StoreCertificate, KindUnavailable, "The certificate of the event store does not verify"},
+		{StoreTLS, KindUnavailable, "Of this ledger and its event store one speaks TLS and the other does not"},
+		{StorePassword, KindUnavailable, "The event store does not know this ledger's user and password"},
+		{StoreDenied, KindUnavailable, "The event store does not let this ledger's user do this"},
+		{StorePosition, KindUnavailable, "The event store does not know a position that was read up to: it is another one, or was set back"},
 		{StorageFull, KindStorageFull, "There is no room left to write"},
 		{RevisionStale, KindConflict, "The thing has changed since you read it"},
 		{PositionNotReady, KindUnavailable, "The read models have not reached that position yet"},

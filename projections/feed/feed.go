@@ -284,7 +284,7 @@ func Transient(err error) bool {
 	switch code {
 	case fault.StreamConflict:
 		return true
-	case fault.StoreClosed, fault.StoreForeign, fault.ProjectionStopped:
+	case fault.StoreClosed, fault.StoreForeign, fault.StorePosition, fault.ProjectionStopped:
 		return false
 	}
 	switch fault.Lookup(code).Kind {

@@ -34,6 +34,7 @@ const (
 	keyCertificate = "dalel certificate"
 	keyToken       = "dalel token"
 	keyAborted     = "dalel aborted"
+	keyPlaces      = "dalel places"
 )
 
 // contentSecurity lets a page load from here alone and run no inline script.
@@ -78,13 +79,7 @@ func (s *Server) around(next echo.HandlerFunc) echo.HandlerFunc {
 				panic(thrown)
 			}
 		}()
-		select {
-		case s.requests <- struct{}{}:
-			defer func() { <-s.requests }()
-		default:
-			s.answerError(c, route.Route{}, route.Caller{}, fault.New(fault.Throttled, "too many requests at once; try again"))
-			return nil
-		}
+		s.paced(c)
 		if err := next(c); err != nil {
 			s.answerError(c, route.Route{}, route.Caller{}, err)
 		}
@@ -114,6 +109,13 @@ var requestIDs = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // serve makes the handler of a row: admission, then the row's own.
 func (s *Server) serve(r route.Route) echo.HandlerFunc {
 	return func(c echo.Context) error {
+		defer func() {
+			leavePlaces(c)
+			if form := c.Request().MultipartForm; form != nil {
+				// Files of a form that nobody reads any more.
+				_ = form.RemoveAll()
+			}
+		}()
 		caller, err := s.admit(c, r)
 		if err == nil {
 			err = r.Handler(c, caller)
@@ -138,13 +140,11 @@ func (s *Server) admit(c echo.Context, r route.Route) (route.Caller, error) {
 	if err := s.origins.Check(request); err != nil {
 		return caller, fault.Wrap(fault.Forbidden, err, "the request comes from another site")
 	}
+	if err := s.enter(c, r); err != nil {
+		return caller, err
+	}
 	ctx := request.Context()
 	token, presented := presentedToken(request)
-	unsafe := !slices.Contains([]string{http.MethodGet, http.MethodHead}, request.Method)
-	if (presented || unsafe) && s.failures.tooMany(caller.Act.IP, time.Now()) {
-		c.Set(keyLockedOut, true)
-		return caller, fault.New(fault.Throttled, "too many unknown tokens from this address; try again in a minute")
-	}
 	if r.Scope == route.Public {
 		if presented && r.Page {
 			if principal, err := s.Ledger.Authenticate(ctx, token); err == nil {
@@ -167,6 +167,9 @@ func (s *Server) admit(c echo.Context, r route.Route) (route.Caller, error) {
 	c.Set(keyToken, token)
 	if !slices.Contains(r.Roles, caller.Role) {
 		return caller, fault.New(fault.Forbidden, "the role %s may not do this", caller.Role)
+	}
+	if err := s.enterOwn(c, r, caller); err != nil {
+		return caller, err
 	}
 	if err := r.CheckQuery(request.URL.RawQuery); err != nil {
 		return caller, err

@@ -255,7 +255,11 @@ func newWorld(t *testing.T, changes ...func(*httpapi.Config)) *world {
 			Store: w.store, Codec: w.ledger.Codec(), Log: w.tlog, Key: verifier, Token: w.ledger.TimeToken, Piece: w.ledger.StampEvidence,
 		}},
 		Ledger: w.ledger, Models: models, Packets: packets{w.store, w.ledger, keys, sealer},
-		Log: log, MaxFailures: 1_000_000, Folder: dir,
+		Log: log, Folder: dir,
+		Limits: httpapi.Limits{
+			UnknownPerMinute: 1_000_000, RequestsPerMinute: 1_000_000, CommandsPerMinute: 1_000_000, DraftsPerMinute: 1_000_000,
+			MebibytesPerMinute: 1_000_000,
+		},
 		Clock: func() time.Time { return time.Now().Add(time.Duration(w.clock.Load())) },
 	}
 	w.checks = check.Config{

@@ -5,11 +5,14 @@
 // there is no other way in, so what does not stand in the table cannot be
 // served. Every request goes the same way, in [Server.admit]:
 //
-//  1. bounds: requests at once, size of the body, time for each read, and for
-//     what anybody may upload time for all of it;
-//  2. cross-origin check of unsafe methods (browsers with a cookie);
+//  1. bounds: size of the body and the least rate at which it comes in and the
+//     answer is taken (pace.go), and for what anybody may upload time for all
+//     of it; cross-origin check of unsafe methods (browsers with a cookie);
+//  2. a place among the requests at once, of the token or else of the address
+//     (places.go); what tells how the node is needs none;
 //  3. who: Authorization: Bearer, or the cookie dalel_session;
-//  4. may this role do this: by the row's roles;
+//  4. may this role do this: by the row's roles; then the participant's own
+//     places and rates;
 //  5. is it the caller's: by the row's scope and the ledger's own streams,
 //     never a projection; somebody else's document does not exist, byte for
 //     byte, with the same answer as one that was never made;

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -55,6 +54,9 @@ func (s *Server) createDocument(c echo.Context, caller route.Caller) error {
 	var body document.Details
 	if err := readJSON(c, &body); err != nil {
 		return err
+	}
+	if wait := s.places.drafts.take(caller.By.Participant, 1, time.Now()); wait > 0 {
+		return throttled(c, wait, "too many drafts; at most %d of a participant in a minute", s.Limits.DraftsPerMinute)
 	}
 	outcome, err := s.Ledger.CreateDocument(c.Request().Context(), caller.Act, body)
 	return created(c, "/documents/", outcome, err)
@@ -315,7 +317,7 @@ func (s *Server) getFile(c echo.Context, caller route.Caller) error {
 		return err
 	}
 	defer content.Close()
-	return sendContent(c, file.SHA256, file.MediaType, file.Name, file.Size, content)
+	return s.sendContent(c, caller, file.SHA256, file.MediaType, file.Name, file.Size, content)
 }
 
 // describeContent sets the headers of content that is saved, never shown: a
@@ -380,7 +382,6 @@ func copyChecked(c echo.Context, status int, content io.Reader) error {
 		response.WriteHeader(status)
 		return nil
 	}
-	control := http.NewResponseController(response.Writer)
 	held, next := make([]byte, 0, chunk), make([]byte, chunk)
 	for {
 		n, err := io.ReadFull(content, next)
@@ -401,7 +402,6 @@ func copyChecked(c echo.Context, status int, content io.Reader) error {
 				// Writing nothing would send the header.
 				continue
 			}
-			_ = control.SetWriteDeadline(time.Now().Add(patience))
 			if _, err := response.Write(piece); err != nil {
 				panic(http.ErrAbortHandler)
 			}
@@ -492,58 +492,24 @@ func (s *Server) evidence(c echo.Context, caller route.Caller) error {
 func (s *Server) packet(c echo.Context, caller route.Caller) error {
 	id := documentOf(c).State.ID
 	of := Selection{Document: id, Reader: reader(caller)}
-	return s.sendBuilt(c, id, func(ctx context.Context, w io.Writer) error { return s.Packets.Export(ctx, w, of) })
-}
-
-// build gives a request its turn among those whose answers are built before they
-// are sent, and the time for it, which may be longer than that of one write.
-// Whoever has had it must leave.
-func (s *Server) build(c echo.Context) (leave func(), err error) {
-	select {
-	case s.packets <- struct{}{}:
-	default:
-		return nil, fault.New(fault.Throttled, "other packets are being made; try again")
-	}
-	control := http.NewResponseController(c.Response().Writer)
-	_ = control.SetWriteDeadline(time.Now().Add(30 * time.Minute))
-	return func() { <-s.packets }, nil
+	return s.sendBuilt(c, caller, id, func(ctx context.Context, w io.Writer) error { return s.Packets.Export(ctx, w, of) })
 }
 
 // sendBuilt sends what build writes, named dalel-name.asice, once all of it is
 // there.
-func (s *Server) sendBuilt(c echo.Context, name string, build func(ctx context.Context, w io.Writer) error) error {
+func (s *Server) sendBuilt(c echo.Context, caller route.Caller, name string, build func(ctx context.Context, w io.Writer) error) error {
 	const mediaType = "application/vnd.etsi.asic-e+zip"
 	name = "dalel-" + name + ".asice"
 	if c.Request().Method == http.MethodHead {
 		describeContent(c, "", mediaType, name, -1)
 		return copyChecked(c, http.StatusOK, nil)
 	}
-	leave, err := s.build(c)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	file, err := os.CreateTemp(s.Folder, "dalel-packet-*.asice")
-	if err != nil {
-		return fault.Wrap(fault.Unavailable, err, "no room to build the packet in")
-	}
-	defer file.Close()
-	// Without a name it is gone with the process: a packet holds clear content.
-	if err := os.Remove(file.Name()); err != nil {
-		return fault.Wrap(fault.Unavailable, err, "build the packet")
-	}
-	if err := build(c.Request().Context(), file); err != nil {
-		return fmt.Errorf("export a packet: %w", err)
-	}
-	size, err := file.Seek(0, io.SeekCurrent)
-	if err == nil {
-		_, err = file.Seek(0, io.SeekStart)
-	}
-	if err != nil {
-		return fault.Wrap(fault.Unavailable, err, "the packet cannot be read back")
-	}
-	describeContent(c, "", mediaType, name, size)
-	return copyChecked(c, http.StatusOK, file)
+	return s.built(c, caller, func(ctx context.Context, w io.Writer) error {
+		if err := build(ctx, w); err != nil {
+			return fmt.Errorf("export a packet: %w", err)
+		}
+		return nil
+	}, func(size int64) { describeContent(c, "", mediaType, name, size) })
 }
 
 // decideSignature records the operator's decision on a signature in doubt.

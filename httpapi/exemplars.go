@@ -7,6 +7,7 @@ import (
 
 	"dalel/domain/fileformat"
 	"dalel/domain/ledger"
+	"dalel/httpapi/check"
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
 
@@ -71,7 +72,7 @@ func (s *Server) paperCopy(c echo.Context, caller route.Caller) error {
 		return err
 	}
 	defer content.Close()
-	return sendContent(c, issued.SHA256, "application/pdf", "copy-"+strconv.Itoa(n)+".pdf", issued.Size, content)
+	return s.sendContent(c, caller, issued.SHA256, "application/pdf", "copy-"+strconv.Itoa(n)+".pdf", issued.Size, content)
 }
 
 // extension is the usual ending of names of files of a media type.
@@ -87,12 +88,13 @@ func extension(mediaType string) string {
 // are none are counted by address as unknown tokens are: nobody finds
 // documents by trying.
 func (s *Server) checkNumber(c echo.Context, caller route.Caller) error {
-	if s.guesses.tooMany(caller.Act.IP, time.Now()) {
-		return fault.New(fault.Throttled, "too many unknown numbers from this address; try again in a minute")
+	address := check.Neighbourhood(caller.Act.IP)
+	if wait := s.places.guesses.tooMany(address, time.Now()); wait > 0 {
+		return throttled(c, wait, "too many unknown numbers from this address; try again in a minute")
 	}
 	view, err := s.Ledger.CheckNumber(c.Request().Context(), param(c, "number"))
 	if fault.Is(err, fault.DocumentUnknown) {
-		s.guesses.note(caller.Act.IP, time.Now())
+		s.places.guesses.note(address, time.Now())
 	}
 	if err != nil {
 		return err

@@ -25,7 +25,7 @@ type Health interface {
 // the monitor's token, or the address that Monitoring serves.
 func (s *Server) monitoring() []route.Route {
 	get := func(path, name string, handler route.Handler) route.Route {
-		return route.Route{Method: http.MethodGet, Path: path, Name: name, Scope: route.Public, Handler: handler}
+		return route.Route{Method: http.MethodGet, Path: path, Name: name, Scope: route.Public, Always: true, Handler: handler}
 	}
 	return []route.Route{
 		get("/healthz", "getHealth", s.alive),

@@ -86,7 +86,7 @@ func TestMetricsNameRoutesByTheirPatternAndNobody(t *testing.T) {
 		`dalel_http_refused_total{code="request.no-such-route"} 1`,
 		`dalel_security_events_total{event="denied"} 1`,
 		`dalel_security_events_total{event="unknown-token"} 1`,
-		`dalel_http_slots_used{of="requests"} 1`,
+		`dalel_http_slots_used{of="requests"} 0`,
 		`dalel_http_slots{of="streams"} 256`,
 		"go_goroutines ",
 	} {
@@ -148,7 +148,7 @@ func TestTheSecurityLogSaysWhatHappenedAndNamesPeopleByPseudonyms(t *testing.T) 
 func TestAnAddressThatIsLockedOutStandsInTheSecurityLog(t *testing.T) {
 	log := &syncBuffer{}
 	w := newWorld(t, func(c *httpapi.Config) {
-		c.Security, c.MaxFailures = httpapi.NewSecurity(slog.New(slog.NewJSONHandler(log, nil)), nil), 2
+		c.Security, c.Limits.UnknownPerMinute = httpapi.NewSecurity(slog.New(slog.NewJSONHandler(log, nil)), nil), 2
 	})
 	for range 4 {
 		w.do(request{method: "GET", path: "/api/v1/me", token: "dalel_nonsense"})

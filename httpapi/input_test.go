@@ -252,7 +252,7 @@ func TestAReadThatWaitsForAPositionNotReachedIsUnavailable(t *testing.T) {
 }
 
 func TestUnknownTokensFromOneAddressAreThrottled(t *testing.T) {
-	w := newWorld(t, func(c *httpapi.Config) { c.MaxFailures = 3; c.TrustProxy = true })
+	w := newWorld(t, func(c *httpapi.Config) { c.Limits.UnknownPerMinute = 3; c.TrustProxy = true })
 	from := func(address, token string) answer {
 		return w.do(request{method: "GET", path: "/api/v1/me", token: token, header: map[string]string{"X-Forwarded-For": "9.9.9.9, " + address}})
 	}
@@ -264,6 +264,7 @@ func TestUnknownTokensFromOneAddressAreThrottled(t *testing.T) {
 	require.Equal(t, "request.throttled", a.code())
 	require.NotEmpty(t, a.header.Get("Retry-After"))
 	require.Equal(t, 200, from("203.0.113.8", w.sender.token).status, "others are not held up")
+	require.Equal(t, 200, from("203.0.113.7", w.sender.token).status, "nor is a good token from the same address")
 }
 
 func TestTheAddressOfAProxyIsBelievedOnlyWhereItIsTrusted(t *testing.T) {

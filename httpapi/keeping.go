@@ -306,7 +306,7 @@ func (s *Server) letter(c echo.Context, caller route.Caller) error {
 		return err
 	}
 	defer content.Close()
-	return sendContent(c, letter.SHA256, letter.MediaType, "letter-"+strconv.Itoa(n)+extension(letter.MediaType), letter.Size, content)
+	return s.sendContent(c, caller, letter.SHA256, letter.MediaType, "letter-"+strconv.Itoa(n)+extension(letter.MediaType), letter.Size, content)
 }
 
 func (s *Server) erasureLetter(c echo.Context, caller route.Caller) error {
@@ -315,7 +315,7 @@ func (s *Server) erasureLetter(c echo.Context, caller route.Caller) error {
 		return err
 	}
 	defer content.Close()
-	return sendContent(c, letter.SHA256, letter.MediaType, "letter"+extension(letter.MediaType), letter.Size, content)
+	return s.sendContent(c, caller, letter.SHA256, letter.MediaType, "letter"+extension(letter.MediaType), letter.Size, content)
 }
 
 func (s *Server) orderErasure(c echo.Context, caller route.Caller) error {

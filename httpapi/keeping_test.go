@@ -418,7 +418,7 @@ func TestR_D10_ExemplarsAreCountedAndAPaperCopyIsTheSameBytesForEver(t *testing.
 }
 
 func TestR_M3_AnOutsiderChecksANumberAndTriesNotTooOften(t *testing.T) {
-	w := newWorld(t, func(c *httpapi.Config) { c.MaxFailures = 3; c.TrustProxy = true })
+	w := newWorld(t, func(c *httpapi.Config) { c.Limits.UnknownPerMinute = 3; c.TrustProxy = true })
 	doc := w.signed()
 	number := w.get(doc, w.sender.token).text("number")
 	check := func(address, number string) answer {

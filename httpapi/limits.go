@@ -1,87 +1,184 @@
 package httpapi
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
+	"math"
+	"reflect"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
-	"dalel/httpapi/route"
 	"dalel/internal/fault"
 
 	"github.com/labstack/echo/v4"
 )
 
-// patience is how long one read of a body, or one write of an answer, may
-// take.
-const patience = time.Minute
-
-// bound puts the row's limits on the request's body.
-func (s *Server) bound(c echo.Context, r route.Route) error {
-	request := c.Request()
-	control := http.NewResponseController(c.Response().Writer)
-	// Not every writer has deadlines; the server's own always has.
-	_ = control.SetWriteDeadline(time.Now().Add(2 * patience))
-	if request.ContentLength > r.MaxBody {
-		if r.MaxBody == 0 {
-			return fault.New(fault.RequestTooLarge, "no body is taken here")
-		}
-		return fault.New(fault.RequestTooLarge, "a body of %d bytes; at most %d are taken here", request.ContentLength, r.MaxBody)
-	}
-	limited := &body{ReadCloser: http.MaxBytesReader(c.Response().Writer, request.Body, r.MaxBody), control: control, header: c.Response().Header()}
-	if r.Within > 0 {
-		limited.until = time.Now().Add(r.Within)
-	}
-	request.Body = limited
-	return nil
+// Limits say how much of a node one address, one participant and all together
+// may take. Each node counts for itself. A member that is 0 has its default.
+type Limits struct {
+	// Connections are those open at the same time, ConnectionsPerAddress those
+	// of one address. Beyond them the one that has been idle longest is closed.
+	Connections           int `json:"connections,omitempty"`
+	ConnectionsPerAddress int `json:"connectionsPerAddress,omitempty"`
+	// Requests are answered at the same time, RequestsPerCaller for one token
+	// or, without one, one address, RequestsPerParticipant for one participant.
+	Requests               int `json:"requests,omitempty"`
+	RequestsPerCaller      int `json:"requestsPerCaller,omitempty"`
+	RequestsPerParticipant int `json:"requestsPerParticipant,omitempty"`
+	// UploadsPerParticipant are files that come in at the same time,
+	// PartsPerParticipant downloads of a part of a file, for which the node
+	// reads the whole of it.
+	UploadsPerParticipant int `json:"uploadsPerParticipant,omitempty"`
+	PartsPerParticipant   int `json:"partsPerParticipant,omitempty"`
+	// Builds are packets, extracts, journals and records of renewals that are
+	// made at the same time; DownloadsPerParticipant are finished ones that are
+	// being sent.
+	Builds                  int `json:"builds,omitempty"`
+	BuildsPerParticipant    int `json:"buildsPerParticipant,omitempty"`
+	DownloadsPerParticipant int `json:"downloadsPerParticipant,omitempty"`
+	// Streams are live streams, StreamsPerToken those of one token.
+	Streams         int `json:"streams,omitempty"`
+	StreamsPerToken int `json:"streamsPerToken,omitempty"`
+	// RequestsPerMinute are of one participant or, without a token, of one
+	// address; CommandsPerMinute and DraftsPerMinute of one participant. A
+	// minute's worth may come at once. They do not hold the operator.
+	RequestsPerMinute int `json:"requestsPerMinute,omitempty"`
+	CommandsPerMinute int `json:"commandsPerMinute,omitempty"`
+	DraftsPerMinute   int `json:"draftsPerMinute,omitempty"`
+	// MebibytesPerMinute are of files that one participant sends or has read
+	// for it.
+	MebibytesPerMinute int `json:"mebibytesPerMinute,omitempty"`
+	// UnknownPerMinute are tokens, and numbers of documents, of one address that
+	// are not known here.
+	UnknownPerMinute int `json:"unknownPerMinute,omitempty"`
+	// BodyBytesPerSecond is the least rate at which a body comes in, and
+	// AnswerBytesPerSecond the least at which an answer is taken, with
+	// GraceSeconds for what stops meanwhile.
+	BodyBytesPerSecond   int `json:"bodyBytesPerSecond,omitempty"`
+	AnswerBytesPerSecond int `json:"answerBytesPerSecond,omitempty"`
+	GraceSeconds         int `json:"graceSeconds,omitempty"`
 }
 
-// body is a request's body whose errors have codes, and for each read of
-// which there is a deadline.
-type body struct {
-	io.ReadCloser
-	control *http.ResponseController
-	// header is the answer's.
-	header http.Header
-	// until is when no further read is waited for; zero for never.
-	until time.Time
+// DefaultLimits are those of a node that nothing else is said of. They leave
+// room for several people behind one address, and for a token that cannot be
+// guessed.
+func DefaultLimits() Limits {
+	return Limits{
+		Connections: 4096, ConnectionsPerAddress: 512,
+		Requests: 1024, RequestsPerCaller: 64, RequestsPerParticipant: 128,
+		UploadsPerParticipant: 8, PartsPerParticipant: 2,
+		Builds: 6, BuildsPerParticipant: 2, DownloadsPerParticipant: 8,
+		Streams: 256, StreamsPerToken: 5,
+		RequestsPerMinute: 6000, CommandsPerMinute: 1200, DraftsPerMinute: 300, MebibytesPerMinute: 8192,
+		UnknownPerMinute:   60,
+		BodyBytesPerSecond: 16 << 10, AnswerBytesPerSecond: 8 << 10, GraceSeconds: 30,
+	}
 }
 
-// Read implements io.Reader.
-func (b *body) Read(p []byte) (int, error) {
-	now := time.Now()
-	deadline := now.Add(patience)
-	if !b.until.IsZero() && b.until.Before(deadline) {
-		if !now.Before(b.until) {
-			b.header.Set("Connection", "close")
-			return 0, fault.New(fault.RequestCutOff, "the body did not come in within the time that it has here")
+// maxLimit is the most that any limit may say.
+const maxLimit = 1 << 30
+
+// Filled returns l with defaults for what is 0. Errors: config.invalid for what
+// cannot be: a number below 0 or far too large, or a share above the whole.
+func (l Limits) Filled() (Limits, error) {
+	given, defaults := reflect.ValueOf(&l).Elem(), reflect.ValueOf(DefaultLimits())
+	for i := range given.NumField() {
+		name, value := given.Type().Field(i).Name, given.Field(i)
+		if value.Int() < 0 || value.Int() > maxLimit {
+			return l, fault.New(fault.ConfigInvalid, "the limit %s is %d; it is 1 to %d, or 0 for the default", name, value.Int(), maxLimit)
 		}
-		deadline = b.until
+		if value.Int() == 0 {
+			value.Set(defaults.Field(i))
+		}
 	}
-	_ = b.control.SetReadDeadline(deadline)
-	_ = b.control.SetWriteDeadline(now.Add(2 * patience))
-	n, err := b.ReadCloser.Read(p)
-	switch {
-	case err == nil:
-	case err != io.EOF && !b.until.IsZero() && !time.Now().Before(b.until):
-		// What is left is not waited for either, before the answer or after it.
-		b.header.Set("Connection", "close")
-	default:
-		// A deadline that stayed would end the request while it is answered.
-		_ = b.control.SetReadDeadline(time.Time{})
+	for _, pair := range []struct {
+		part, whole   int
+		ofPart, ofAll string
+	}{
+		{l.ConnectionsPerAddress, l.Connections, "ConnectionsPerAddress", "Connections"},
+		{l.BuildsPerParticipant, l.Builds, "BuildsPerParticipant", "Builds"},
+		{l.StreamsPerToken, l.Streams, "StreamsPerToken", "Streams"},
+	} {
+		if pair.part > pair.whole {
+			return l, fault.New(fault.ConfigInvalid, "the limit %s (%d) is above %s (%d)", pair.ofPart, pair.part, pair.ofAll, pair.whole)
+		}
 	}
-	var large *http.MaxBytesError
-	switch {
-	case err == nil || err == io.EOF:
-	case errors.As(err, &large):
-		err = fault.Wrap(fault.RequestTooLarge, err, "at most %d bytes are taken here", large.Limit)
-	default:
-		err = fault.Wrap(fault.RequestCutOff, err, "the body ended before its announced length")
+	return l, nil
+}
+
+// grace is GraceSeconds.
+func (l Limits) grace() time.Duration { return time.Duration(l.GraceSeconds) * time.Second }
+
+// rates hold each of many to so much a minute. A minute's worth may come at
+// once.
+type rates struct {
+	perMinute float64
+
+	mu sync.Mutex
+	of map[string]*bucket
+}
+
+type bucket struct {
+	left float64
+	at   time.Time
+}
+
+// maxCounted bounds the memory of counting: how many are told apart.
+const maxCounted = 10_000
+
+func newRates(perMinute int) *rates {
+	return &rates{perMinute: float64(perMinute), of: map[string]*bucket{}}
+}
+
+// take takes n of what is left to someone, or says after how long there is
+// something again. Where something is left all of n may be taken: a file may be
+// larger than a minute's worth, and what comes after it waits the longer.
+func (r *rates) take(someone string, n float64, now time.Time) (wait time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	one := r.bucket(someone, now)
+	if one.left < min(1, n) {
+		return time.Duration((1 - one.left) / r.perMinute * float64(time.Minute))
 	}
-	return n, err
+	one.left -= n
+	return 0
+}
+
+// bucket is what is left to someone now.
+func (r *rates) bucket(someone string, now time.Time) *bucket {
+	one := r.of[someone]
+	if one == nil {
+		if len(r.of) >= maxCounted {
+			r.forget(now)
+		}
+		one = &bucket{left: r.perMinute, at: now}
+		r.of[someone] = one
+	}
+	if passed := now.Sub(one.at); passed > 0 {
+		one.left, one.at = min(r.perMinute, one.left+passed.Minutes()*r.perMinute), now
+	}
+	return one
+}
+
+// forget makes room: first those who have all of it again, and under an attack
+// from everywhere all, since forgetting is better than growing.
+func (r *rates) forget(now time.Time) {
+	for someone, one := range r.of {
+		if one.left+now.Sub(one.at).Minutes()*r.perMinute >= r.perMinute {
+			delete(r.of, someone)
+		}
+	}
+	if len(r.of) >= maxCounted {
+		clear(r.of)
+	}
+}
+
+// throttled refuses a request for a while.
+func throttled(c echo.Context, wait time.Duration, detail string, args ...any) error {
+	seconds := max(1, int(math.Ceil(wait.Seconds())))
+	c.Response().Header().Set("Retry-After", strconv.Itoa(seconds))
+	return fault.New(fault.Throttled, detail, args...)
 }
 
 // failures counts unknown tokens by address, in windows of a minute. It
@@ -97,14 +194,15 @@ type failed struct {
 	until time.Time
 }
 
-// maxAddresses bounds the memory of failures.
-const maxAddresses = 10_000
-
-func (f *failures) tooMany(address string, now time.Time) bool {
+// tooMany returns how long an address has no further try.
+func (f *failures) tooMany(address string, now time.Time) (wait time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	seen := f.of[address]
-	return seen.count >= f.limit && now.Before(seen.until)
+	if seen.count < f.limit {
+		return 0
+	}
+	return max(0, seen.until.Sub(now))
 }
 
 func (f *failures) note(address string, now time.Time) {
@@ -118,58 +216,19 @@ func (f *failures) note(address string, now time.Time) {
 		seen = failed{until: now.Add(time.Minute)}
 	}
 	seen.count++
-	if _, known := f.of[address]; !known && len(f.of) >= maxAddresses {
+	if _, known := f.of[address]; !known && len(f.of) >= maxCounted {
 		for other, entry := range f.of {
 			if !now.Before(entry.until) {
 				delete(f.of, other)
 			}
 		}
-		if len(f.of) >= maxAddresses {
+		if len(f.of) >= maxCounted {
 			// Under an attack from everywhere, forgetting is better than
 			// growing.
 			clear(f.of)
 		}
 	}
 	f.of[address] = seen
-}
-
-// streams counts live streams, in all and by token.
-type streams struct {
-	mu          sync.Mutex
-	total, each int
-	open        int
-	of          map[string]int
-}
-
-// enter admits a stream; leave must follow if it did.
-func (s *streams) enter(token string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.open >= s.total || s.of[token] >= s.each {
-		return false
-	}
-	if s.of == nil {
-		s.of = map[string]int{}
-	}
-	s.open++
-	s.of[token]++
-	return true
-}
-
-// now returns how many streams are open.
-func (s *streams) now() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.open
-}
-
-func (s *streams) leave(token string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open--
-	if s.of[token]--; s.of[token] == 0 {
-		delete(s.of, token)
-	}
 }
 
 // methodName keeps made-up methods out of the logs.

@@ -1,10 +1,10 @@
 package httpapi
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -152,20 +152,20 @@ func (s *Server) journalFile(format pages.JournalFormat) route.Handler {
 		if asWhole(c, format.MediaType(), name) {
 			return nil
 		}
-		leave, err := s.build(c)
-		if err != nil {
-			return err
-		}
-		defer leave()
-		var content bytes.Buffer
-		err = s.journals.Write(c.Request().Context(), &content, pages.JournalRequest{
-			Filter: filter, Format: format, Language: language, Closed: caller.Role == access.RoleOperator, Now: s.Clock(),
+		return s.built(c, caller, func(ctx context.Context, w io.Writer) error {
+			err := s.journals.Write(ctx, w, pages.JournalRequest{
+				Filter: filter, Format: format, Language: language, Closed: caller.Role == access.RoleOperator, Now: s.Clock(),
+			})
+			if err != nil {
+				return fmt.Errorf("write the journal: %w", err)
+			}
+			return nil
+		}, func(size int64) {
+			header := c.Response().Header()
+			header.Set("Content-Disposition", disposition(name))
+			header.Set("Content-Type", format.MediaType())
+			header.Set("Content-Length", strconv.FormatInt(size, 10))
 		})
-		if err != nil {
-			return fmt.Errorf("write the journal: %w", err)
-		}
-		c.Response().Header().Set("Content-Disposition", disposition(name))
-		return route.Send(c, format.MediaType(), content.Bytes())
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"dalel/eventstore"
 	"dalel/httpapi/route"
-	"dalel/internal/fault"
 	"dalel/projections"
 
 	"github.com/labstack/echo/v4"
@@ -32,10 +31,13 @@ func (s *Server) live(c echo.Context, caller route.Caller) error {
 			return err
 		}
 	}
-	if !s.streams.enter(caller.TokenID) {
-		return fault.New(fault.Throttled, "too many live streams are open")
+	leave, ok := s.places.streams.Enter(caller.TokenID)
+	if !ok {
+		return throttled(c, time.Minute, "too many live streams are open")
 	}
-	defer s.streams.leave(caller.TokenID)
+	defer leave()
+	// From here on it has a place among the streams, and no other.
+	leavePlaces(c)
 	ctx, cancel := context.WithCancel(c.Request().Context())
 	defer cancel()
 	id := documentOf(c).State.ID
@@ -126,7 +128,6 @@ func (e *eventStream) event(row projections.TimelineRow) error {
 }
 
 func (e *eventStream) write(text string) error {
-	_ = e.control.SetWriteDeadline(time.Now().Add(patience))
 	if _, err := e.c.Response().Write([]byte(text)); err != nil {
 		return err
 	}

@@ -111,7 +111,7 @@ func TestALiveTimelineTellsHistoryThenWhatHappensAndGoesOnWithoutLossOrRepetitio
 
 func TestStreamsAreBoundedEndWithTheTokenAndLeaveNothingBehind(t *testing.T) {
 	w := newWorld(t, func(c *httpapi.Config) {
-		c.MaxStreams, c.MaxStreamsPerCaller, c.Heartbeat = 3, 2, 50*time.Millisecond
+		c.Limits.Streams, c.Limits.StreamsPerToken, c.Heartbeat = 3, 2, 50*time.Millisecond
 	})
 	live := "/api/v1/documents/" + w.sent() + "/timeline/live"
 	before := runtime.NumGoroutine()

@@ -1,9 +1,9 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 
@@ -104,21 +104,20 @@ func (s *Server) logTile(c echo.Context, _ route.Caller) error {
 // logRenewals answers with the record of how the time stamp on a checkpoint was
 // renewed since (R-M5). It may take a while, so that it waits for its turn among
 // the packets.
-func (s *Server) logRenewals(c echo.Context, _ route.Caller) error {
+func (s *Server) logRenewals(c echo.Context, caller route.Caller) error {
 	if _, err := s.log(); err != nil {
 		return err
 	}
-	leave, err := s.build(c)
-	if err != nil {
+	return s.built(c, caller, func(ctx context.Context, w io.Writer) error {
+		record, err := s.Renewals.Renewals(ctx, []byte(c.QueryParam("checkpoint")))
+		if err != nil {
+			return fmt.Errorf("make the record of renewals: %w", err)
+		}
+		_, err = w.Write(record)
 		return err
-	}
-	defer leave()
-	record, err := s.Renewals.Renewals(c.Request().Context(), []byte(c.QueryParam("checkpoint")))
-	if err != nil {
-		return fmt.Errorf("make the record of renewals: %w", err)
-	}
-	describeContent(c, "", "application/json", "dalel-renewals.json", int64(len(record)))
-	return copyChecked(c, http.StatusOK, bytes.NewReader(record))
+	}, func(size int64) {
+		describeContent(c, "", "application/json", "dalel-renewals.json", size)
+	})
 }
 
 // logStatusView is how the log is on this node, for who is responsible for it.

@@ -80,12 +80,12 @@ func (m *Metrics) slots(s *Server) {
 	const used, limit = "dalel_http_slots_used", "dalel_http_slots"
 	const usedHelp, limitHelp = "Slots in use.", "Slots that there are."
 	m.Register(
-		gauge(used, usedHelp, "requests", func() int { return len(s.requests) }),
-		gauge(limit, limitHelp, "requests", func() int { return cap(s.requests) }),
-		gauge(used, usedHelp, "packets", func() int { return len(s.packets) }),
-		gauge(limit, limitHelp, "packets", func() int { return cap(s.packets) }),
-		gauge(used, usedHelp, "streams", s.streams.now),
-		gauge(limit, limitHelp, "streams", func() int { return s.MaxStreams }),
+		gauge(used, usedHelp, "requests", s.places.requests.Open),
+		gauge(limit, limitHelp, "requests", func() int { return s.Limits.Requests }),
+		gauge(used, usedHelp, "packets", s.places.builds.Open),
+		gauge(limit, limitHelp, "packets", func() int { return s.Limits.Builds }),
+		gauge(used, usedHelp, "streams", s.places.streams.Open),
+		gauge(limit, limitHelp, "streams", func() int { return s.Limits.Streams }),
 	)
 }
 

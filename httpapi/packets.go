@@ -40,7 +40,7 @@ func (s *Server) packetOfSeveral(c echo.Context, caller route.Caller) error {
 		// What a participant may see of the named ones was asked at the door.
 		of.Participant = ""
 	}
-	return s.sendBuilt(c, name, func(ctx context.Context, w io.Writer) error { return s.Packets.ExportSeveral(ctx, w, of) })
+	return s.sendBuilt(c, caller, name, func(ctx context.Context, w io.Writer) error { return s.Packets.ExportSeveral(ctx, w, of) })
 }
 
 // extract sends a sealed extract from the journals (R-G2): of one document or
@@ -70,7 +70,7 @@ func (s *Server) extract(c echo.Context, caller route.Caller) error {
 	if err != nil {
 		return err
 	}
-	return s.sendBuilt(c, name, func(ctx context.Context, w io.Writer) error { return s.Packets.ExportExtract(ctx, w, of) })
+	return s.sendBuilt(c, caller, name, func(ctx context.Context, w io.Writer) error { return s.Packets.ExportExtract(ctx, w, of) })
 }
 
 // reader is the participant for whom something is taken out, "" for an auditor.

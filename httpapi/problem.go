@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"dalel/httpapi/check"
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
 
@@ -84,7 +85,7 @@ func (s *Server) answerError(c echo.Context, r route.Route, caller route.Caller,
 		s.Log.Info("request refused", "request", id, "route", c.Path(), "code", refusal.Code)
 	}
 	if refusal.Code == fault.TokenInvalid {
-		s.failures.note(s.address(c.Request()), time.Now())
+		s.places.failures.note(check.Neighbourhood(s.address(c.Request())), time.Now())
 	}
 	if c.Response().Committed {
 		panic(http.ErrAbortHandler)
@@ -102,9 +103,9 @@ func (s *Server) answerError(c echo.Context, r route.Route, caller route.Caller,
 	case http.StatusUnauthorized:
 		header.Set("WWW-Authenticate", `Bearer realm="dalel"`)
 	case http.StatusTooManyRequests:
-		header.Set("Retry-After", "60")
+		retryAfter(header, "60")
 	case http.StatusServiceUnavailable:
-		header.Set("Retry-After", "5")
+		retryAfter(header, "5")
 	}
 	if s.PageError != nil && (r.Page || r.Path == "" && wantsPage(c.Request())) {
 		if err := s.PageError(c, caller, refusal); err != nil {
@@ -133,6 +134,14 @@ func instanceOf(id string) string {
 		return "urn:uuid:" + id
 	}
 	return "urn:dalel:request:" + id
+}
+
+// retryAfter says when to try again, unless it was said for how long what was
+// asked for is used up.
+func retryAfter(header http.Header, seconds string) {
+	if header.Get("Retry-After") == "" {
+		header.Set("Retry-After", seconds)
+	}
 }
 
 // wantsPage reports whether somebody looks at an address that is none in a

@@ -63,10 +63,15 @@ func requestedPart(r *http.Request, etag string, size int64) (part, error) {
 	return part{from: from, length: to - from + 1}, nil
 }
 
+// freePart is how much may be read besides a part that is asked for without
+// counting as work.
+const freePart = 1 << 20
+
 // sendContent sends stored content, or the part of it that is asked for. Also
 // for a part the whole is read, since only its end says that it is what was
 // stored: the rest is skipped, and the connection is broken as in copyChecked.
-func sendContent(c echo.Context, hash, mediaType, name string, size int64, content io.Reader) error {
+// So a part costs the caller what the whole does, and few are read at once.
+func (s *Server) sendContent(c echo.Context, caller route.Caller, hash, mediaType, name string, size int64, content io.Reader) error {
 	header := c.Response().Header()
 	describeContent(c, hash, mediaType, name, size)
 	header.Set("Accept-Ranges", "bytes")
@@ -77,6 +82,19 @@ func sendContent(c echo.Context, hash, mediaType, name string, size int64, conte
 	if err != nil {
 		header.Set("Content-Range", "bytes */"+strconv.FormatInt(size, 10))
 		return err
+	}
+	if c.Request().Method == http.MethodHead {
+		return copyChecked(c, http.StatusOK, nil)
+	}
+	if err := s.spend(c, caller, size); err != nil {
+		return err
+	}
+	if size-wanted.length > freePart {
+		leave, err := waitFor(c, s.places.parts, caller)
+		if err != nil {
+			return err
+		}
+		defer leave()
 	}
 	if wanted.whole {
 		return copyChecked(c, http.StatusOK, content)

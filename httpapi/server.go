@@ -58,19 +58,8 @@ type Selection struct {
 	Reader string
 }
 
-// Defaults of [Config].
-const (
-	// DefaultRequests leaves room beside DefaultStreams.
-	DefaultRequests         = 1024
-	DefaultStreams          = 256
-	DefaultStreamsPerCaller = 5
-	// DefaultPackets is small because each packet takes room on disk.
-	DefaultPackets = 4
-	// DefaultFailures is generous: a token cannot be guessed, and several
-	// people share an address.
-	DefaultFailures  = 60
-	DefaultHeartbeat = 15 * time.Second
-)
+// DefaultHeartbeat is the default of [Config].
+const DefaultHeartbeat = 15 * time.Second
 
 // waitLimit bounds Dalel-Wait-For.
 const waitLimit = 5 * time.Second
@@ -115,10 +104,8 @@ type Config struct {
 	// Build is what /version tells.
 	Build build.Info
 
-	// Requests, Streams and Packets at once; streams of one token at once;
-	// tokens not known from one address in a minute, and numbers of documents
-	// neither; 0 for the defaults.
-	MaxRequests, MaxStreams, MaxStreamsPerCaller, MaxPackets, MaxFailures int
+	// Limits bound what one caller, and all together, may take of this node.
+	Limits Limits
 	// Heartbeat is how often a stream says that it is alive, and looks whether
 	// its token still is; 0 for the default.
 	Heartbeat time.Duration
@@ -133,11 +120,7 @@ type Server struct {
 	echo     *echo.Echo
 	table    []route.Route
 	origins  *http.CrossOriginProtection
-	requests chan struct{}
-	packets  chan struct{}
-	streams  streams
-	failures failures
-	guesses  failures
+	places   *places
 	journals *pages.Journals
 	compress func(http.Handler) http.HandlerFunc
 	closing  chan struct{}
@@ -152,16 +135,10 @@ func New(config Config) (*Server, error) {
 	if config.Transparency != nil && config.Renewals == nil {
 		return nil, fault.New(fault.ConfigInvalid, "the HTTP interface of a ledger with a transparency log needs Renewals")
 	}
-	fill := func(value *int, otherwise int) {
-		if *value <= 0 {
-			*value = otherwise
-		}
+	var err error
+	if config.Limits, err = config.Limits.Filled(); err != nil {
+		return nil, err
 	}
-	fill(&config.MaxRequests, DefaultRequests)
-	fill(&config.MaxStreams, DefaultStreams)
-	fill(&config.MaxStreamsPerCaller, DefaultStreamsPerCaller)
-	fill(&config.MaxPackets, DefaultPackets)
-	fill(&config.MaxFailures, DefaultFailures)
 	if config.Heartbeat <= 0 {
 		config.Heartbeat = DefaultHeartbeat
 	}
@@ -183,11 +160,7 @@ func New(config Config) (*Server, error) {
 	}
 	s := &Server{
 		Config: config, journals: journals, echo: echo.New(), origins: http.NewCrossOriginProtection(),
-		requests: make(chan struct{}, config.MaxRequests), packets: make(chan struct{}, config.MaxPackets),
-		streams:  streams{total: config.MaxStreams, each: config.MaxStreamsPerCaller},
-		failures: failures{limit: config.MaxFailures},
-		guesses:  failures{limit: config.MaxFailures},
-		closing:  make(chan struct{}),
+		places: newPlaces(config.Limits), closing: make(chan struct{}),
 	}
 	if s.Health == nil {
 		s.Health = s.readable()
@@ -247,8 +220,9 @@ func (s *Server) Close() { s.close.Do(func() { close(s.closing) }) }
 
 // NewHTTPServer returns an http.Server for s with its time-outs set: 10 s for
 // a request's header, two minutes between requests. Bodies and answers have
-// deadlines of their own that move on as long as bytes do, since a file of
-// 4 GiB takes its time. Its Shutdown ends the live streams.
+// deadlines of their own that move on as long as bytes do at the least rate
+// (pace.go), since a file of 4 GiB takes its time. Its Shutdown ends the live
+// streams.
 func NewHTTPServer(s *Server) *http.Server {
 	server := &http.Server{
 		Handler: s, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,

@@ -140,7 +140,7 @@ func TestAPacketThatFailsIsAProblemAndNotHalfAPacket(t *testing.T) {
 func TestRequestsAtOnceAreBounded(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	w := newWorld(t, func(c *httpapi.Config) {
-		c.MaxRequests = 1
+		c.Limits.Requests = 1
 		c.Pages = []route.Route{page("/slow", route.Public, func(c echo.Context, _ route.Caller) error {
 			close(entered)
 			<-leave
@@ -158,9 +158,12 @@ func TestRequestsAtOnceAreBounded(t *testing.T) {
 		done <- response.StatusCode
 	}()
 	<-entered
-	a := w.do(request{method: "GET", path: "/healthz"})
+	a := w.do(request{method: "GET", path: "/log/log.vkey"})
+	health := w.get("/healthz", "")
 	close(leave)
 	require.Equal(t, "request.throttled", a.code())
+	require.NotEmpty(t, a.header.Get("Retry-After"))
+	require.Equal(t, 200, health.status, "health needs no place")
 	require.Equal(t, 204, <-done)
 	require.Equal(t, 200, w.get("/healthz", "").status)
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"dalel/domain/document"
 	"dalel/eventstore"
@@ -215,7 +214,6 @@ func (s *Server) takeoutJournal(c echo.Context, caller route.Caller) error {
 		return nil
 	}
 	response := c.Response()
-	control := http.NewResponseController(response.Writer)
 	header := response.Header()
 	// They are sent with the first byte, which comes after the first page is read.
 	header.Set("Content-Type", sheet.MediaType)
@@ -223,10 +221,7 @@ func (s *Server) takeoutJournal(c echo.Context, caller route.Caller) error {
 	request := pages.JournalRequest{
 		Filter: projections.JournalFilter{Participant: caller.By.Participant}, Format: pages.JournalCSV, Language: pages.Russian, Now: s.Clock(),
 	}
-	err := s.journals.Stream(c.Request().Context(), response, request, func() error {
-		_ = control.SetWriteDeadline(time.Now().Add(patience))
-		return nil
-	})
+	err := s.journals.Stream(c.Request().Context(), response, request, func() error { return nil })
 	if err != nil && !response.Committed {
 		header.Del("Content-Type")
 		header.Del("Content-Disposition")

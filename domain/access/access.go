@@ -1,6 +1,7 @@
 package access
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -29,34 +30,51 @@ const (
 // prefix makes a token that leaked into a text easy to find by a scanner.
 const prefix = "dalel_"
 
-// tokenBytes is how many random bytes a token has.
-const tokenBytes = 32
+// A token has randomBytes that nobody can guess, and sealBytes by which those
+// who have the ledger's key tell that it was issued here.
+const (
+	randomBytes = 24
+	sealBytes   = 8
+	tokenBytes  = randomBytes + sealBytes
+)
 
 // NewToken makes a token and its hash. The token is shown to its holder once
-// and kept nowhere; the hash names its stream and goes into events. The error
-// comes from random alone.
-func NewToken(random io.Reader) (token, hash string, err error) {
-	secret := make([]byte, tokenBytes)
+// and kept nowhere; the hash names its stream and goes into events. The key is
+// the ledger's, the same on every node. The error comes from random alone.
+func NewToken(random io.Reader, key []byte) (token, hash string, err error) {
+	secret := make([]byte, randomBytes, tokenBytes)
 	if _, err := io.ReadFull(random, secret); err != nil {
 		return "", "", fault.Wrap(fault.Internal, err, "read random bytes for a token")
 	}
-	token = prefix + base64.RawURLEncoding.EncodeToString(secret)
+	token = prefix + base64.RawURLEncoding.EncodeToString(append(secret, sealOf(secret, key)...))
 	return token, hashOf(token), nil
 }
 
 // HashToken returns the hash of a token as it was presented: SHA-256 of the
-// whole text in lower-case hexadecimal digits. A text of another form is
-// token.invalid; the error does not repeat it. A plain hash is enough, since
-// nobody can try 2^256 tokens.
-func HashToken(token string) (hash string, err error) {
+// whole text in lower-case hexadecimal digits. A text of another form, or one
+// that was not made with the key, is token.invalid; the error does not repeat
+// it. So what somebody makes up costs no question to the store. A plain hash is
+// enough, since nobody can try 2^192 tokens.
+func HashToken(token string, key []byte) (hash string, err error) {
 	encoded, ok := strings.CutPrefix(token, prefix)
-	if ok && len(encoded) == base64.RawURLEncoding.EncodedLen(tokenBytes) {
-		secret, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
-		if err == nil && len(secret) == tokenBytes {
-			return hashOf(token), nil
-		}
+	if !ok || len(encoded) != base64.RawURLEncoding.EncodedLen(tokenBytes) {
+		return "", fault.New(fault.TokenInvalid, "this does not have the form of a token")
 	}
-	return "", fault.New(fault.TokenInvalid, "this does not have the form of a token")
+	secret, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	if err != nil || len(secret) != tokenBytes {
+		return "", fault.New(fault.TokenInvalid, "this does not have the form of a token")
+	}
+	if !hmac.Equal(secret[randomBytes:], sealOf(secret[:randomBytes], key)) {
+		return "", fault.New(fault.TokenInvalid, "this token was not issued here")
+	}
+	return hashOf(token), nil
+}
+
+// sealOf is what a token's random bytes are followed by.
+func sealOf(random, key []byte) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write(random)
+	return mac.Sum(nil)[:sealBytes]
 }
 
 func hashOf(token string) string {

@@ -89,7 +89,7 @@ func TestR_O4_ARevokedTokenOpensNothingWhateverTheClockSays(t *testing.T) {
 func TestR_O4_WhatNoTokenCanBeIsRefused(t *testing.T) {
 	for name, change := range map[string]func(*access.Issue){
 		"no hash":               func(c *access.Issue) { c.Token = "" },
-		"the token for a hash":  func(c *access.Issue) { c.Token, _, _ = access.NewToken(rand.Reader) },
+		"the token for a hash":  func(c *access.Issue) { c.Token, _, _ = access.NewToken(rand.Reader, key) },
 		"capitals":              func(c *access.Issue) { c.Token = strings.ToUpper(hash) },
 		"no participant":        func(c *access.Issue) { c.By.Participant = "" },
 		"a person of two lines": func(c *access.Issue) { c.By.Person = "a\nb" },
@@ -122,38 +122,60 @@ func TestR_O4_WhatNoTokenCanBeIsRefused(t *testing.T) {
 func TestANewTokenIsFoundAgainByItsHash(t *testing.T) {
 	seen := map[string]bool{}
 	for range 200 {
-		token, hash, err := access.NewToken(rand.Reader)
+		token, hash, err := access.NewToken(rand.Reader, key)
 		require.NoError(t, err)
 		require.Regexp(t, regexp.MustCompile(`^dalel_[A-Za-z0-9_-]{43}$`), token)
-		again, err := access.HashToken(token)
+		again, err := access.HashToken(token, key)
 		require.NoError(t, err)
 		require.Equal(t, hash, again)
 		require.NoError(t, access.StreamID(hash).Check())
 		require.NotContains(t, seen, token)
 		seen[token] = true
 	}
-	_, _, err := access.NewToken(iotest.ErrReader(errors.New("no entropy")))
+	_, _, err := access.NewToken(iotest.ErrReader(errors.New("no entropy")), key)
 	require.Equal(t, fault.Internal, fault.CodeOf(err))
-	_, _, err = access.NewToken(strings.NewReader("31 bytes are not enough for one"))
+	_, _, err = access.NewToken(strings.NewReader("23 bytes are too few yet"[:23]), key)
 	require.Equal(t, fault.Internal, fault.CodeOf(err))
 }
 
 func TestATokenHasOneSpelling(t *testing.T) {
-	token, _, err := access.NewToken(bytes.NewReader(make([]byte, 32)))
+	token, _, err := access.NewToken(bytes.NewReader(make([]byte, 24)), key)
 	require.NoError(t, err)
-	require.Equal(t, "dalel_"+strings.Repeat("A", 43), token)
+	require.Equal(t, "dalel_"+strings.Repeat("A", 32), token[:38])
+	last := token[len(token)-1]
 	for _, other := range []string{
 		"", "dalel_", token[:len(token)-1], token + "=", token + "A", " " + token, strings.ToUpper(token),
 		"other_" + strings.Repeat("A", 43),
-		"dalel_" + strings.Repeat("A", 42) + "B", // bits beyond the 32nd byte
-		"dalel_" + strings.Repeat("A", 42) + "\n",
-		"dalel_" + strings.Repeat("A", 42) + "+",
+		token[:48] + string(last+1), // bits beyond the 32nd byte
+		token[:48] + "\n",
+		token[:48] + "+",
 	} {
-		_, err := access.HashToken(other)
+		_, err := access.HashToken(other, key)
 		require.Equal(t, fault.TokenInvalid, fault.CodeOf(err), "%q", other)
 		if other != "" {
 			require.NotContains(t, err.Error(), other)
 		}
+	}
+}
+
+// key is the ledger's.
+var key = []byte("a key that the nodes of a ledger share")
+
+func TestR_O4_WhatWasNotIssuedHereIsToldWithoutAQuestion(t *testing.T) {
+	token, hash, err := access.NewToken(rand.Reader, key)
+	require.NoError(t, err)
+	found, err := access.HashToken(token, key)
+	require.NoError(t, err)
+	require.Equal(t, hash, found)
+	_, err = access.HashToken(token, []byte("another ledger's key"))
+	require.Equal(t, fault.TokenInvalid, fault.CodeOf(err))
+	for i := len("dalel_"); i < len(token); i++ {
+		other := []byte(token)
+		if other[i] = 'A'; token[i] == 'A' {
+			other[i] = 'Q'
+		}
+		_, err := access.HashToken(string(other), key)
+		require.Equal(t, fault.TokenInvalid, fault.CodeOf(err), "character %d is another", i)
 	}
 }
 
@@ -163,7 +185,7 @@ func FuzzHashToken(f *testing.F) {
 	f.Add("")
 	form := regexp.MustCompile(`^dalel_[A-Za-z0-9_-]{43}$`)
 	f.Fuzz(func(t *testing.T, token string) {
-		hash, err := access.HashToken(token)
+		hash, err := access.HashToken(token, key)
 		if err == nil {
 			require.True(t, form.MatchString(token) && !strings.HasSuffix(token, "\n"))
 			require.Len(t, hash, 64)

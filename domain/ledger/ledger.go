@@ -148,10 +148,12 @@ type Ledger struct {
 	codec         *event.Codec
 	signatures    Signatures
 	identifierKey []byte
-	clock         func() time.Time
-	random        io.Reader
-	writable      func() error
-	appended      func(Appended)
+	// tokenKey tells tokens that were issued here from what somebody makes up.
+	tokenKey []byte
+	clock    func() time.Time
+	random   io.Reader
+	writable func() error
+	appended func(Appended)
 	// checks are the places for files that are looked into at once: a picture
 	// may take half a gigabyte to decode.
 	checks chan struct{}
@@ -185,6 +187,9 @@ func New(config Config) (*Ledger, error) {
 		writable: config.Writable, appended: config.Appended,
 		checks: make(chan struct{}, checksAtOnce),
 	}
+	mac := hmac.New(sha256.New, config.IdentifierKey)
+	mac.Write([]byte("dalel: the key of tokens"))
+	l.tokenKey = mac.Sum(nil)
 	if config.Retention != nil {
 		l.retention = *config.Retention
 	}

@@ -162,7 +162,7 @@ func (c *Checker) Bounds() Bounds { return Bounds{c.MaxFile, c.MaxPacket, c.With
 // Enter admits a request of an address, before anything of its body is read;
 // leave must follow. The error is request.throttled.
 func (c *Checker) Enter(address string) (leave func(), err error) {
-	return c.gate.enter(neighbourhood(address), c.Clock())
+	return c.gate.enter(Neighbourhood(address), c.Clock())
 }
 
 // Document is a document with the file.
@@ -433,9 +433,9 @@ func (g *gate) forget(now time.Time) {
 	}
 }
 
-// neighbourhood is what counts as one address: of IPv6 the /64 that one customer
+// Neighbourhood is what counts as one address: of IPv6 the /64 that one customer
 // has.
-func neighbourhood(address string) string {
+func Neighbourhood(address string) string {
 	parsed, err := netip.ParseAddr(address)
 	if err != nil || parsed.Unmap().Is4() {
 		return address

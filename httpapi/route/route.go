@@ -91,6 +91,9 @@ type Route struct {
 	// Stream says that the answer goes on for as long as there is something to
 	// tell: it is not compressed, and HEAD does not ask for it.
 	Stream bool
+	// Always says that the route is answered whoever else takes the node's
+	// places: it tells how the node is.
+	Always bool
 	// MaxBody is how many bytes of body are taken; 0 for none.
 	MaxBody int64
 	// Within is how long the whole body may take to come in; 0 for as long as

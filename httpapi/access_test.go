@@ -26,6 +26,15 @@ type places struct {
 	// number is the document's; hold one that stands on it, evidence the hash of
 	// what a verdict on it rests on.
 	number, hold, evidence string
+	// owner is whose all this is, the sender unless said otherwise.
+	owner person
+}
+
+func (p places) whose() person {
+	if p.owner.id == "" {
+		return p.w.sender
+	}
+	return p.owner
 }
 
 // examples has for every route of the table, by name, where to send a
@@ -41,12 +50,12 @@ var examples = map[string]func(p places) string{
 	"getMe":                       func(p places) string { return "/api/v1/me" },
 	"registerParticipant":         func(p places) string { return "/api/v1/participants" },
 	"listParticipants":            func(p places) string { return "/api/v1/participants" },
-	"getParticipant":              func(p places) string { return "/api/v1/participants/" + p.w.sender.id },
-	"activateParticipant":         func(p places) string { return "/api/v1/participants/" + p.w.sender.id + "/activation" },
-	"addEmployee":                 func(p places) string { return "/api/v1/participants/" + p.w.sender.id + "/employees" },
-	"changeEmployee":              func(p places) string { return "/api/v1/participants/" + p.w.sender.id + "/employees/x" },
-	"removeEmployee":              func(p places) string { return "/api/v1/participants/" + p.w.sender.id + "/employees/x" },
-	"registerCertificate":         func(p places) string { return "/api/v1/participants/" + p.w.sender.id + "/certificates" },
+	"getParticipant":              func(p places) string { return "/api/v1/participants/" + p.whose().id },
+	"activateParticipant":         func(p places) string { return "/api/v1/participants/" + p.whose().id + "/activation" },
+	"addEmployee":                 func(p places) string { return "/api/v1/participants/" + p.whose().id + "/employees" },
+	"changeEmployee":              func(p places) string { return "/api/v1/participants/" + p.whose().id + "/employees/x" },
+	"removeEmployee":              func(p places) string { return "/api/v1/participants/" + p.whose().id + "/employees/x" },
+	"registerCertificate":         func(p places) string { return "/api/v1/participants/" + p.whose().id + "/certificates" },
 	"getCertificate":              func(p places) string { return p.certificate("") },
 	"downloadCertificate":         func(p places) string { return p.certificate("/certificate.cer") },
 	"reportCompromise":            func(p places) string { return p.certificate("/compromise") },
@@ -89,9 +98,9 @@ var examples = map[string]func(p places) string{
 	"getLetter":                   func(p places) string { return p.of("/letters/1") },
 	"orderDestruction":            func(p places) string { return p.of("/destruction") },
 	"listDestructions":            func(p places) string { return "/api/v1/destructions" },
-	"requestErasure":              func(p places) string { return "/api/v1/participants/" + p.w.sender.id + "/erasure-request" },
+	"requestErasure":              func(p places) string { return "/api/v1/participants/" + p.whose().id + "/erasure-request" },
 	"getErasureLetter":            func(p places) string { return "/api/v1/participants/" + p.w.pending.id + "/erasure-request/letter" },
-	"orderErasure":                func(p places) string { return "/api/v1/participants/" + p.w.sender.id + "/erasure" },
+	"orderErasure":                func(p places) string { return "/api/v1/participants/" + p.whose().id + "/erasure" },
 	"getTakeout":                  func(p places) string { return "/api/v1/takeout" },
 	"getTakeoutJournal":           func(p places) string { return "/api/v1/takeout/journal.csv" },
 	"checkNumber":                 func(p places) string { return "/api/v1/check/" + p.number },
@@ -103,7 +112,7 @@ var examples = map[string]func(p places) string{
 	"getJournalCSV":               func(p places) string { return "/api/v1/journal.csv" },
 	"getJournalXLSX":              func(p places) string { return "/api/v1/journal.xlsx" },
 	"getJournalPDF":               func(p places) string { return "/api/v1/journal.pdf?lang=kk" },
-	"listParticipantCertificates": func(p places) string { return "/api/v1/participants/" + p.w.sender.id + "/certificates" },
+	"listParticipantCertificates": func(p places) string { return "/api/v1/participants/" + p.whose().id + "/certificates" },
 	"listCertificates":            func(p places) string { return "/api/v1/certificates?ending=true" },
 	"getTrust":                    func(p places) string { return "/api/v1/trust" },
 	"getTrustHistory":             func(p places) string { return "/api/v1/trust/history" },
@@ -120,7 +129,7 @@ var examples = map[string]func(p places) string{
 func (p places) of(rest string) string { return "/api/v1/documents/" + p.document + rest }
 
 func (p places) certificate(rest string) string {
-	return "/api/v1/certificates/" + p.w.sender.fingerprint() + rest
+	return "/api/v1/certificates/" + p.whose().fingerprint() + rest
 }
 
 // kind is a kind of caller, and what the test needs to know of it to work out
@@ -261,9 +270,16 @@ func TestR_O2_EveryRouteWithEveryKindOfCaller(t *testing.T) {
 // a stream gives at once.
 func (w *world) glance(method, path, token string) answer {
 	w.t.Helper()
+	return w.send(request{method: method, path: path, token: token})
+}
+
+// send sends a request and reads no more of the answer than a stream gives at
+// once.
+func (w *world) send(r request) answer {
+	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	sent := w.build(request{method: method, path: path, token: token}).WithContext(ctx)
+	sent := w.build(r).WithContext(ctx)
 	response, err := http.DefaultClient.Do(sent)
 	require.NoError(w.t, err)
 	defer response.Body.Close()

@@ -161,6 +161,33 @@ func TestAStartAsksLittleWhereOthersHaveWrittenMuch(t *testing.T) {
 	require.LessOrEqual(t, few.Read, 3000)
 }
 
+// TestReadingGoesOnInPagesWhereTheLedgersEventsPrevailAgain has the ledger's
+// events lie between long runs of others'.
+func TestReadingGoesOnInPagesWhereTheLedgersEventsPrevailAgain(t *testing.T) {
+	server := esdbserver.New(t, esdbserver.Options{})
+	application, store := bare(t, server.URL()), open(t, server.URL(), esdb.Options{})
+	var want []eventstore.Event
+	own := func(count int) {
+		stream, head := fresh(), eventstore.Head{}
+		for range count / 250 {
+			batch := chain(t, stream, head, 250)
+			_, err := store.Append(t.Context(), batch...)
+			require.NoError(t, err)
+			head, want = batch[249].Head(), append(want, batch...)
+		}
+	}
+	for range 2 {
+		require.NoError(t, beside(t.Context(), application, "invoices-1", 3000))
+		own(5000)
+	}
+	before := server.Counts()
+	require.Equal(t, want, all(t, store, 0))
+	after := server.Counts()
+	require.Positive(t, after.Subscribed-before.Subscribed)
+	require.Less(t, after.Read-before.Read, len(want)+5000)
+	require.Greater(t, after.Read-before.Read, len(want)-4000, "most of them in pages")
+}
+
 // requireCaughtUp follows a store from a position until its mark is at another,
 // and requires that no event comes.
 func requireCaughtUp(t testing.TB, store *esdb.Store, after, end eventstore.Position) {

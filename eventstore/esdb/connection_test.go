@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -149,31 +150,27 @@ func TestAMarkComesUpToTheEndThoughTheServerSaysNothing(t *testing.T) {
 					}
 				}
 			}
-			require.NoError(t, server.WriteSystemEvents(3000))
-			errThere := errors.New("there")
-			var end eventstore.Position
-			rounds := 0
-			err := store.Subscribe(t.Context(), 0, eventstore.Handler{
-				Event: func(context.Context, eventstore.Recorded) error { return errors.New("an event") },
-				CaughtUp: func(ctx context.Context, at eventstore.Position) error {
-					if at < end {
-						return nil
-					}
-					if rounds++; rounds == 3 {
-						return errThere
-					}
-					go func() { // while it waits
-						time.Sleep(10 * time.Millisecond)
-						_ = server.WriteSystemEvents(3000)
-						_, _ = store.End(ctx)
-					}()
-					var err error
-					end, err = store.End(ctx)
-					end++ // somebody else's that is yet to come
-					return err
-				},
-			})
-			require.ErrorIs(t, err, errThere)
+			require.NoError(t, server.WriteSystemEvents(1500))
+			var mark atomic.Uint64
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() {
+				ended <- store.Subscribe(ctx, 0, eventstore.Handler{
+					Event:    func(context.Context, eventstore.Recorded) error { return errors.New("an event") },
+					CaughtUp: func(_ context.Context, at eventstore.Position) error { mark.Store(uint64(at)); return nil },
+				})
+			}()
+			highest := eventstore.Position(0)
+			for range 3 {
+				end, err := store.End(t.Context())
+				require.NoError(t, err)
+				highest = max(highest, end)
+				require.Eventually(t, func() bool { return eventstore.Position(mark.Load()) >= end }, time.Minute, time.Millisecond)
+				require.NoError(t, server.WriteSystemEvents(1500))
+			}
+			require.Positive(t, highest, "no end was somebody else's: the test did not test")
+			cancel()
+			require.ErrorIs(t, <-ended, context.Canceled)
 		})
 	}
 }
@@ -191,7 +188,11 @@ func TestABrokenSubscriptionGoesOnFromWhatTheServerHasLookedAt(t *testing.T) {
 			CaughtUp: func(context.Context, eventstore.Position) error { caught <- struct{}{}; return nil },
 		})
 	}()
-	<-caught
+	select {
+	case <-caught:
+	case <-time.After(time.Minute):
+		require.Fail(t, "it did not catch up")
+	}
 	require.GreaterOrEqual(t, server.Counts().Searched, 5000)
 	for range 3 {
 		before := server.Counts()
@@ -201,7 +202,12 @@ func TestABrokenSubscriptionGoesOnFromWhatTheServerHasLookedAt(t *testing.T) {
 		require.NoError(t, err)
 		_, err = store.Append(t.Context(), events...)
 		require.NoError(t, err)
-		require.Equal(t, events[0].ID, (<-given).ID)
+		select {
+		case event := <-given:
+			require.Equal(t, events[0].ID, event.ID)
+		case <-time.After(time.Minute):
+			require.Fail(t, "the event did not come")
+		}
 		after := server.Counts()
 		require.Greater(t, after.Subscribed, before.Subscribed)
 		require.Less(t, after.Searched-before.Searched, 1500)

@@ -11,6 +11,11 @@ import (
 // subscribes to. Where others' events prevail, reading therefore goes on as a
 // subscription, which ends when the server says that it has caught up.
 
+// denseMarks is how many times in a row most of what the server has looked at
+// must have been the ledger's, until reading goes on in pages, which is faster
+// then.
+const denseMarks = 8
+
 // silent is how long a server may say nothing, not even how far it has looked,
 // until reading goes on without its filter. One before 23.10 never says that a
 // subscription has caught up.
@@ -43,7 +48,8 @@ func (p *paging) filtered() (ended bool, err error) {
 	}
 	silence := time.NewTimer(silent)
 	defer silence.Stop()
-	for {
+	given, dense := p.yielded, 0
+	for dense < denseMarks {
 		silence.Reset(silent)
 		select {
 		case message := <-messages:
@@ -59,6 +65,10 @@ func (p *paging) filtered() (ended bool, err error) {
 				}
 			case message.CheckPointReached != nil:
 				p.last = &client.RecordedEvent{Position: *message.CheckPointReached}
+				if dense++; 2*(p.yielded-given) < searchWindow*checkpointing {
+					dense = 0
+				}
+				given = p.yielded
 			case message.CaughtUp != nil:
 				return true, nil
 			case message.SubscriptionDropped != nil:
@@ -71,4 +81,5 @@ func (p *paging) filtered() (ended bool, err error) {
 			return false, nil
 		}
 	}
+	return false, nil
 }

@@ -1,14 +1,21 @@
 package main
 
 import (
+	"encoding/json"
+	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"dalel/domain/access"
+	"dalel/domain/event"
+	"dalel/domain/ledger"
 	"dalel/httpapi"
 	"dalel/internal/fault"
 	"dalel/projections/transparency"
@@ -62,4 +69,43 @@ func TestTheMetricsOfALogSayWhoHasAnsweredWhenAndWhatIsDue(t *testing.T) {
 	} {
 		require.Contains(t, text, line)
 	}
+}
+
+func TestTheSecurityLogOfANodeGoesIntoItsFileUnderThePseudonymsOfTheLedger(t *testing.T) {
+	dir := played(t)
+	path := filepath.Join(t.TempDir(), "security.log")
+	signIn := func(t *testing.T) map[string]string {
+		n, s := servingWith(t, dir, io.Discard, func(n *node) { n.watching.security = path })
+		result := storyOf(t, dir)
+		operator := ledger.Act{By: event.By{Participant: ledger.Operator}, Role: access.RoleOperator}
+		issued, err := n.ledger.IssueToken(t.Context(), operator, result.Viewers[0].By, access.RoleParticipant, "", time.Hour)
+		require.NoError(t, err)
+		form := url.Values{"token": {issued.Token}}.Encode()
+		request, err := http.NewRequest("POST", s.url+"/signin", strings.NewReader(form))
+		require.NoError(t, err)
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, 200, response.StatusCode)
+		text := string(read(t, path))
+		require.NotContains(t, text, issued.Token)
+		require.NotContains(t, text, result.Viewers[0].By.Participant)
+		lines := strings.Split(strings.TrimSpace(text), "\n")
+		var entry map[string]string
+		require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &entry))
+		require.Equal(t, issued.ID, entry["token"])
+		return entry
+	}
+	var first, again map[string]string
+	t.Run("once", func(t *testing.T) { first = signIn(t) })
+	t.Run("after a restart", func(t *testing.T) { again = signIn(t) })
+	require.Equal(t, first["actor"], again["actor"], "the same person has the same pseudonym")
+	require.NotEqual(t, first["token"], again["token"])
+	require.Equal(t, "signed-in", first["event"])
+	require.Equal(t, "participant", first["role"])
+	require.NotEmpty(t, first["actor"])
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 }

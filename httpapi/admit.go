@@ -57,7 +57,8 @@ func (s *Server) around(next echo.HandlerFunc) echo.HandlerFunc {
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
 		// Private unless a public route says otherwise.
 		header.Set("Cache-Control", "no-store")
-		if c.Request().TLS != nil {
+		if s.overTLS(c.Request()) {
+			route.SetSecure(c)
 			header.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		defer func() {
@@ -144,7 +145,7 @@ func (s *Server) admit(c echo.Context, r route.Route) (route.Caller, error) {
 		return caller, err
 	}
 	ctx := request.Context()
-	token, presented := presentedToken(request)
+	token, presented := presentedToken(request, route.SessionName(c))
 	if r.Scope == route.Public {
 		if presented && r.Page {
 			if principal, err := s.Ledger.Authenticate(ctx, token); err == nil {
@@ -350,7 +351,7 @@ func parsePosition(text string) (eventstore.Position, error) {
 
 // presentedToken returns the token of the header or else of the cookie. A
 // header that holds no bearer token is presented, and wrong.
-func presentedToken(r *http.Request) (string, bool) {
+func presentedToken(r *http.Request, cookieName string) (string, bool) {
 	if header := r.Header.Get("Authorization"); header != "" {
 		scheme, token, _ := strings.Cut(header, " ")
 		if !strings.EqualFold(scheme, "Bearer") {
@@ -358,10 +359,20 @@ func presentedToken(r *http.Request) (string, bool) {
 		}
 		return strings.TrimSpace(token), true
 	}
-	if cookie, err := r.Cookie(route.SessionCookie); err == nil && cookie.Value != "" {
+	if cookie, err := r.Cookie(cookieName); err == nil && cookie.Value != "" {
 		return cookie.Value, true
 	}
 	return "", false
+}
+
+// overTLS reports whether the client speaks TLS, to us or to a proxy of ours,
+// which says so in the last X-Forwarded-Proto.
+func (s *Server) overTLS(r *http.Request) bool {
+	if r.TLS != nil || !s.TrustProxy {
+		return r.TLS != nil
+	}
+	all := strings.Split(strings.Join(r.Header.Values("X-Forwarded-Proto"), ","), ",")
+	return strings.EqualFold(strings.TrimSpace(all[len(all)-1]), "https")
 }
 
 // address is where the request comes from, without its port.

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dalel/domain/identifier"
+	"dalel/httpapi"
 )
 
 // typed writes digits as people do.
@@ -72,4 +73,56 @@ func TestJSONMayBeginWithAByteOrderMark(t *testing.T) {
 	require.Equal(t, 201, response.StatusCode)
 	create.raw = []byte("\ufeff\ufeff" + `{"kind":"letter","title":"t"}`)
 	require.Equal(t, "request.invalid", w.do(create).code(), "one, at the beginning")
+}
+
+func TestOverTLSCookiesAreForTLSAlone(t *testing.T) {
+	for _, c := range []struct {
+		proxied bool
+		proto   string
+		secure  bool
+	}{{true, "https", true}, {true, "http, https", true}, {true, "https, http", false}, {true, "", false}, {false, "https", false}} {
+		w := newWorld(t, withRealPages(t), func(config *httpapi.Config) { config.TrustProxy = c.proxied })
+		signIn := request{method: "POST", path: "/signin?lang=kk", raw: []byte("token=" + w.sender.token), mediaType: "application/x-www-form-urlencoded", header: map[string]string{"X-Forwarded-Proto": c.proto}}
+		response, err := http.DefaultClient.Do(w.build(signIn))
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, 200, response.StatusCode)
+		require.Equal(t, c.secure, response.Header.Get("Strict-Transport-Security") != "", "%+v", c)
+		names := map[string]bool{}
+		for _, cookie := range response.Cookies() {
+			require.Equal(t, c.secure, cookie.Secure, "%s %+v", cookie.Name, c)
+			names[cookie.Name] = true
+		}
+		name := map[bool]string{true: "__Host-dalel_session", false: "dalel_session"}[c.secure]
+		require.True(t, names[name], "%v", names)
+		for sent, status := range map[string]int{"__Host-dalel_session": map[bool]int{true: 200, false: 401}[c.secure], "dalel_session": map[bool]int{true: 401, false: 200}[c.secure]} {
+			a := w.do(request{method: "GET", path: "/api/v1/me", header: map[string]string{"X-Forwarded-Proto": c.proto, "Cookie": sent + "=" + w.sender.token}})
+			require.Equal(t, status, a.status, "%s %+v", sent, c)
+		}
+	}
+}
+
+func TestNoSiteSignsABrowserInAsAnother(t *testing.T) {
+	w := newWorld(t, withRealPages(t))
+	form := request{
+		method: "POST", path: "/signin", raw: []byte("token=" + w.stranger.token), mediaType: "application/x-www-form-urlencoded",
+		header: map[string]string{"Cookie": "dalel_session=" + w.sender.token, "Origin": "https://evil.example"},
+	}
+	for _, path := range []string{"/signin", "/signin/switch", "/signout"} {
+		form.path = path
+		a := w.do(form)
+		require.Equal(t, 403, a.status, "%s: the form of another site", path)
+		require.Empty(t, a.header.Values("Set-Cookie"), path)
+	}
+	link := w.do(request{method: "GET", path: "/signin?token=" + w.stranger.token, header: map[string]string{"Cookie": "dalel_session=" + w.sender.token}})
+	require.Equal(t, 400, link.status, "no token in an address")
+	require.Empty(t, link.header.Values("Set-Cookie"))
+	require.NotContains(t, link.body, w.stranger.token)
+	form.path, form.header = "/signin", map[string]string{"Cookie": "dalel_session=" + w.sender.token}
+	asked := w.do(form)
+	require.Equal(t, 200, asked.status)
+	require.NotContains(t, strings.Join(asked.header.Values("Set-Cookie"), "\n"), "dalel_session")
+	require.Contains(t, asked.body, "Отправитель", "who one is")
+	require.Contains(t, asked.body, "Чужой", "who one becomes")
+	require.NotContains(t, asked.body, w.stranger.token)
 }

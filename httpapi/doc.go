@@ -10,7 +10,8 @@
 //     of it; cross-origin check of unsafe methods (browsers with a cookie);
 //  2. a place among the requests at once, of the token or else of the address
 //     (places.go); what tells how the node is needs none;
-//  3. who: Authorization: Bearer, or the cookie dalel_session;
+//  3. who: Authorization: Bearer, or the cookie dalel_session
+//     (over TLS: __Host-dalel_session);
 //  4. may this role do this: by the row's roles; then the participant's own
 //     places and rates;
 //  5. is it the caller's: by the row's scope and the ledger's own streams,

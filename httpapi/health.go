@@ -73,7 +73,7 @@ func (s *Server) readinessOf(r *http.Request, detailed bool) (int, readinessView
 
 // isMonitor reports whether a request shows the monitor's token.
 func (s *Server) isMonitor(r *http.Request) bool {
-	token, presented := presentedToken(r)
+	token, presented := presentedToken(r, route.SessionCookie)
 	return presented && s.MonitorToken != "" && sameSecret(token, s.MonitorToken)
 }
 
@@ -88,7 +88,7 @@ func (s *Server) metricsBehindToken(c echo.Context, _ route.Caller) error {
 	if s.MonitorToken == "" {
 		return fault.New(fault.RouteUnknown, "the metrics are not served at this address")
 	}
-	if _, presented := presentedToken(c.Request()); !presented {
+	if _, presented := presentedToken(c.Request(), route.SessionName(c)); !presented {
 		return fault.New(fault.TokenMissing, "send the monitor's token: Authorization: Bearer")
 	}
 	if !s.isMonitor(c.Request()) {

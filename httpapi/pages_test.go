@@ -20,6 +20,7 @@ var pageExamples = map[string]func(p places) string{
 	"page-asset":         func(places) string { return "/assets/x/style.css" },
 	"page-signin":        func(places) string { return "/signin" },
 	"page-signin-submit": func(places) string { return "/signin" },
+	"page-signin-switch": func(places) string { return "/signin/switch" },
 	"page-signout":       func(places) string { return "/signout" },
 	"page-inbox":         func(places) string { return "/inbox" },
 	"page-outbox":        func(places) string { return "/outbox" },

@@ -75,7 +75,7 @@ func (s *Server) enter(c echo.Context, r route.Route) error {
 	}
 	address := check.Neighbourhood(s.address(c.Request()))
 	holder, token := "address "+address, ""
-	if shown, presented := presentedToken(c.Request()); presented {
+	if shown, presented := presentedToken(c.Request(), route.SessionName(c)); presented {
 		var err error
 		if token, err = s.Ledger.TokenID(shown); err == nil {
 			holder = "token " + token

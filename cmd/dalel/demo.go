@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -271,7 +270,7 @@ func (d demonstration) invite(ctx context.Context, n *node, s *server, result st
 		if err != nil {
 			return fmt.Errorf("issue a token: %w", err)
 		}
-		links = append(links, fmt.Sprintf("  %s (%s)\n      %s/signin?token=%s", viewer.Name, viewer.What, s.url, url.QueryEscape(issued.Token)))
+		links = append(links, fmt.Sprintf("  %s (%s)\n      %s/signin#token=%s", viewer.Name, viewer.What, s.url, issued.Token))
 	}
 	end, err := n.store.End(ctx)
 	if err != nil {

@@ -126,7 +126,7 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 		anchors.Logs = append(anchors.Logs, packet.Key{VKey: n.logKey.vkey})
 	}
 	checked := check.Config{Ledger: n.ledger, Index: models, Policy: n.policy, Trust: anchors}
-	shown := pages.Config{Ledger: n.ledger, Models: models, Secure: proxied}
+	shown := pages.Config{Ledger: n.ledger, Models: models}
 	served := httpapi.Config{Ledger: n.ledger, Models: models, Packets: n, TrustProxy: proxied, Log: log}
 	opened = append(opened, tlog)
 	n.log = tlog

@@ -16,12 +16,19 @@
 //
 // The session is a cookie that holds the access token: HttpOnly, so that no
 // script reads it, and SameSite=Strict, so that no other site can act with it.
-// A link /signin?token=… signs in by itself. A browser does not send a Strict
-// cookie along with a navigation that another site began, redirects included,
-// so the answer is no redirect but a page of our own that goes on at once: it
-// takes the place of the link in the tab's history, and its Referrer-Policy
-// keeps the token from everybody else. Such a link is as good as the token; it
-// is for demonstrations and for an operator who hands a token out in person.
+// No address that is sent to a server has a token in it. A link
+// /signin#token=… holds it in the part that a browser keeps to itself; a script
+// puts it into the form and takes it off the address. A link that was typed or
+// opened from a program is followed by itself, one on another site waits for
+// the button: no site chooses in whose name somebody works here. Who is signed
+// in as another already is asked by a page that names both. A browser does not
+// send a Strict cookie along with a navigation that another site began,
+// redirects included, so the answer is no redirect but a page of our own that
+// goes on at once. Such a link is as good as the token; it is for
+// demonstrations and for an operator who hands a token out in person.
+//
+// Over TLS, to the server or to a proxy in front that says so, cookies are for
+// TLS alone and the session's has the prefix __Host-.
 //
 // # What is shown to whom
 //

@@ -127,9 +127,6 @@ type Config struct {
 	// Clock is time.Now unless set; it decides what is overdue and what ends
 	// soon.
 	Clock func() time.Time
-	// Secure marks the cookies as for HTTPS alone. Set it wherever the
-	// server is reached by anything but loopback.
-	Secure bool
 }
 
 // Pages makes the pages. It may be used from many goroutines.
@@ -140,7 +137,6 @@ type Pages struct {
 	log       Log
 	logKey    string
 	clock     func() time.Time
-	secure    bool
 	catalogue catalogue
 	matcher   language.Matcher
 	templates map[string]*template.Template
@@ -163,7 +159,7 @@ var assetFiles embed.FS
 // ones.
 func New(config Config) (*Pages, error) {
 	p := &Pages{
-		ledger: config.Ledger, models: config.Models, uploads: config.Uploads, log: config.Log, logKey: config.LogKey, clock: config.Clock, secure: config.Secure,
+		ledger: config.Ledger, models: config.Models, uploads: config.Uploads, log: config.Log, logKey: config.LogKey, clock: config.Clock,
 		matcher:   language.NewMatcher([]language.Tag{language.Russian, language.Kazakh, language.English}),
 		templates: map[string]*template.Template{}, assets: map[string][]byte{}, paths: map[string]bool{},
 	}
@@ -230,8 +226,9 @@ func (p *Pages) Routes() []route.Route {
 	list := []route.Route{
 		{Method: http.MethodGet, Path: "/", Name: "page-home", Scope: route.Public, Handler: p.home},
 		{Method: http.MethodGet, Path: "/assets/:version/:name", Name: "page-asset", Scope: route.Public, Handler: p.asset},
-		{Method: http.MethodGet, Path: "/signin", Name: "page-signin", Scope: route.Public, Query: []route.Parameter{{Name: "token", Kind: route.Text}}, Handler: p.signIn},
+		{Method: http.MethodGet, Path: "/signin", Name: "page-signin", Scope: route.Public, Handler: p.signIn},
 		{Method: http.MethodPost, Path: "/signin", Name: "page-signin-submit", Scope: route.Public, MaxBody: maxFormBytes, Handler: p.submitSignIn},
+		{Method: http.MethodPost, Path: "/signin/switch", Name: "page-signin-switch", Scope: route.Public, MaxBody: maxFormBytes, Handler: p.switchSession},
 		{Method: http.MethodPost, Path: "/signout", Name: "page-signout", Scope: route.Public, MaxBody: maxFormBytes, Handler: p.signOut},
 		{Method: http.MethodGet, Path: "/check", Name: "page-check", Scope: route.Public, Query: []route.Parameter{{Name: "number", Kind: route.Text}}, Handler: p.checkForm},
 		{Method: http.MethodGet, Path: "/check/:number", Name: "page-check-number", Scope: route.Public, Handler: p.checkNumber},
@@ -317,6 +314,9 @@ type frame struct {
 	Outcome *outcome
 	// Refresh is where the page goes on by itself at once, "" if it stays.
 	Refresh string
+	// SignsIn says that the page has the form to sign in, Auto that a code in the
+	// address may send it.
+	SignsIn, Auto bool
 	// Home is where the name of the ledger leads.
 	Home string
 }
@@ -396,10 +396,7 @@ func (p *Pages) again(c echo.Context) (string, url.Values) {
 	if !read || !p.paths[c.Path()] || !strings.HasPrefix(here.Path, "/") || strings.HasPrefix(here.Path, "//") || strings.HasPrefix(here.Path, `/\`) {
 		return "/", url.Values{}
 	}
-	query := here.Query()
-	// A token is written into no page.
-	query.Del("token")
-	return here.EscapedPath(), query
+	return here.EscapedPath(), here.Query()
 }
 
 // holder names who is signed in. The names are empty when they cannot be read:
@@ -422,7 +419,7 @@ func (p *Pages) language(c echo.Context) Language {
 	if asked := Language(c.QueryParam("lang")); known(asked) {
 		c.SetCookie(&http.Cookie{
 			Name: languageCookie, Value: string(asked), Path: "/", MaxAge: 365 * 24 * 60 * 60,
-			HttpOnly: true, Secure: p.secure, SameSite: http.SameSiteLaxMode,
+			HttpOnly: true, Secure: route.Secure(c), SameSite: http.SameSiteLaxMode,
 		})
 		return asked
 	}
@@ -456,7 +453,7 @@ func (p *Pages) render(c echo.Context, status int, page string, view any) error 
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Add("Vary", "Cookie, Accept-Language")
-	if page == "entering" {
+	if page == "entering" || page == "switch" || page == "signin" {
 		h.Set("Referrer-Policy", "no-referrer")
 	}
 	return c.Blob(status, echo.MIMETextHTMLCharsetUTF8, b.Bytes())
@@ -494,10 +491,8 @@ func (p *Pages) asset(c echo.Context, _ route.Caller) error {
 }
 
 func (p *Pages) signIn(c echo.Context, caller route.Caller) error {
-	if token := c.QueryParam("token"); token != "" {
-		return p.enter(c, caller, token)
-	}
 	f := p.frame(c, caller, "signin")
+	f.SignsIn, f.Auto = true, byHand(c.Request())
 	f.Title = f.T("signin.title")
 	return p.render(c, http.StatusOK, "signin", f)
 }
@@ -506,29 +501,92 @@ func (p *Pages) submitSignIn(c echo.Context, caller route.Caller) error {
 	return p.enter(c, caller, strings.TrimSpace(c.FormValue("token")))
 }
 
+// byHand reports whether a page was asked for by nobody else's page: typed,
+// opened from a program, or from here.
+func byHand(r *http.Request) bool {
+	from := r.Header.Get("Sec-Fetch-Site")
+	return from == "none" || from == "same-origin"
+}
+
 // enter starts a session and goes on to the start page; see the package
-// comment for why it is no redirect.
+// comment for why it is no redirect. Who is signed in already as another is
+// asked first: whoever sends a link must not choose in whose name its reader
+// goes on.
 func (p *Pages) enter(c echo.Context, caller route.Caller, token string) error {
 	principal, err := p.ledger.Authenticate(c.Request().Context(), token)
 	if err != nil {
 		return err
 	}
-	c.Set(route.KeyEntered, principal)
-	c.SetCookie(p.session(token, principal.Expires))
+	if caller.SignedIn() && (caller.By != principal.By || caller.Role != principal.Role) {
+		return p.askToSwitch(c, caller, principal, token)
+	}
+	return p.begin(c, principal, token)
+}
+
+// begin starts a session.
+func (p *Pages) begin(c echo.Context, principal ledger.Principal, token string) error {
+	c.SetCookie(p.session(c, token, principal.Expires))
 	f := p.frame(c, route.Caller{}, "entering")
 	f.Title, f.Refresh = f.T("signin.entering"), "/"
 	return p.render(c, http.StatusOK, "entering", f)
 }
 
+// switchView asks whether another is to be signed in.
+type switchView struct {
+	frame
+	Is, Becomes string
+}
+
+// switchCookie holds the token that waits for the answer, so that it stands in
+// no page; switchPath is where the answer goes, and nothing else gets it.
+const (
+	switchCookie = "dalel_switch"
+	switchPath   = "/signin/switch"
+)
+
+func (p *Pages) askToSwitch(c echo.Context, caller route.Caller, next ledger.Principal, token string) error {
+	v := switchView{frame: p.frame(c, caller, "switch")}
+	name := func(caller route.Caller) string {
+		who, person := p.holder(c.Request().Context(), v.words, caller)
+		parts := []string{v.T("access-role." + string(caller.Role))}
+		for _, part := range []string{person, who} {
+			if part != "" {
+				parts = append([]string{part}, parts...)
+			}
+		}
+		return strings.Join(parts, " · ")
+	}
+	v.Title, v.Is, v.Becomes = v.T("switch.title"), name(caller), name(route.Caller{Principal: next})
+	c.SetCookie(&http.Cookie{
+		Name: switchCookie, Value: token, Path: switchPath, MaxAge: 5 * 60,
+		HttpOnly: true, Secure: route.Secure(c), SameSite: http.SameSiteStrictMode,
+	})
+	return p.render(c, http.StatusOK, "switch", v)
+}
+
+// switchSession signs in whom askToSwitch asked about.
+func (p *Pages) switchSession(c echo.Context, _ route.Caller) error {
+	waiting, err := c.Cookie(switchCookie)
+	if err != nil {
+		return p.seeOther(c, "/signin")
+	}
+	c.SetCookie(&http.Cookie{Name: switchCookie, Path: switchPath, MaxAge: -1, HttpOnly: true, Secure: route.Secure(c), SameSite: http.SameSiteStrictMode})
+	principal, err := p.ledger.Authenticate(c.Request().Context(), waiting.Value)
+	if err != nil {
+		return err
+	}
+	return p.begin(c, principal, waiting.Value)
+}
+
 func (p *Pages) signOut(c echo.Context, _ route.Caller) error {
-	c.SetCookie(p.session("", time.Unix(1, 0)))
+	c.SetCookie(p.session(c, "", time.Unix(1, 0)))
 	return p.seeOther(c, "/signin")
 }
 
-func (p *Pages) session(token string, expires time.Time) *http.Cookie {
+func (p *Pages) session(c echo.Context, token string, expires time.Time) *http.Cookie {
 	return &http.Cookie{
-		Name: route.SessionCookie, Value: token, Path: "/", Expires: expires,
-		HttpOnly: true, Secure: p.secure, SameSite: http.SameSiteStrictMode,
+		Name: route.SessionName(c), Value: token, Path: "/", Expires: expires,
+		HttpOnly: true, Secure: route.Secure(c), SameSite: http.SameSiteStrictMode,
 	}
 }
 
@@ -537,7 +595,7 @@ func (p *Pages) session(token string, expires time.Time) *http.Cookie {
 func (p *Pages) leave(c echo.Context, under, value string) {
 	c.SetCookie(&http.Cookie{
 		Name: outcomeCookie, Value: value, Path: under, MaxAge: 60,
-		HttpOnly: true, Secure: p.secure, SameSite: http.SameSiteStrictMode,
+		HttpOnly: true, Secure: route.Secure(c), SameSite: http.SameSiteStrictMode,
 	})
 }
 
@@ -547,7 +605,7 @@ func (p *Pages) outcome(c echo.Context, under string, w words) *outcome {
 	if err != nil {
 		return nil
 	}
-	c.SetCookie(&http.Cookie{Name: outcomeCookie, Path: under, MaxAge: -1, HttpOnly: true, Secure: p.secure, SameSite: http.SameSiteStrictMode})
+	c.SetCookie(&http.Cookie{Name: outcomeCookie, Path: under, MaxAge: -1, HttpOnly: true, Secure: route.Secure(c), SameSite: http.SameSiteStrictMode})
 	what, name, _ := strings.Cut(cookie.Value, ":")
 	switch {
 	case what == "done" && p.catalogue.has("done."+name):
@@ -589,6 +647,7 @@ func (p *Pages) Error(c echo.Context, caller route.Caller, f *fault.Error) error
 		v.Reasons = append(v.Reasons, v.reason(r.Code, r.Detail))
 	}
 	if fault.Lookup(f.Code).Kind == fault.KindUnauthenticated {
+		v.SignsIn = true
 		// The form to sign in stands beneath the reason.
 		v.Title = v.T("signin.title")
 		if f.Code != fault.TokenMissing {

@@ -24,7 +24,6 @@ import (
 	"dalel/internal/fault"
 	"dalel/projections"
 
-	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/html"
 )
@@ -352,20 +351,18 @@ func TestR_E1_SignatureFilesAreTakenForEachFile(t *testing.T) {
 
 func TestTheSessionCookieIsClosedToScriptsAndToOtherSites(t *testing.T) {
 	h := newStory("x", "y").serve(t)
-	for _, w := range []*httptest.ResponseRecorder{
-		get(t, h, "", "/signin?token=participant", "en"), post(t, h, "", "/signin", url.Values{"token": {" participant\n"}}),
-	} {
-		require.Equal(t, 200, w.Code)
-		require.Contains(t, w.Body.String(), `<meta http-equiv="refresh" content="0; url=/">`)
-		require.Equal(t, "no-referrer", w.Header().Get("Referrer-Policy"))
-		cookie := w.Result().Cookies()[0]
-		require.Equal(t, route.SessionCookie, cookie.Name)
-		require.True(t, cookie.HttpOnly)
-		require.Equal(t, http.SameSiteStrictMode, cookie.SameSite)
-		require.Equal(t, "participant", cookie.Value)
-		require.NotContains(t, strings.ReplaceAll(w.Body.String(), "token=", ""), "participant", "the token is in no page")
-	}
-	w := get(t, h, "", "/signin?token=wrong", "en")
+	w := post(t, h, "", "/signin", url.Values{"token": {" participant\n"}})
+	require.Equal(t, 200, w.Code)
+	require.Contains(t, w.Body.String(), `<meta http-equiv="refresh" content="0; url=/">`)
+	require.Equal(t, "no-referrer", w.Header().Get("Referrer-Policy"))
+	cookie := w.Result().Cookies()[0]
+	require.Equal(t, route.SessionCookie, cookie.Name)
+	require.True(t, cookie.HttpOnly)
+	require.Equal(t, http.SameSiteStrictMode, cookie.SameSite)
+	require.Equal(t, "participant", cookie.Value)
+	require.NotContains(t, w.Body.String(), "participant", "the token is in no page")
+
+	w = post(t, h, "", "/signin", url.Values{"token": {"wrong"}})
 	require.Equal(t, 401, w.Code)
 	require.Empty(t, w.Result().Cookies())
 	require.Contains(t, check(t, w.Body.String()), "The access code is not known")
@@ -374,21 +371,60 @@ func TestTheSessionCookieIsClosedToScriptsAndToOtherSites(t *testing.T) {
 	require.Negative(t, out.Result().Cookies()[0].Expires.Compare(noon))
 }
 
-func TestSecureMarksTheSessionCookie(t *testing.T) {
-	s := newStory("x", "y")
-	for _, secure := range []bool{false, true} {
-		p, err := pages.New(pages.Config{Ledger: s, Models: s, Uploads: &s.uploads, Secure: secure})
-		require.NoError(t, err)
-		for _, r := range p.Routes() {
-			if r.Name != "page-signin" {
-				continue
-			}
-			w := httptest.NewRecorder()
-			c := echo.New().NewContext(httptest.NewRequest(http.MethodGet, "/signin?token=participant", nil), w)
-			require.NoError(t, r.Handler(c, route.Caller{}))
-			require.Equal(t, secure, w.Result().Cookies()[0].Secure)
-		}
+func TestATokenInAnAddressSignsNobodyIn(t *testing.T) {
+	h := newStory("x", "y").serve(t)
+	for _, who := range []string{"", "auditor"} {
+		require.Empty(t, get(t, h, who, "/signin?token=participant", "en").Result().Cookies())
 	}
+}
+
+func TestNobodyIsSignedInAsAnotherUnasked(t *testing.T) {
+	h := newStory("x", "y").serve(t)
+	asked := post(t, h, "auditor", "/signin", url.Values{"token": {"participant"}})
+	require.Equal(t, 200, asked.Code)
+	page := check(t, asked.Body.String())
+	require.Contains(t, page, "Signed in in this browser now")
+	require.Contains(t, page, "Auditor.")
+	require.Contains(t, page, "belongs to another")
+	require.NotContains(t, page, "value=\"participant\"", "the token is in no page")
+	cookies := asked.Result().Cookies()
+	require.Len(t, cookies, 1, "the session stays what it is")
+	require.NotEqual(t, route.SessionCookie, cookies[0].Name)
+	require.True(t, cookies[0].HttpOnly)
+	require.Equal(t, http.SameSiteStrictMode, cookies[0].SameSite)
+
+	r := httptest.NewRequest(http.MethodPost, "/signin/switch", nil)
+	r.AddCookie(&http.Cookie{Name: route.SessionCookie, Value: "auditor"})
+	r.AddCookie(cookies[0])
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	set := map[string]string{}
+	for _, cookie := range w.Result().Cookies() {
+		set[cookie.Name] = cookie.Value
+	}
+	require.Equal(t, "participant", set[route.SessionCookie])
+	require.Equal(t, "", set[cookies[0].Name])
+
+	again := post(t, h, "participant", "/signin", url.Values{"token": {"participant"}})
+	require.Equal(t, "participant", again.Result().Cookies()[0].Value, "oneself needs no question")
+	nothing := post(t, h, "auditor", "/signin/switch", nil)
+	require.Equal(t, http.StatusSeeOther, nothing.Code)
+	require.Empty(t, nothing.Result().Cookies())
+}
+
+func TestALinkOnAnotherSiteOnlyFillsInTheForm(t *testing.T) {
+	h := newStory("x", "y").serve(t)
+	for from, auto := range map[string]bool{"none": true, "same-origin": true, "same-site": false, "cross-site": false, "": false} {
+		r := httptest.NewRequest(http.MethodGet, "/signin", nil)
+		r.Header.Set("Sec-Fetch-Site", from)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		require.Contains(t, w.Body.String(), "/signin.js", from)
+		require.Equal(t, auto, strings.Contains(w.Body.String(), "data-auto"), from)
+	}
+}
+
+func TestThePagesNeedWhatTheyShow(t *testing.T) {
 	_, err := pages.New(pages.Config{})
 	require.True(t, fault.Is(err, fault.ConfigInvalid))
 }

@@ -57,8 +57,29 @@ const (
 	All Scope = "all"
 )
 
-// SessionCookie is the cookie in which a browser keeps its token.
-const SessionCookie = "dalel_session"
+// SessionCookie is the cookie in which a browser keeps its token. Over TLS it
+// has the prefix with which a browser takes it from this host alone, and only
+// over TLS (RFC 6265bis, 4.1.3.2).
+const (
+	SessionCookie = "dalel_session"
+	hostPrefix    = "__Host-"
+)
+
+const keySecure = "dalel secure"
+
+// SetSecure notes that the client speaks TLS, to us or to a proxy of ours.
+func SetSecure(c echo.Context) { c.Set(keySecure, true) }
+
+// Secure reports whether the client speaks TLS, to us or to a proxy of ours.
+func Secure(c echo.Context) bool { return c.Get(keySecure) == true }
+
+// SessionName is the name of the session's cookie on this connection.
+func SessionName(c echo.Context) string {
+	if Secure(c) {
+		return hostPrefix + SessionCookie
+	}
+	return SessionCookie
+}
 
 // KeyEntered is where the sign-in page leaves, in echo's context, the
 // ledger.Principal that has just signed in, for the security log.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,7 +84,7 @@ func (n *node) logStatus() (s logStatus) {
 func (n *node) page() string {
 	n.t.Helper()
 	jar := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	response, err := jar.Get(n.url + "/signin?token=" + n.operator)
+	response, err := jar.PostForm(n.url+"/signin", url.Values{"token": {n.operator}})
 	require.NoError(n.t, err)
 	response.Body.Close()
 	request, err := http.NewRequestWithContext(n.t.Context(), http.MethodGet, n.url+"/operator/log", nil)

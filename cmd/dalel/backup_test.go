@@ -466,7 +466,7 @@ func TestABackupThatCannotBeMadeOrRestoredSaysWhyAndLeavesNothing(t *testing.T) 
 		"--out is in --keys-out":           {"--dir", dir, "--out", filepath.Join(keysOut, "in"), "--keys-out", keysOut},
 		"--out and the ledger's":           {"--dir", dir, "--out", filepath.Join(link, "backup"), "--keys-out", keysOut},
 		"--keys-out and the ledger's":      {"--dir", dir, "--out", out, "--keys-out", filepath.Dir(dir)},
-		"there is no ledger in":            {"--dir", t.TempDir(), "--out", out, "--keys-out", keysOut},
+		"there is no ledger.json in":       {"--dir", t.TempDir(), "--out", out, "--keys-out", keysOut},
 		"does not give it away":            {"--dir", dir, "--out", out, "--keys-out", keysOut, "--with-master", "--master", "hcvault://vault/transit/keys/x"},
 	} {
 		refused(t, says, append([]string{"backup"}, args...)...)
@@ -619,7 +619,7 @@ func TestASweepRemovesWhatNobodyNamesAndNothingElse(t *testing.T) {
 		other := playedAnew(t)
 		status, _, stderr := dalel(t, "sweep", "--dir", dir, "--store", sqliteURL(filepath.Join(other, eventsFile)))
 		require.Equal(t, exitFailed, status)
-		require.Contains(t, stderr, "nothing is removed")
+		require.Contains(t, stderr, "store.other-ledger")
 		require.True(t, stored(old))
 	})
 	t.Run("nothing when an event cannot be believed", func(t *testing.T) {

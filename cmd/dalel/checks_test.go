@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,9 +42,9 @@ func foundedIn(t *testing.T, dir string, at ...string) {
 // putSettings gives a ledger other settings, which are still its own.
 func putSettings(t *testing.T, dir, text string) {
 	t.Helper()
-	was, err := readSettings(dir)
-	require.NoError(t, err)
-	text = strings.Replace(text, "{", fmt.Sprintf(`{"ledger": %q, `, was.Ledger), 1)
+	id := regexp.MustCompile(`"ledger": "[^"]+"`).Find(read(t, filepath.Join(dir, settingsFile)))
+	require.NotEmpty(t, id)
+	text = strings.Replace(text, "{", fmt.Sprintf("{%s, ", id), 1)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, settingsFile), []byte(text), 0o600))
 }
 

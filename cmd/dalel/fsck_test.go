@@ -418,10 +418,6 @@ func TestR_M4_FsckNamesEachKindOfDeviation(t *testing.T) {
 			})
 			return one(fsck.TokenWrong, "checkpoint-log@")
 		},
-		"the log's key taken away": func(t *testing.T, dir string) []expected {
-			require.NoError(t, os.Remove(filepath.Join(dir, secretsDir, logKeyFile)))
-			return one(fsck.LogKeyMissing, "the log's key")
-		},
 		"a byte of the file's index": func(t *testing.T, dir string) []expected {
 			db := openDatabase(t, dir)
 			var page, size int64

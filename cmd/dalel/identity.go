@@ -47,7 +47,8 @@ func storeThere(at location) error {
 	return nil
 }
 
-// openFounded opens the event store of a ledger and reads its founding.
+// openFounded opens the event store of a ledger and reads its founding. Where that
+// cannot be read, a ledger that is examined is opened without.
 func openFounded(ctx context.Context, at location, id string) (eventstore.Store, founding.State, error) {
 	if err := storeThere(at); err != nil {
 		return nil, founding.State{}, err
@@ -57,6 +58,10 @@ func openFounded(ctx context.Context, at location, id string) (eventstore.Store,
 		return nil, founding.State{}, fmt.Errorf("open the event store: %w", err)
 	}
 	founded, err := foundingIn(ctx, store, at.store, id)
+	if at.examining && err != nil && !fault.Is(err, fault.StoreOther) && !fault.Is(err, fault.StoreEmpty) {
+		// What is damaged is what the examination is for, and it finds that again.
+		return store, founding.State{}, nil
+	}
 	if err != nil {
 		return nil, founded, errors.Join(err, store.Close())
 	}
@@ -110,7 +115,7 @@ const putBack = "Put back secrets/ and trust/ as they were"
 
 // vacantStore reports whether a store holds no event of a ledger.
 func vacantStore(ctx context.Context, store eventstore.Store) (bool, error) {
-	for _, err := range store.ReadAll(ctx, 0, 1) {
+	for _, err := range store.ReadEverything(ctx, 0, 1) {
 		return false, err
 	}
 	return true, nil
@@ -123,7 +128,9 @@ func openContent(ctx context.Context, at location, rules retention.Rules, founde
 	if err != nil {
 		return nil, restorable(err, right)
 	}
-	err = contentOf(ctx, store, canonicalPlace(at.blobs), founded)
+	if founded.Ledger != "" {
+		err = contentOf(ctx, store, canonicalPlace(at.blobs), founded)
+	}
 	if err != nil {
 		return nil, errors.Join(restorable(err, right), store.Close())
 	}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +29,7 @@ import (
 	"dalel/eventstore"
 	"dalel/internal/fault"
 	"dalel/internal/testca"
+	"dalel/projections/transparency"
 	"dalel/tests/esdbserver"
 )
 
@@ -228,11 +231,11 @@ type beginning struct {
 	n int
 }
 
-func (f beginning) ReadAll(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+func (f beginning) ReadEverything(ctx context.Context, after eventstore.Position, _ int) iter.Seq2[eventstore.Recorded, error] {
 	return func(yield func(eventstore.Recorded, error) bool) {
 		count := 0
-		for recorded, err := range f.Store.ReadAll(ctx, 0, 0) {
-			if count++; err == nil && (count > f.n) {
+		for recorded, err := range f.Store.ReadEverything(ctx, 0, 0) {
+			if count++; err == nil && count > f.n {
 				return
 			}
 			if err == nil && recorded.Position <= after {
@@ -540,4 +543,27 @@ func TestR_M8_TheOperatorsOwnSealAndSettingsAreTakenAndNeverOverwritten(t *testi
 	require.Equal(t, "Mine", set.Name)
 	require.Equal(t, "https://dalel.example.kz", set.Public)
 	require.Equal(t, "dalel.example.kz/log", set.Log.Origin)
+}
+
+func TestR_M8_ANodeThatWasStoppedKnowsEverythingThatItAcknowledged(t *testing.T) {
+	p := founded(t, "two")
+	n, err := openNode(t.Context(), location{dir: p.node, settings: p.path("settings"), store: p.store, blobs: p.path("blobs")})
+	require.NoError(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	s, err := start(ctx, n, listener, false, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	act := ledger.Act{By: event.By{Participant: ledger.Operator}, Role: access.RoleOperator}
+	_, err = n.ledger.IssueToken(t.Context(), act, act.By, access.RoleOperator, "the last", time.Hour)
+	require.NoError(t, err)
+	cancel()
+	require.NoError(t, errors.Join(s.wait(ctx), n.Close()))
+
+	seen, err := transparency.ReadSeen(t.Context(), filepath.Join(p.node, logFile), n.logKey.verifier.Name())
+	require.NoError(t, err)
+	events := p.events()
+	require.EqualValues(t, len(events), seen.Size)
+	last := events[len(events)-1]
+	require.Equal(t, event.Reference{Stream: last.Stream, Revision: last.Revision, Commitment: last.Commitment}, seen.Last)
 }

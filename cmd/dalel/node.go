@@ -347,8 +347,10 @@ func (n *node) openStores(ctx context.Context, at location, kept kept) (err erro
 	if n.store, founded, err = openFounded(ctx, at, n.settings.Ledger); err != nil {
 		return err
 	}
-	if err := founded.CheckSecrets(n.logKey.vkey, kept.seal); err != nil {
-		return restorable(err, putBack)
+	if founded.Ledger != "" {
+		if err := founded.CheckSecrets(n.logKey.vkey, kept.seal); err != nil {
+			return restorable(err, putBack)
+		}
 	}
 	if n.keys, err = openKeys(ctx, at, n.settings.Ledger); err != nil {
 		return fmt.Errorf("open the keys: %w", err)

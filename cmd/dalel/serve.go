@@ -128,7 +128,7 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 	checked := check.Config{Ledger: n.ledger, Index: models, Policy: n.policy, Trust: anchors}
 	shown := pages.Config{Ledger: n.ledger, Models: models}
 	served := httpapi.Config{Ledger: n.ledger, Models: models, Packets: n, TrustProxy: proxied, Log: log}
-	opened = append(opened, tlog)
+	opened = append(opened, closeFunc(func() error { return closeLog(ctx, tlog, log) }))
 	n.log = tlog
 	shown.Log, shown.LogKey = tlog, n.logKey.vkey
 	served.Transparency, served.LogKey, served.Renewals = tlog, n.logKey.vkey, n
@@ -228,6 +228,19 @@ func closing(listener net.Listener) io.Closer {
 		}
 		return nil
 	})
+}
+
+// closeLog closes the transparency log. What was acknowledged last may not have
+// come up to it: the node remembers that too, so that it knows its store again.
+func closeLog(ctx context.Context, tlog *transparency.Log, log *slog.Logger) error {
+	if tlog.Stopped() == nil {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime/2)
+		defer cancel()
+		if err := tlog.CatchUp(bounded); err != nil {
+			log.Warn("the newest events are not in this node's memory", "code", fault.CodeOf(err))
+		}
+	}
+	return tlog.Close()
 }
 
 type closeFunc func() error

@@ -54,7 +54,7 @@ func (w *witness) kill() {
 
 // logStatus is what the operator reads of the log.
 type logStatus struct {
-	Published              uint64
+	Published, Integrated  uint64
 	Cosigned, Stamped      []string
 	Witnesses, Authorities []asked
 	Evidence               []asked

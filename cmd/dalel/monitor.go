@@ -77,7 +77,7 @@ type monitor struct {
 	writes    *health.Writes
 	clock     *health.Clock
 	followers *health.Followers
-	waiting   lasting
+	logged    logged
 	board     *health.Board
 	appends   appendMetrics
 }
@@ -173,23 +173,42 @@ func (m *monitor) run(ctx context.Context) {
 
 // checkLog says whether the transparency log integrates and has not diverged.
 func (m *monitor) checkLog(context.Context) health.Finding {
-	bound := time.Duration(m.bounds.Lag)
+	return m.logged.judge(m.log.Status(), time.Duration(m.bounds.Lag), time.Now())
+}
+
+// logged remembers since when the log has not been live.
+type logged struct {
+	mu   sync.Mutex
+	live bool // it was live once
+	gone time.Time
+}
+
+// judge says what a log's status means for a node. A log that starts again
+// after a fault that passes is given as long as an event may wait.
+func (l *logged) judge(status transparency.Status, bound time.Duration, now time.Time) health.Finding {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if bound <= 0 {
 		bound = health.DefaultLag
 	}
-	status := m.log.Status()
-	waits := m.waiting.since(status.Phase == transparency.PhaseWaiting)
-	switch {
-	case status.Phase == transparency.PhaseStopped:
+	switch status.Phase {
+	case transparency.PhaseLive:
+		l.live, l.gone = true, time.Time{}
+		return health.Well("")
+	case transparency.PhaseStopped:
 		return health.Bad(status.Code, "the log has stopped, and nothing is written on this node")
-	case status.Phase == transparency.PhaseIdle:
-		return health.Bad(health.CodeLogWaits, "nobody keeps the log")
-	case status.Phase == transparency.PhaseCatchingUp:
-		return health.Bad(health.CodeBehind, fmt.Sprintf("the log is catching up; %d events are in it", status.Integrated))
-	case waits > bound:
-		return health.Bad(health.CodeLogWaits, fmt.Sprintf("the log has been waiting for %s: %s", waits.Round(time.Second), status.Code))
 	}
-	return health.Well("")
+	if l.gone.IsZero() {
+		l.gone = now
+	}
+	away := now.Sub(l.gone)
+	switch {
+	case l.live && away <= bound:
+		return health.Well("")
+	case status.Phase == transparency.PhaseWaiting:
+		return health.Bad(health.CodeLogWaits, fmt.Sprintf("the log has been waiting for %s: %s", away.Round(time.Second), status.Code))
+	}
+	return health.Bad(health.CodeBehind, fmt.Sprintf("the log is %s; %d events are in it", status.Phase, status.Integrated))
 }
 
 func (m *monitor) checkModels(context.Context) health.Finding {
@@ -237,26 +256,6 @@ func (l location) disks() []health.Place {
 		places = append(places, health.Place{Name: "content", Path: l.blobs})
 	}
 	return places
-}
-
-// lasting says for how long something has been so.
-type lasting struct {
-	mu    sync.Mutex
-	began time.Time
-}
-
-func (l *lasting) since(so bool) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case !so:
-		l.began = time.Time{}
-	case l.began.IsZero():
-		l.began = time.Now()
-	default:
-		return time.Since(l.began)
-	}
-	return 0
 }
 
 // monitorKey makes the key of the security log's pseudonyms from a secret of

@@ -18,6 +18,7 @@ import (
 	"dalel/domain/ledger"
 	"dalel/httpapi"
 	"dalel/internal/fault"
+	"dalel/internal/health"
 	"dalel/projections/transparency"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -108,4 +109,23 @@ func TestTheSecurityLogOfANodeGoesIntoItsFileUnderThePseudonymsOfTheLedger(t *te
 	info, err := os.Stat(path)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+}
+
+func TestALogThatStartsAgainIsGivenTimeAndOneThatHasStoppedNone(t *testing.T) {
+	now := time.Now()
+	var l logged
+	judge := func(phase transparency.Phase, code fault.Code) health.Finding {
+		return l.judge(transparency.Status{Phase: phase, Code: code}, time.Minute, now)
+	}
+	require.Equal(t, health.CodeBehind, judge(transparency.PhaseCatchingUp, "").Code, "it was never live")
+	require.Equal(t, health.CodeLogWaits, judge(transparency.PhaseWaiting, fault.BlobFailed).Code)
+	require.True(t, judge(transparency.PhaseLive, "").OK)
+	now = now.Add(time.Hour)
+	require.True(t, judge(transparency.PhaseWaiting, fault.BlobFailed).OK)
+	now = now.Add(time.Minute)
+	require.True(t, judge(transparency.PhaseCatchingUp, "").OK)
+	now = now.Add(time.Second)
+	require.Equal(t, health.CodeLogWaits, judge(transparency.PhaseWaiting, fault.BlobFailed).Code)
+	require.True(t, judge(transparency.PhaseLive, "").OK)
+	require.Equal(t, fault.LogDiverged, judge(transparency.PhaseStopped, fault.LogDiverged).Code)
 }

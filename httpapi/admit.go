@@ -107,6 +107,10 @@ func requestID(r *http.Request) string {
 
 var requestIDs = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
+// readPatience is how long a request that only reads waits for an event store
+// that is out of reach. A command waits longer: what it is to do may be half done.
+const readPatience = 5 * time.Second
+
 // serve makes the handler of a row: admission, then the row's own.
 func (s *Server) serve(r route.Route) echo.HandlerFunc {
 	return func(c echo.Context) error {
@@ -117,6 +121,9 @@ func (s *Server) serve(r route.Route) echo.HandlerFunc {
 				_ = form.RemoveAll()
 			}
 		}()
+		if request := c.Request(); request.Method == http.MethodGet || request.Method == http.MethodHead {
+			c.SetRequest(request.WithContext(eventstore.ReadWithin(request.Context(), readPatience)))
+		}
 		caller, err := s.admit(c, r)
 		if err == nil {
 			err = r.Handler(c, caller)

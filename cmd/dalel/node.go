@@ -250,6 +250,8 @@ type node struct {
 	log *transparency.Log
 	// witnesses is which witnesses the operator asks for.
 	witnesses witnessPolicy
+	// excess is what its user may do on the event store beyond what it takes.
+	excess []string
 	// disks are where it writes, monitor knows how it is while it is served.
 	disks   []health.Place
 	monitor *monitor

@@ -53,6 +53,9 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, "serve", err)
 	}
+	if err := n.examineStore(ctx); err != nil {
+		return fail(stderr, "serve", errors.Join(err, n.Close()))
+	}
 	listener, err := net.Listen("tcp", *listen)
 	if err == nil {
 		err = n.reachedAt(publicURL(listener))

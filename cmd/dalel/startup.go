@@ -58,6 +58,9 @@ func (n *node) lacks(proxied bool, now time.Time) (all []lack) {
 	add(seen && !mark.Whole, "backup",
 		"the last one from this folder lacks something that the ledger itself lacks",
 		"dalel fsck --dir DIR")
+	add(len(n.excess) > 0, "rights on the store",
+		"too many: the node's user may "+strings.Join(n.excess, " and ")+", which would hide events",
+		"dalel store-acl --store esdb://admin:…@…")
 	add(n.watching.listener == nil && n.watching.token == "", "metrics",
 		"not served: nobody is told when a disk fills up, the log stops or a time stamp is due",
 		"--metrics 127.0.0.1:9464")

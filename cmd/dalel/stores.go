@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"dalel/eventstore"
 	"dalel/eventstore/esdb"
 	"dalel/eventstore/sqlite"
+	"dalel/internal/fault"
 )
 
 // openStore opens an event store by its URL: sqlite:///absolute/path or
@@ -52,3 +54,34 @@ func sqlitePath(address string) (string, bool) {
 
 // sqliteURL is the URL of a file.
 func sqliteURL(path string) string { return "sqlite://" + (&url.URL{Path: path}).EscapedPath() }
+
+// examined is an event store with users and rights.
+type examined interface {
+	Probe(ctx context.Context) error
+	Excess(ctx context.Context) ([]string, error)
+}
+
+// examineStore asks an event store that has users whether this node's may do what
+// serving takes, and refuses by name if not; what it may do beyond that is told on
+// the startup screen. Other faults are for whoever uses the store next.
+func (n *node) examineStore(ctx context.Context) error {
+	store, ok := n.store.(examined)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, examineWithin)
+	defer cancel()
+	switch err := store.Probe(ctx); fault.CodeOf(err) {
+	case fault.StoreDenied, fault.StorePassword, fault.StoreCertificate, fault.StoreTLS:
+		return err
+	}
+	excess, err := store.Excess(ctx)
+	if err != nil {
+		excess = []string{"do what could not be found out (" + string(fault.CodeOf(err)) + ")"}
+	}
+	n.excess = excess
+	return nil
+}
+
+// examineWithin bounds the questions about rights at the start.
+const examineWithin = 5 * time.Second

@@ -89,8 +89,8 @@ type appending struct {
 	newest eventstore.Position
 	// until is when patience ends.
 	until time.Time
-	// attempts counts how often the events were sent: from 1 on they may have
-	// been recorded.
+	// attempts counts how often the events were sent whole: from 1 on they may
+	// have been recorded.
 	attempts int
 	// last is the last error that was no answer.
 	last lastCause
@@ -129,6 +129,12 @@ func (a *appending) run(ctx context.Context) (eventstore.Position, error) {
 		}
 		s.connections.heed(session, err)
 		a.last.note(err)
+		if isUnsent(err) {
+			a.attempts--
+			if refusal := a.refusal(ctx); refusal != nil && a.attempts == 0 {
+				return 0, failed(refusal, "%s: refused", a.doing)
+			}
+		}
 		waiting, stop := a.waiting(ctx, s.recording)
 		err = wait.sleep(waiting)
 		stop()
@@ -136,6 +142,16 @@ func (a *appending) run(ctx context.Context) (eventstore.Position, error) {
 			return 0, a.gaveUp(ctx, err)
 		}
 	}
+}
+
+// refusal asks why the server ended an append before all of it was sent. nil
+// means that it would take one now.
+func (a *appending) refusal(ctx context.Context) error {
+	err := a.store.Probe(ctx)
+	if code, _ := meaning(err); code == fault.StoreFailed {
+		return nil
+	}
+	return err
 }
 
 // waiting returns a context that ends with the caller's, with alive, or when

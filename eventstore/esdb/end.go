@@ -81,12 +81,13 @@ func (s *Store) End(ctx context.Context) (eventstore.Position, error) {
 	look := looking{store: s, start: client.End{}}
 	look.seen, look.end, look.others = s.horizon.known()
 	wait, begun := newBackoff(5*time.Millisecond, time.Second), time.Now()
+	patience := eventstore.Patience(ctx, s.options.Patience)
 	var cause lastCause
 	for {
 		if err := s.checkOpen(); err != nil {
 			return 0, err
 		}
-		patient, cancel := context.WithDeadline(joined, begun.Add(s.options.Patience))
+		patient, cancel := context.WithDeadline(joined, begun.Add(patience))
 		end, done, err := look.page(patient)
 		cancel()
 		switch {
@@ -99,7 +100,7 @@ func (s *Store) End(ctx context.Context) (eventstore.Position, error) {
 		case s.checkOpen() != nil:
 			return 0, errClosed()
 		}
-		if v := judge(err); (v != unanswered && v != disconnected) || time.Since(begun) >= s.options.Patience {
+		if v := judge(err); (v != unanswered && v != disconnected) || time.Since(begun) >= patience {
 			return 0, failed(cause.with(err), "find the end of the event store")
 		}
 		cause.note(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"dalel/internal/fault"
@@ -83,6 +84,13 @@ func judge(err error) verdict {
 func isNotLeader(err error) bool {
 	var own *client.Error
 	return errors.As(err, &own) && own.Code() == client.ErrorCodeNotLeader
+}
+
+// isUnsent reports whether the server ended an append before all of it was
+// sent: then nothing of it is recorded, and why is not known, for the client
+// keeps only that there was an end.
+func isUnsent(err error) bool {
+	return errors.Is(err, io.EOF) && strings.Contains(err.Error(), "could not send append")
 }
 
 // failed turns an error of the client into one of ours: store.failed, or the

@@ -97,6 +97,8 @@ func TestAFaultThatWaitingDoesNotMendIsNamedWhileRunning(t *testing.T) {
 	server.SetUsers(map[string]esdbserver.User{"dalel": {Password: "right", May: esdbserver.MayRead | esdbserver.MayReadAll}})
 	named(fault.StoreDenied, appending)
 	named(fault.StoreDenied, func() error { return store.Probe(t.Context()) })
+	large := chain(t, fresh(), eventstore.Head{}, 256)
+	named(fault.StoreDenied, func() error { _, err := store.Append(t.Context(), large...); return err })
 	require.NoError(t, reading())
 	server.SetUsers(map[string]esdbserver.User{"dalel": {Password: "right", May: esdbserver.MayRead | esdbserver.MayWrite}})
 	named(fault.StoreDenied, reading)

@@ -144,6 +144,7 @@ func (s *Store) pages(ctx context.Context, r reading) iter.Seq2[eventstore.Recor
 		joined, stop := join(ctx, r.alive)
 		defer stop()
 		p := paging{store: s, reading: r, caller: ctx, joined: joined, yield: yield, progress: time.Now(), count: pageEvents}
+		p.patience = eventstore.Patience(ctx, s.options.Patience)
 		if r.all {
 			p.count = firstEvents
 		}
@@ -158,6 +159,8 @@ func (s *Store) pages(ctx context.Context, r reading) iter.Seq2[eventstore.Recor
 type paging struct {
 	reading
 	store *Store
+	// patience is how long the reading may make no progress.
+	patience time.Duration
 	// caller is the caller's context; joined ends with the store as well.
 	caller, joined context.Context
 	yield          func(eventstore.Recorded, error) bool
@@ -237,7 +240,7 @@ func (p *paging) next() (_ fetched, possible bool) {
 	if open == nil {
 		return fetched{}, false
 	}
-	return p.fetch(open, p.limit-p.yielded, p.count, p.progress.Add(p.store.options.Patience)), true
+	return p.fetch(open, p.limit-p.yielded, p.count, p.progress.Add(p.patience)), true
 }
 
 func (p *paging) fetch(open opening, left, count int, until time.Time) fetched {
@@ -266,7 +269,7 @@ func (p *paging) askAhead(now fetched) {
 		return
 	}
 	p.ahead = make(chan fetched, 1)
-	left, until, to := p.limit-p.yielded, time.Now().Add(p.store.options.Patience), p.ahead
+	left, until, to := p.limit-p.yielded, time.Now().Add(p.patience), p.ahead
 	go func() { to <- p.fetch(open, left, pageEvents, until) }()
 }
 
@@ -298,7 +301,7 @@ func (p *paging) failed(err error) error {
 		return fault.Wrap(fault.ChainBroken, err, "%s: the stream was deleted in the event store", p.doing)
 	case unanswered, disconnected:
 		p.cause.note(err)
-		if time.Since(p.progress) < p.store.options.Patience {
+		if time.Since(p.progress) < p.patience {
 			_ = p.wait.sleep(p.joined)
 			return nil
 		}

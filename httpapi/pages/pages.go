@@ -523,8 +523,9 @@ func (p *Pages) enter(c echo.Context, caller route.Caller, token string) error {
 	return p.begin(c, principal, token)
 }
 
-// begin starts a session.
+// begin starts a session, and leaves who began it for the security log.
 func (p *Pages) begin(c echo.Context, principal ledger.Principal, token string) error {
+	c.Set(route.KeyEntered, principal)
 	c.SetCookie(p.session(c, token, principal.Expires))
 	f := p.frame(c, route.Caller{}, "entering")
 	f.Title, f.Refresh = f.T("signin.entering"), "/"

@@ -1,6 +1,10 @@
 package httpapi_test
 
 import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -125,4 +129,86 @@ func TestNoSiteSignsABrowserInAsAnother(t *testing.T) {
 	require.Contains(t, asked.body, "Отправитель", "who one is")
 	require.Contains(t, asked.body, "Чужой", "who one becomes")
 	require.NotContains(t, asked.body, w.stranger.token)
+}
+
+func TestAProblemSpeaksItsCallersLanguage(t *testing.T) {
+	w := newWorld(t)
+	ask := func(header map[string]string) answer {
+		return w.do(request{method: "GET", path: "/api/v1/journal?kinds=act", token: w.sender.token, header: header})
+	}
+	english := ask(nil)
+	require.Equal(t, "The request cannot be read", english.text("title"))
+	require.Equal(t, "en", english.header.Get("Content-Language"))
+	for _, c := range []struct{ accept, cookie, language, detail string }{
+		{"ru-RU,ru;q=0.9", "", "ru", "неизвестный параметр: kinds"}, {"kk", "", "kk", "белгісіз параметр бар: kinds"},
+		{"ru", "kk", "kk", "белгісіз параметр бар: kinds"}, {"de,en;q=0.5", "", "en", "kinds"}, {";;;", "", "en", "kinds"},
+	} {
+		a := ask(map[string]string{"Accept-Language": c.accept, "Cookie": "dalel_language=" + c.cookie})
+		require.Equal(t, c.language, a.header.Get("Content-Language"), c)
+		require.Contains(t, a.text("detail"), c.detail)
+		require.Equal(t, "request.invalid", a.code())
+		if c.language != "en" {
+			require.Equal(t, english.text("detail"), a.text("english"))
+			require.NotEqual(t, english.text("title"), a.text("title"))
+		}
+	}
+}
+
+func TestWhatNetHTTPRefusesItselfIsAProblemToo(t *testing.T) {
+	w := newWorld(t)
+	ask := func(raw string) (*http.Response, Problem) {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+		require.NoError(t, err)
+		defer conn.Close()
+		_, err = io.WriteString(conn, raw)
+		require.NoError(t, err)
+		reader := bufio.NewReader(conn)
+		response, err := http.ReadResponse(reader, nil)
+		require.NoError(t, err)
+		if response.StatusCode == 200 { // the first of two requests on a connection
+			_, err = io.Copy(io.Discard, response.Body)
+			require.NoError(t, err)
+			response, err = http.ReadResponse(reader, nil)
+			require.NoError(t, err)
+		}
+		var problem Problem
+		require.NoError(t, json.NewDecoder(response.Body).Decode(&problem))
+		return response, problem
+	}
+	const end = "Host: x\r\n\r\n"
+	for raw, want := range map[string]struct {
+		status int
+		code   string
+	}{
+		"GET /healthz\r\n" + end:                                                    {400, "request.invalid"},
+		"GET /healthz HTTP/1.1\r\n\r\n":                                             {400, "request.invalid"},
+		"GET /healthz HTTP/1.1\r\nA b: c\r\n" + end:                                 {400, "request.invalid"},
+		"GET /healthz HTTP/1.1\r\n" + end + "GET /healthz HTTP/1.1\r\n\r\n":         {400, "request.invalid"},
+		"GET /healthz HTTP/1.1\r\nA: " + strings.Repeat("a", 64<<10) + "\r\n" + end: {431, "request.header-too-large"},
+		"POST /signin HTTP/1.1\r\nTransfer-Encoding: gzip\r\n" + end:                {501, "request.transfer-encoding"},
+		"POST /signin HTTP/1.1\r\nExpect: a-pony\r\nContent-Length: 0\r\n" + end:    {417, "request.expectation"},
+	} {
+		response, problem := ask(raw)
+		require.Equal(t, want.status, response.StatusCode, raw[:20])
+		require.Equal(t, "application/problem+json", response.Header.Get("Content-Type"))
+		require.Equal(t, want.code, problem.Code)
+		require.Equal(t, want.status, problem.Status)
+		require.NotEmpty(t, problem.RequestID)
+		require.Equal(t, problem.RequestID, response.Header.Get("X-Request-Id"))
+	}
+}
+
+// Problem is what a test reads of one.
+type Problem struct {
+	Code, RequestID string
+	Status          int
+}
+
+func TestContentThatLooksLikeAnAnswerOfTheServersIsLeftAlone(t *testing.T) {
+	w := newWorld(t)
+	id := w.draft()
+	text := strings.Repeat("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n", 8000)
+	w.put(id, "a.txt", text)
+	a := w.do(request{method: "GET", path: "/api/v1/documents/" + id + "/files/a.txt", token: w.sender.token})
+	require.Equal(t, text, a.body)
 }

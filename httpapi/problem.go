@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"dalel/httpapi/check"
+	"dalel/httpapi/pages"
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
 
@@ -25,6 +26,9 @@ type Problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
+	// English is the detail in plain English, where title and detail are in
+	// another language.
+	English string `json:"english,omitempty"`
 	// Code is stable: clients switch on it.
 	Code    fault.Code     `json:"code"`
 	Reasons []fault.Reason `json:"reasons,omitempty"`
@@ -119,6 +123,13 @@ func (s *Server) answerError(c echo.Context, r route.Route, caller route.Caller,
 		Type: "/problems/" + string(refusal.Code), Title: fault.Lookup(refusal.Code).Title, Status: status,
 		Detail: refusal.Detail, Code: refusal.Code, Reasons: refusal.Reasons, RequestID: id, Instance: instanceOf(id),
 	}
+	spoken := s.refusals.Language(c.Request())
+	if spoken != pages.English {
+		problem.English = problem.Detail
+		problem.Title, problem.Detail = s.refusals.Words(spoken, refusal)
+	}
+	header.Set("Content-Language", string(spoken))
+	header.Add("Vary", "Accept-Language, Cookie")
 	encoded, err := json.Marshal(problem)
 	if err != nil {
 		panic(http.ErrAbortHandler)

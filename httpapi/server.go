@@ -122,6 +122,7 @@ type Server struct {
 	origins  *http.CrossOriginProtection
 	places   *places
 	journals *pages.Journals
+	refusals *pages.Refusals
 	compress func(http.Handler) http.HandlerFunc
 	closing  chan struct{}
 	close    sync.Once
@@ -164,6 +165,9 @@ func New(config Config) (*Server, error) {
 	}
 	if s.Health == nil {
 		s.Health = s.readable()
+	}
+	if s.refusals, err = pages.NewRefusals(); err != nil {
+		return nil, err
 	}
 	if s.compress, err = newCompression(); err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "compression of answers")
@@ -213,7 +217,10 @@ func checkRow(r route.Route) error {
 func (s *Server) Routes() []route.Route { return append([]route.Route(nil), s.table...) }
 
 // ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	noteAnswering(r.Context())
+	s.echo.ServeHTTP(w, r)
+}
 
 // Close ends the live streams; further ones end at once.
 func (s *Server) Close() { s.close.Do(func() { close(s.closing) }) }
@@ -228,6 +235,8 @@ func NewHTTPServer(s *Server) *http.Server {
 		Handler: s, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		// What net/http reports here names clients' addresses.
 		ErrorLog: log.New(faceless{s.Log}, "", 0),
+		// For connections of Listen.
+		ConnContext: noteConn, ConnState: noteState,
 	}
 	server.RegisterOnShutdown(s.Close)
 	return server

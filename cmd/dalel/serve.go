@@ -177,7 +177,7 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 		})
 	}
 	work.Go(func() error {
-		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := web.Serve(httpapi.Listen(listener)); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil

@@ -14,6 +14,12 @@ func StatusOf(code fault.Code) int {
 		return http.StatusMethodNotAllowed
 	case fault.RangeInvalid:
 		return http.StatusRequestedRangeNotSatisfiable
+	case fault.HeaderTooLarge:
+		return http.StatusRequestHeaderFieldsTooLarge
+	case fault.ExpectationUnknown:
+		return http.StatusExpectationFailed
+	case fault.EncodingUnknown:
+		return http.StatusNotImplemented
 	case fault.RevisionStale:
 		return http.StatusPreconditionFailed
 	}

@@ -37,7 +37,12 @@ const (
 	RouteUnknown    Code = "request.no-such-route"
 	CursorInvalid   Code = "request.cursor-invalid"
 	RangeInvalid    Code = "request.range-invalid"
-	Throttled       Code = "request.throttled"
+	HeaderTooLarge  Code = "request.header-too-large"
+	// ExpectationUnknown and EncodingUnknown are of headers that HTTP lets a
+	// server refuse: Expect and Transfer-Encoding.
+	ExpectationUnknown Code = "request.expectation"
+	EncodingUnknown    Code = "request.transfer-encoding"
+	Throttled          Code = "request.throttled"
 
 	IdempotencyMissing Code = "idempotency-key.missing"
 	IdempotencyInvalid Code = "idempotency-key.invalid"
@@ -212,6 +217,9 @@ func Catalogue() []Definition {
 		{MethodUnknown, KindInvalid, "This method is not allowed here"},
 		{RouteUnknown, KindNotFound, "There is nothing at this address"},
 		{CursorInvalid, KindInvalid, "The page cursor cannot be read"},
+		{HeaderTooLarge, KindInvalid, "The headers are larger than allowed"},
+		{ExpectationUnknown, KindInvalid, "What the request expects is not done here"},
+		{EncodingUnknown, KindInvalid, "This transfer encoding is not known here"},
 		{RangeInvalid, KindInvalid, "The range lies behind the end of the content"},
 		{Throttled, KindThrottled, "Too many requests"},
 

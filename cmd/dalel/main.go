@@ -20,6 +20,7 @@
 //	dalel takeout   fetches everything that a participant has, over HTTP
 //	dalel witness   cosigns the transparency logs of others
 //	dalel audit     follows a transparency log that somebody else serves
+//	dalel seal      has packets sealed with another key and certificate
 //	dalel rebuild   throws the read models away and replays the events
 //	dalel trust     says which authorities are trusted
 //	dalel token     issues a token, for the first sign-in to a new ledger
@@ -77,6 +78,7 @@ func subcommands() []subcommand {
 		{"takeout", "takeout --url https://HOST --token-file FILE --out DIR [--proxy URL]", takeOut},
 		{"witness", "witness --dir DIR [--listen ADDRESS] [--name NAME] [--log VKEY[=URL]]… [--vkey]", runWitness},
 		{"audit", "audit --log URL --key VKEY|FILE [--from CHECKPOINT-FILE]… [--state DIR] [--witness VKEY]… [--policy FILE] [--entries] [--every DURATION] [--proxy URL] [--json]", runAudit},
+		{"seal", "seal --key FILE --certificate FILE --dir DIR [--store URL] [--settings DIR]", sealCommand},
 		{"rebuild", "rebuild --dir DIR", rebuild},
 		{"trust", trustForm, trustCommands},
 		{"token", "token --dir DIR --role ROLE [--participant ID] [--person ID] [--days N]", issueToken},

@@ -119,7 +119,7 @@ var impersonal = map[string]string{
 	"keyId": "a public key's", "line": "a witness's signature", "authority": "a time-stamping authority's name", "over": "fixed",
 	// A ledger is the operator's, and its seal's certificate is a legal entity's.
 	"ledger": "id", "name": "what the operator calls the ledger", "logKey": "a public key", "seal": "hash",
-	"LedgerFounded certificate": "the operator's certificate", "content": "hash",
+	"LedgerFounded certificate": "the operator's certificate", "SealReplaced certificate": "the operator's certificate", "content": "hash", "former": "hash",
 	// What the holder calls its token, and why it ended: told to be about the
 	// system that uses it. See the event types.
 	"TokenIssued label": "about a system", "TokenRevoked reason": "about a system",

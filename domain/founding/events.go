@@ -37,7 +37,21 @@ type Founded struct {
 // EventType implements event.Event.
 func (Founded) EventType() string { return "LedgerFounded" }
 
+// SealReplaced says that packets are sealed under another certificate from now on.
+// The former stays among the anchors, for what was sealed under it.
+type SealReplaced struct {
+	// Former is the SHA-256 of the certificate before.
+	Former string `json:"former"`
+	// Seal and Certificate are as those of [Founded].
+	Seal        string    `json:"seal"`
+	Certificate string    `json:"certificate"`
+	ReplacedAt  time.Time `json:"replacedAt"`
+}
+
+// EventType implements event.Event.
+func (SealReplaced) EventType() string { return "SealReplaced" }
+
 // Events lists the package's event types.
 func Events() []event.Definition {
-	return event.OnAny(Category, Founded{})
+	return event.OnAny(Category, Founded{}, SealReplaced{})
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,8 @@ type State struct {
 	Origin, LogKey string
 	Seal           string
 	Content        string
+	// Former are the certificates that were the seal's before, by SHA-256.
+	Former []string
 }
 
 // Command is a request to a founding; the types of this package are all there are.
@@ -53,7 +56,15 @@ type Found struct {
 	Now         time.Time
 }
 
-func (Found) command() {}
+// ReplaceSeal has another certificate (DER) of the operator's seal take the place
+// of the one in force.
+type ReplaceSeal struct {
+	Certificate []byte
+	Now         time.Time
+}
+
+func (Found) command()       {}
+func (ReplaceSeal) command() {}
 
 // Mark is the piece of content by which the content says whose it is.
 func Mark(ledger string) []byte { return []byte("dalel ledger " + ledger + "\n") }
@@ -64,6 +75,8 @@ func Decide(state State, command Command) ([]event.Event, error) {
 	switch c := command.(type) {
 	case Found:
 		return found(state, c)
+	case ReplaceSeal:
+		return replaceSeal(state, c)
 	}
 	return nil, fault.New(fault.Internal, "foundings have no command %T", command)
 }
@@ -83,8 +96,8 @@ func found(state State, c Found) ([]event.Event, error) {
 	if _, err := pki.ParseCertificate(c.Certificate); err != nil {
 		return nil, invalid("the certificate of the operator's seal cannot be read")
 	}
-	if c.Now.IsZero() || c.Now.UTC().Year() < 1 || c.Now.UTC().Year() > 9000 {
-		return nil, fault.New(fault.Internal, "a command without its moment")
+	if err := checkNow(c.Now); err != nil {
+		return nil, err
 	}
 	mark := Mark(c.Ledger)
 	e := Founded{
@@ -104,12 +117,45 @@ func found(state State, c Found) ([]event.Event, error) {
 	return nil, nil
 }
 
+func replaceSeal(state State, c ReplaceSeal) ([]event.Event, error) {
+	if state.Ledger == "" {
+		return nil, fault.New(fault.LedgerNotFounded, "no ledger was founded here")
+	}
+	if _, err := pki.ParseCertificate(c.Certificate); err != nil {
+		return nil, invalid("the certificate of the operator's seal cannot be read")
+	}
+	if err := checkNow(c.Now); err != nil {
+		return nil, err
+	}
+	seal := fingerprint(c.Certificate)
+	switch {
+	case seal == state.Seal:
+		return nil, nil
+	case slices.Contains(state.Former, seal):
+		return nil, invalid("this certificate was the seal's before, and was replaced")
+	}
+	return []event.Event{SealReplaced{
+		Former: state.Seal, Seal: seal, Certificate: base64.StdEncoding.EncodeToString(c.Certificate), ReplacedAt: c.Now.UTC().Truncate(time.Microsecond),
+	}}, nil
+}
+
+func checkNow(now time.Time) error {
+	if now.IsZero() || now.UTC().Year() < 1 || now.UTC().Year() > 9000 {
+		return fault.New(fault.Internal, "a command without its moment")
+	}
+	return nil
+}
+
 // Evolve returns the state after an event. It leaves its argument as it was.
 func Evolve(state State, e event.Event) State {
-	if e, ok := e.(Founded); ok {
+	switch e := e.(type) {
+	case Founded:
 		return State{
 			Ledger: e.Ledger, Name: e.Name, FoundedAt: e.FoundedAt, Origin: e.Origin, LogKey: e.LogKey, Seal: e.Seal, Content: e.Content,
 		}
+	case SealReplaced:
+		state.Former = append(slices.Clone(state.Former), e.Former)
+		state.Seal = e.Seal
 	}
 	return state
 }

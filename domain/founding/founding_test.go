@@ -47,7 +47,7 @@ func given(t testing.TB, history ...event.Event) *eventtest.Scenario[founding.St
 }
 
 func TestEveryCommandInEveryStateIsAsDocumented(t *testing.T) {
-	one, other := certificate(t), certificate(t)
+	one, other, third := certificate(t), certificate(t), certificate(t)
 	this, those := found(t, id, one), found(t, another, one)
 	matrix := eventtest.Matrix[founding.State, founding.Command]{
 		Decide: founding.Decide, Evolve: founding.Evolve, Definitions: founding.Events(),
@@ -55,10 +55,13 @@ func TestEveryCommandInEveryStateIsAsDocumented(t *testing.T) {
 			{Name: "nothing founded"},
 			{Name: "founded", History: []event.Event{founded(this)}},
 			{Name: "another founded", History: []event.Event{founded(those)}},
+			{Name: "its seal replaced", History: []event.Event{founded(this), replaced(one, third)}},
 		},
 		Cases: []eventtest.Case[founding.Command]{
 			{Name: "Found", Command: this, MayBeIdle: true},
 			{Name: "Found with another seal", Command: found(t, id, other)},
+			{Name: "Replace the seal", Command: founding.ReplaceSeal{Certificate: third, Now: start}, MayBeIdle: true},
+			{Name: "Replace it with the first", Command: founding.ReplaceSeal{Certificate: one, Now: start}, MayBeIdle: true},
 		},
 	}
 	eventtest.Document(t, "doc.go", "Decisions", matrix.Run(t), *update)
@@ -103,4 +106,21 @@ func certificate(t testing.TB) []byte {
 	root, err := testca.NewRoot(testca.CA{Name: "the operator's seal"})
 	require.NoError(t, err)
 	return root.Certificate.Raw
+}
+
+func replaced(former, seal []byte) founding.SealReplaced {
+	was, is := sha256.Sum256(former), sha256.Sum256(seal)
+	return founding.SealReplaced{
+		Former: hex.EncodeToString(was[:]), Seal: hex.EncodeToString(is[:]), Certificate: base64.StdEncoding.EncodeToString(seal), ReplacedAt: start,
+	}
+}
+
+func TestTheSealsCertificateIsReplacedAndNeverReturns(t *testing.T) {
+	one, two := certificate(t), certificate(t)
+	scenario := given(t, founded(found(t, id, one))).When(founding.ReplaceSeal{Certificate: two, Now: start}).Then(replaced(one, two))
+	require.NoError(t, scenario.State().CheckSecrets(logKey, two))
+	require.True(t, fault.Is(scenario.State().CheckSecrets(logKey, one), fault.SettingsOther))
+	scenario.When(founding.ReplaceSeal{Certificate: one, Now: start}).ThenRefused(fault.FoundingInvalid)
+	given(t).When(founding.ReplaceSeal{Certificate: two, Now: start}).ThenRefused(fault.LedgerNotFounded)
+	given(t, founded(found(t, id, one))).When(founding.ReplaceSeal{Certificate: []byte("none"), Now: start}).ThenRefused(fault.FoundingInvalid)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"dalel/domain/access"
 	"dalel/domain/checkpoint"
 	"dalel/domain/event"
 	"dalel/domain/founding"
@@ -22,6 +23,24 @@ func (l *Ledger) Found(ctx context.Context, act Act, c founding.Found) error {
 	}
 	_, err := run(ctx, l, command[founding.State]{
 		act: act, name: "found", id: c.Ledger, request: c.Ledger, stream: founding.StreamID(), evolve: founding.Evolve,
+		decide: func(_ context.Context, s founding.State) ([]event.Event, error) { return founding.Decide(s, c) },
+	})
+	return err
+}
+
+// ReplaceSeal has another certificate of the operator's seal recorded in the event
+// store of a ledger, which need not be open otherwise. Asked again with the same,
+// it is done. Errors: founding.invalid, ledger.not-founded, those of the store.
+func ReplaceSeal(ctx context.Context, store eventstore.Store, certificate []byte) error {
+	codec, err := NewCodec()
+	if err != nil {
+		return err
+	}
+	l := &Ledger{store: store, codec: codec, clock: time.Now}
+	c := founding.ReplaceSeal{Certificate: certificate, Now: l.now()}
+	_, err = run(ctx, l, command[founding.State]{
+		act: Act{By: event.By{Participant: Operator}, Role: access.RoleOperator, Device: "dalel seal"}, name: "replace-seal", id: founding.StreamID().ID(),
+		stream: founding.StreamID(), evolve: founding.Evolve,
 		decide: func(_ context.Context, s founding.State) ([]event.Event, error) { return founding.Decide(s, c) },
 	})
 	return err

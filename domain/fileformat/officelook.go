@@ -4,7 +4,9 @@ import (
 	"encoding/xml"
 	"io"
 	"net/url"
+	"path"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -67,6 +69,20 @@ type ooxmlLook struct {
 // few hundred characters, and Excel's at most 8,192.
 const ooxmlText = 16 << 10
 
+// ooxmlExtensions are those of the parts that office programs themselves make:
+// markup, pictures, fonts, properties and signatures.
+var ooxmlExtensions = []string{
+	".xml", ".rels", ".vml", ".png", ".jpg", ".jpeg", ".jpe", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".emf", ".wmf", ".wdp", ".svg", ".ico",
+	".odttf", ".fntdata", ".psmdcp", ".sigs",
+}
+
+// ooxmlPart reports whether a part is one that an office program shows or
+// needs. Anything else is a file that lies in the package with the document.
+func ooxmlPart(name string) bool {
+	return strings.HasSuffix(name, "/") || slices.Contains(ooxmlExtensions, path.Ext(name)) ||
+		strings.Contains(name, "/printersettings/") && path.Ext(name) == ".bin"
+}
+
 // names looks at the names of the parts.
 func (o *ooxmlLook) names(p *packaged) {
 	for name := range p.entries {
@@ -77,6 +93,8 @@ func (o *ooxmlLook) names(p *packaged) {
 			o.file.note(CautionOutside)
 		case strings.Contains(name, "/webextensions/"):
 			o.file.note(CautionScript)
+		case !ooxmlPart(name):
+			o.file.note(CautionEmbedded)
 		}
 	}
 }

@@ -62,8 +62,8 @@ type answer struct {
 
 // problem is an error as it is answered.
 type problem struct {
-	Type, Title, Detail, Code, Instance string
-	Status                              int
+	Type, Title, Detail, Code, RequestID, Instance string
+	Status                                         int
 }
 
 func (a answer) problem() problem {

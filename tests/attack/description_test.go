@@ -156,7 +156,7 @@ func contradictions(a answer) (found []string) {
 	if p.Type != "/problems/"+p.Code || p.Title == "" {
 		found = append(found, "the problem has no type or no title")
 	}
-	if p.Instance != "urn:uuid:"+a.header.Get("X-Request-Id") {
+	if id := a.header.Get("X-Request-Id"); p.RequestID != id || !strings.HasSuffix(p.Instance, ":"+id) {
 		found = append(found, "the problem's instance is not the request")
 	}
 	return found

@@ -298,6 +298,16 @@ func Follow(head Head, event Event) (Head, error) {
 	return next, err
 }
 
+// FollowStored is [FollowRead] for who reads a stream of a store: an event that
+// does not follow breaks its stream, which is stream.broken.
+func FollowStored(head Head, event Recorded) (Head, Metadata, error) {
+	next, metadata, err := FollowRead(head, event.Event)
+	if err != nil {
+		return next, metadata, Broken(event, fault.DetailOf(err))
+	}
+	return next, metadata, nil
+}
+
 // FollowRead is [Follow] for a reader who wants the event's metadata too, which
 // it reads once.
 func FollowRead(head Head, event Event) (Head, Metadata, error) {

@@ -29,6 +29,17 @@ func Foreign(event Recorded) error {
 	return nil
 }
 
+// Linked reports whether a foreign event links to the one before it in its
+// stream, as nothing but a ledger has reason to: it may be the ledger's own and
+// have been changed. Who has a log to ask knows better.
+func Linked(head Head, event Recorded) bool {
+	metadata, err := event.ReadMetadata()
+	if err != nil || event.Revision != head.Next || metadata.Schema < 1 {
+		return false
+	}
+	return head.Next == 0 && metadata.Prev == nil || metadata.Prev != nil && *metadata.Prev == head.Commitment
+}
+
 // Broken returns the error of a stream that is the ledger's up to an event and
 // not from there.
 func Broken(event Recorded, why string) error {

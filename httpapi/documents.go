@@ -195,9 +195,12 @@ type copyView struct {
 }
 
 type documentView struct {
-	ID          string          `json:"id"`
-	Sender      string          `json:"sender"`
-	Status      document.Status `json:"status"`
+	ID     string          `json:"id"`
+	Sender string          `json:"sender"`
+	Status document.Status `json:"status"`
+	// Broken says that somebody else has written into the document's history:
+	// this is what stood before.
+	Broken      bool            `json:"broken,omitempty"`
 	Details     detailsView     `json:"details"`
 	Files       []fileView      `json:"files"`
 	SenderSigns bool            `json:"senderSigns"`
@@ -228,7 +231,7 @@ func (s *Server) document(c echo.Context, caller route.Caller) error {
 	snapshot := documentOf(c)
 	state := snapshot.State
 	view := documentView{
-		ID: state.ID, Sender: state.Sender, Status: state.Status, Details: detailsView(state.Details),
+		ID: state.ID, Sender: state.Sender, Status: state.Status, Broken: snapshot.Broken != nil, Details: detailsView(state.Details),
 		Files: []fileView{}, SenderSigns: state.SenderSigns, SentAt: state.SentAt,
 		Parties: []partyView{}, Turn: []string{}, Signatures: []signatureView{},
 		Number: state.Number, CompletedAt: state.CompletedAt, EndReason: state.EndReason,

@@ -184,9 +184,9 @@ func TestReadModelsOfAKilledProcessGoOnWhereTheirRowsEnd(t *testing.T) {
 // in.
 type slow struct{ *history.Memory }
 
-func (s slow) ReadAll(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+func (s slow) ReadEverything(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
 	return func(yield func(eventstore.Recorded, error) bool) {
-		for recorded, err := range s.Memory.ReadAll(ctx, after, limit) {
+		for recorded, err := range s.Memory.ReadEverything(ctx, after, limit) {
 			if time.Sleep(200 * time.Microsecond); !yield(recorded, err) {
 				return
 			}
@@ -202,9 +202,9 @@ type upTo struct {
 
 func (s upTo) End(context.Context) (eventstore.Position, error) { return s.position, nil }
 
-func (s upTo) ReadAll(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
+func (s upTo) ReadEverything(ctx context.Context, after eventstore.Position, limit int) iter.Seq2[eventstore.Recorded, error] {
 	return func(yield func(eventstore.Recorded, error) bool) {
-		for recorded, err := range s.Memory.ReadAll(ctx, after, limit) {
+		for recorded, err := range s.Memory.ReadEverything(ctx, after, limit) {
 			if recorded.Position > s.position || !yield(recorded, err) {
 				return
 			}

@@ -18,39 +18,48 @@ type happening struct {
 	eventstore.Recorded
 	event event.Event
 	meta  meta
+	// foreign says why the event is none of the ledger's; nothing else of it is
+	// decoded then.
+	foreign error
+	// unread says why the event cannot be read.
+	unread error
 }
 
 // meta is the part of an event's metadata that projections use.
 type meta struct {
-	Schema     int       `json:"schema"`
-	Actor      string    `json:"actor"`
-	OnBehalfOf string    `json:"onBehalfOf"`
-	RecordedAt time.Time `json:"recordedAt"`
+	Schema     int              `json:"schema"`
+	Actor      string           `json:"actor"`
+	OnBehalfOf string           `json:"onBehalfOf"`
+	RecordedAt time.Time        `json:"recordedAt"`
+	Prev       *eventstore.Hash `json:"prev"`
 }
 
-// decode reads an event. Its errors (event.unknown-type, event.invalid,
-// event.chain-broken) name the event by its place alone.
-func (m *Models) decode(ctx context.Context, recorded eventstore.Recorded) (happening, error) {
-	fail := func(err error) (happening, error) {
-		return happening{}, fault.Wrap(fault.CodeOf(err), err, "event %s at position %d (%s@%d, type %s)",
+// decode reads an event. What is foreign, or cannot be read, is for screen to
+// judge. Its errors (event.unknown-type, event.invalid) name the event by its
+// place alone.
+func (m *Models) decode(ctx context.Context, recorded eventstore.Recorded) happening {
+	h := happening{Recorded: recorded}
+	if h.foreign = eventstore.Foreign(recorded); h.foreign != nil {
+		return h
+	}
+	fail := func(err error) happening {
+		h.unread = fault.Wrap(fault.CodeOf(err), err, "event %s at position %d (%s@%d, type %s)",
 			recorded.ID, recorded.Position, recorded.Stream, recorded.Revision, recorded.Type)
+		return h
 	}
-	if recorded.ID != eventstore.EventID(recorded.Commitment) {
-		return fail(fault.New(fault.ChainBroken, "its bytes are not those of its id"))
-	}
-	var about meta
-	if err := json.Unmarshal(recorded.Metadata, &about); err != nil {
+	if err := json.Unmarshal(recorded.Metadata, &h.meta); err != nil {
 		return fail(fault.Wrap(fault.EventInvalid, err, "metadata"))
 	}
 	codec := m.blind
 	if shown(recorded.Type) {
 		codec = m.codec
 	}
-	decoded, err := codec.DecodeData(ctx, recorded.Type, about.Schema, recorded.Data)
+	decoded, err := codec.DecodeData(ctx, recorded.Type, h.meta.Schema, recorded.Data)
 	if err != nil {
 		return fail(err)
 	}
-	return happening{Recorded: recorded, event: decoded, meta: about}, nil
+	h.event = decoded
+	return h
 }
 
 // shown reports whether words of an event of this type, that is fields that are

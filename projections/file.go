@@ -22,7 +22,7 @@ const ApplicationID = 0x446c524d
 // SchemaVersion is the version of the tables and of what is written in them.
 // A file of another version is thrown away and made anew from the events, so
 // a change of either needs nothing but a new number here.
-const SchemaVersion = 4
+const SchemaVersion = 5
 
 // The tables. A document's number is the position of its first event: it is
 // the same in every rebuild, and documents that are made together lie
@@ -145,6 +145,13 @@ var tables = []string{
 ) STRICT`,
 	`CREATE INDEX certificates_participant ON certificates (participant)`,
 	`CREATE INDEX certificates_ends ON certificates (ends)`,
+	// The streams that are broken, from which revision on and why.
+	`CREATE TABLE frozen (
+	stream   TEXT PRIMARY KEY,
+	revision INTEGER NOT NULL,
+	position INTEGER NOT NULL,
+	why      TEXT NOT NULL
+) STRICT, WITHOUT ROWID`,
 	`CREATE TABLE employees (
 	participant TEXT NOT NULL,
 	person      TEXT NOT NULL,

@@ -105,7 +105,11 @@ func (m *Models) applied(batch []happening) {
 			touched[batch[i].Stream.ID()] = struct{}{}
 		}
 	}
-	m.reached(m.writer.file.position, batch[len(batch)-1].meta.RecordedAt, touched)
+	var recordedAt time.Time
+	if len(batch) > 0 {
+		recordedAt = batch[len(batch)-1].meta.RecordedAt
+	}
+	m.reached(m.writer.file.position, recordedAt, touched)
 }
 
 // live follows the store on Watermill's router until ctx ends or something
@@ -118,6 +122,7 @@ func (m *Models) live(ctx context.Context) error {
 	subscriber := feed.New(m.store, func(context.Context, string) (eventstore.Position, error) {
 		return m.writer.file.position, nil
 	}, m.options.Backoff, m.log)
+	subscriber.OnForeign(m.takeForeign)
 	subscriber.OnCaughtUp(func(_ string, at eventstore.Position) { m.caughtUp(at) })
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -161,19 +166,15 @@ func (m *Models) take(msg *message.Message) (err error) {
 	if recorded.Position <= m.writer.file.position {
 		return nil
 	}
-	h, err := m.decode(msg.Context(), recorded)
-	if err != nil {
-		return err
+	return m.project(msg.Context(), m.writer, []happening{m.decode(msg.Context(), recorded)}, m.applied)
+}
+
+// takeForeign notes an event that is none of the ledger's.
+func (m *Models) takeForeign(ctx context.Context, recorded eventstore.Recorded) error {
+	if recorded.Position <= m.writer.file.position {
+		return nil
 	}
-	batch := []happening{h}
-	m.writing.Lock()
-	err = m.writer.apply(batch)
-	m.writing.Unlock()
-	if err != nil {
-		return err
-	}
-	m.applied(batch)
-	return nil
+	return m.project(ctx, m.writer, []happening{m.decode(ctx, recorded)}, m.applied)
 }
 
 // Rebuild throws the read models away and makes them anew from the first
@@ -257,13 +258,11 @@ func syncFile(path string) error {
 	return nil
 }
 
-// chunk is a run of events on its way: raw when read, then decoded. When an
-// event cannot be decoded, those before it stand and err says why.
+// chunk is a run of events on its way: raw when read, then decoded.
 type chunk struct {
 	raw     []eventstore.Recorded
 	bytes   int
 	decoded []happening
-	err     error
 	ready   chan struct{}
 }
 
@@ -296,7 +295,7 @@ func (m *Models) replay(ctx context.Context, p *projector, batchEvents int, prog
 			return &chunk{raw: make([]eventstore.Recorded, 0, chunkEvents), ready: make(chan struct{})}
 		}
 		c := fresh()
-		for recorded, err := range m.store.ReadAll(ctx, p.file.position, 0) {
+		for recorded, err := range m.store.ReadEverything(ctx, p.file.position, 0) {
 			if err != nil {
 				return err
 			}
@@ -319,12 +318,7 @@ func (m *Models) replay(ctx context.Context, p *projector, batchEvents int, prog
 			for c := range work {
 				c.decoded = make([]happening, 0, len(c.raw))
 				for _, recorded := range c.raw {
-					h, err := m.decode(ctx, recorded)
-					if err != nil {
-						c.err = err
-						break
-					}
-					c.decoded = append(c.decoded, h)
+					c.decoded = append(c.decoded, m.decode(ctx, recorded))
 				}
 				c.raw = nil
 				close(c.ready)
@@ -339,14 +333,8 @@ func (m *Models) replay(ctx context.Context, p *projector, batchEvents int, prog
 			if len(batch) == 0 {
 				return nil
 			}
-			m.writing.Lock()
-			err := applyAll(p, batch)
-			m.writing.Unlock()
-			if err != nil {
+			if err := m.project(ctx, p, batch, applied); err != nil {
 				return err
-			}
-			if applied != nil {
-				applied(batch)
 			}
 			if progress != nil {
 				progress(p.file.position, max(end, p.file.position))
@@ -363,9 +351,6 @@ func (m *Models) replay(ctx context.Context, p *projector, batchEvents int, prog
 			}
 			batch = append(batch, c.decoded...)
 			size += c.bytes
-			if c.err != nil {
-				return errors.Join(c.err, flush())
-			}
 			if len(batch) >= batchEvents || size >= batchBytes {
 				if err := flush(); err != nil {
 					return err
@@ -383,17 +368,49 @@ func (m *Models) replay(ctx context.Context, p *projector, batchEvents int, prog
 	return nil
 }
 
-// applyAll projects a batch; if one of its events cannot be projected, it
-// projects those before it.
-func applyAll(p *projector, batch []happening) (err error) {
-	err = p.apply(batch)
-	if err == nil || feed.Transient(err) || len(batch) == 1 {
+// project projects a batch, which is not empty, but for what broken streams
+// hold. At an event that cannot be read or projected, everything before it has
+// been.
+func (m *Models) project(ctx context.Context, p *projector, batch []happening, applied func([]happening)) error {
+	screened, unread := m.screen(ctx, p, batch)
+	m.writing.Lock()
+	err := applyAll(p, screened)
+	m.writing.Unlock()
+	if err != nil {
+		p.streams.forget()
 		return err
 	}
-	for i := range batch {
-		if err := p.apply(batch[i : i+1]); err != nil {
+	p.streams.settle(screened)
+	for _, f := range screened.frozen {
+		m.log.Error("a stream is broken: somebody else has written to it, and it is shown and goes on no further", "stream", f.Stream,
+			"revision", uint64(f.Revision), "position", uint64(f.Position), "because", f.Why, "code", fault.StreamBroken)
+	}
+	if applied != nil && screened.last > 0 {
+		applied(screened.events)
+	}
+	return unread
+}
+
+// applyAll projects what was screened; if one of its events cannot be
+// projected, it projects those before it.
+func applyAll(p *projector, s screened) (err error) {
+	if s.last == 0 {
+		return nil
+	}
+	err = p.apply(s.events, s.frozen, s.last)
+	if err == nil || feed.Transient(err) || len(s.events) <= 1 && len(s.frozen) == 0 {
+		return err
+	}
+	frozen := s.frozen
+	for i := range s.events {
+		n := 0
+		for n < len(frozen) && frozen[n].Position < s.events[i].Position {
+			n++
+		}
+		if err := p.apply(s.events[i:i+1], frozen[:n], s.events[i].Position); err != nil {
 			return err
 		}
+		frozen = frozen[n:]
 	}
-	return nil
+	return p.apply(nil, frozen, s.last)
 }

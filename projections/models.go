@@ -229,7 +229,8 @@ func (m *Models) checkOrigin(ctx context.Context, f *file) error {
 		if err != nil {
 			return err
 		}
-		if first.ID.String() != f.origin {
+		// A file that knows only of foreign events has no origin yet.
+		if f.origin != "" && first.ID.String() != f.origin {
 			return errForeign
 		}
 	}
@@ -279,7 +280,10 @@ func (m *Models) enter(phase Phase, err error) {
 // reached says that the rows tell of everything up to a position.
 func (m *Models) reached(position eventstore.Position, recordedAt time.Time, touched map[string]struct{}) {
 	m.mu.Lock()
-	m.status.Position, m.status.RecordedAt = position, recordedAt
+	m.status.Position = position
+	if !recordedAt.IsZero() {
+		m.status.RecordedAt = recordedAt
+	}
 	m.status.Reached = max(position, m.status.Reached)
 	m.mu.Unlock()
 	m.moved.Announce()
@@ -367,31 +371,38 @@ type projector struct {
 	documents    documents
 	directory    directory
 	certificates certificates
+	streams      streams
 }
 
 func newProjector(f *file) *projector {
-	return &projector{file: f, documents: documents{file: f, known: map[string]*entry{}}, directory: directory{f}, certificates: certificates{f}}
+	return &projector{file: f, streams: streams{file: f}, documents: documents{file: f, known: map[string]*entry{}}, directory: directory{f}, certificates: certificates{f}}
 }
 
-// apply projects a batch, which is not empty, in one transaction. Events that
-// the rows tell of already are passed over, so that one given twice is
-// projected once. After an error nothing of the batch is in the file.
-func (p *projector) apply(batch []happening) error {
+// apply projects a batch and notes which streams broke, in one transaction,
+// after which the rows tell of everything up to last. Events that they tell of
+// already are passed over, so that one given twice is projected once. After an
+// error nothing of the batch is in the file.
+func (p *projector) apply(batch []happening, frozen []FrozenStream, last eventstore.Position) error {
 	for len(batch) > 0 && batch[0].Position <= p.file.position {
 		batch = batch[1:]
 	}
-	if len(batch) == 0 {
+	if last <= p.file.position {
 		return nil
 	}
 	origin := p.file.origin
-	if origin == "" {
+	if origin == "" && len(batch) > 0 {
 		origin = batch[0].ID.String()
 	}
-	last := batch[len(batch)-1].Position
 	if last > math.MaxInt64 {
 		return fault.New(fault.ProjectionStopped, "position %d is more than the file can hold", last)
 	}
 	err := p.file.transaction(last, origin, func() error {
+		if err := p.streams.write(frozen); err != nil {
+			return err
+		}
+		if len(batch) == 0 {
+			return nil
+		}
 		if err := p.directory.project(batch); err != nil {
 			return err
 		}

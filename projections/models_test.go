@@ -403,21 +403,6 @@ func TestAnEventOfUnknownTypeStopsTheReadModelsAndIsNeitherSkippedNorRetried(t *
 	}
 }
 
-func TestAnEventThatDoesNotMatchItsIdStopsTheReadModels(t *testing.T) {
-	store := &history.Memory{}
-	past := history.New(rand.New(rand.NewPCG(3, 4)).IntN, 3, 3)
-	good := appended(t, store, past.Next())
-	events := past.Next()
-	events[0].ID[3] ^= 1
-	appended(t, store, events)
-	models := open(t, filepath.Join(t.TempDir(), "models.db"), store, projections.Options{Logger: slog.New(slog.DiscardHandler)})
-	defer models.Close()
-	err := models.Run(t.Context())
-	require.True(t, fault.Is(err, fault.ProjectionStopped))
-	require.ErrorContains(t, err, string(fault.ChainBroken))
-	require.Equal(t, good, models.Status().Position)
-}
-
 func TestNothingPersonalIsLogged(t *testing.T) {
 	var log logged
 	store := &history.Memory{}

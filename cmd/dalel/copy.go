@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"dalel/domain/transfer"
@@ -23,6 +25,18 @@ func copyLedger(ctx context.Context, args []string, stdout, stderr io.Writer) (s
 	flags := flag.NewFlagSet("copy", flag.ContinueOnError)
 	from := flags.String("from", "", "the `URL` of the event store to copy: sqlite:///path or esdb://…")
 	to := flags.String("to", "", "the `URL` of the event store to fill: empty, or with a beginning of the same ledger")
+	var leaveOut []eventstore.Position
+	flags.Func("leave-out", "the `POSITION` of an event that is not the ledger's and stays behind, as dalel fsck and a copy that is refused name it; several with commas, or the flag again",
+		func(text string) error {
+			for _, one := range strings.Split(text, ",") {
+				position, err := strconv.ParseUint(strings.TrimSpace(one), 10, 63)
+				if err != nil || position == 0 {
+					return fmt.Errorf("%q is no position", one)
+				}
+				leaveOut = append(leaveOut, eventstore.Position(position))
+			}
+			return nil
+		})
 	if !arguments(flags, args, stderr) {
 		return exitFailed
 	}
@@ -41,15 +55,26 @@ func copyLedger(ctx context.Context, args []string, stdout, stderr io.Writer) (s
 			status = fail(stderr, "copy", err)
 		}
 	}()
-	summary, err := transfer.Copy(ctx, source, target, line.copying())
+	var summary transfer.Summary
+	if len(leaveOut) > 0 {
+		summary, err = transfer.CopyWithout(ctx, source, target, leaveOut, line.copying())
+	} else {
+		summary, err = transfer.Copy(ctx, source, target, line.copying())
+	}
 	line.end()
 	if err != nil {
+		if fault.Is(err, fault.StreamBroken) && len(leaveOut) == 0 {
+			err = fmt.Errorf("%w\ndalel fsck says of each what it is; --leave-out with their positions leaves them behind", err)
+		}
 		// Neither a broken source nor another ledger's target gets better by
 		// trying again.
-		if summary.Copied > 0 && !fault.Is(err, fault.ChainBroken) && !fault.Is(err, fault.TransferDiffers) {
+		if summary.Copied > 0 && !fault.Is(err, fault.ChainBroken) && !fault.Is(err, fault.StreamBroken) && !fault.Is(err, fault.TransferDiffers) {
 			err = fmt.Errorf("%w\nthe target now holds the first %d events; the same command goes on from there", err, summary.Events)
 		}
 		return fail(stderr, "copy", err)
+	}
+	for _, event := range summary.LeftOut {
+		fmt.Fprintf(stdout, "left out: position %d, %s@%d, a %q\n", event.Position, event.Stream, event.Revision, event.Type)
 	}
 	fmt.Fprintf(stdout, "%d events in %d streams, %d of them copied now, root %s\n", summary.Events, summary.Streams, summary.Copied, summary.Root)
 	return exitGood
@@ -89,6 +114,9 @@ func openSound(ctx context.Context, address string, line *progress) (eventstore.
 	if file, ok := store.(*sqlite.Store); ok {
 		line.say("checking " + address)
 		err = file.Check(ctx, func(p sqlite.Problem) error {
+			if p.Kind == sqlite.EventChanged {
+				return nil // the copy looks at each event, and tells foreign ones from changed ones
+			}
 			return fault.New(fault.ChainBroken, "%s (`dalel fsck` names all that is wrong)", p)
 		})
 	}

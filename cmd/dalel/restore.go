@@ -88,7 +88,7 @@ func (r restoring) restore(ctx context.Context) (restored backup.Restored, probl
 	}
 	line := progressLine(r.stderr)
 	defer line.end()
-	if kept.Events, err = openToRead(ctx, sqliteURL(filepath.Join(r.from, backup.EventsFile)), line); err != nil {
+	if kept.Events, err = openToRead(ctx, sqliteURL(filepath.Join(r.from, backup.EventsFile)), false, line); err != nil {
 		return restored, nil, fmt.Errorf("open the backup's events: %w", err)
 	}
 	open.add(kept.Events)

@@ -16,7 +16,9 @@ func (n *node) mayWrite() error {
 	if n.log == nil {
 		return nil
 	}
-	if why := n.log.Stopped(); why != nil {
+	// A log whose own stream somebody else has written to signs nothing more,
+	// but the events are still those that it has signed for.
+	if why := n.log.Stopped(); why != nil && !fault.Is(why, fault.StreamBroken) {
 		return fault.Wrap(fault.WritingStopped, why, "the transparency log has stopped on this node (%s); reading goes on", fault.CodeOf(why))
 	}
 	return nil
@@ -29,6 +31,11 @@ func followLog(ctx context.Context, tlog *transparency.Log, log *slog.Logger) er
 	err := tlog.Run(ctx)
 	if fault.Is(err, fault.StoreClosed) {
 		return err
+	}
+	if fault.Is(err, fault.StreamBroken) {
+		log.Error("this node signs no more checkpoints: somebody else has written to the transparency log's own stream. Leave that event out with dalel copy --leave-out",
+			"origin", tlog.Origin(), "code", fault.CodeOf(err), "because", fault.DetailOf(err))
+		return nil
 	}
 	if err != nil {
 		log.Error("this node writes nothing any more: the transparency log has stopped. Keep its files and the events as they are, and run dalel fsck",

@@ -79,7 +79,7 @@ func (l *Ledger) checkFile(ctx context.Context, sha256, id string) (view FileVie
 		if err != nil {
 			return view, false, fmt.Errorf("read %s: %w", stream, err)
 		}
-		if head, err = eventstore.Follow(head, recorded.Event); err != nil {
+		if head, _, err = eventstore.FollowStored(head, recorded); err != nil {
 			return view, false, err
 		}
 		happened, err := l.codec.Decode(ctx, recorded.Event)

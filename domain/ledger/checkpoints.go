@@ -135,11 +135,8 @@ func (l *Ledger) checkpoints(ctx context.Context) (Snapshot[checkpoint.State], e
 	for i, recorded := range tail {
 		var err error
 		if i == 0 && recorded.Revision > 0 {
-			if recorded.ID != eventstore.EventID(recorded.Commitment) {
-				return snapshot, fault.New(fault.ChainBroken, "%s@%d: its bytes are not those that were committed to", stream, recorded.Revision)
-			}
 			snapshot.Head = recorded.Head()
-		} else if snapshot.Head, err = eventstore.Follow(snapshot.Head, recorded.Event); err != nil {
+		} else if snapshot.Head, _, err = eventstore.FollowStored(snapshot.Head, recorded); err != nil {
 			return snapshot, err
 		}
 		var happened event.Event

@@ -882,14 +882,14 @@ func (l *Ledger) OpenEvidence(ctx context.Context, s document.State, sha256 stri
 func unknownDocument() *fault.Error { return fault.New(fault.DocumentUnknown, "no such document") }
 
 // visible loads a document and refuses to tell of one that the act may not
-// see.
+// see. Of one whose stream is broken it tells what stood before, and says so.
 func (l *Ledger) visible(ctx context.Context, act Act, id string) (Snapshot[document.State], error) {
 	stream := document.StreamID(id)
 	if stream.Check() != nil {
 		return Snapshot[document.State]{}, unknownDocument()
 	}
 	snapshot, err := load(ctx, l, stream, document.Evolve, "")
-	if err != nil {
+	if err != nil && (snapshot.Broken == nil || snapshot.Head.Next == 0) {
 		return snapshot, err
 	}
 	sees := act.Role == access.RoleAuditor || act.Role == access.RoleParticipant && snapshot.State.CanSee(act.By.Participant)

@@ -113,7 +113,7 @@ func (l *Ledger) CheckNumber(ctx context.Context, number string) (PublicView, er
 		if err != nil {
 			return PublicView{}, err
 		}
-		if _, err := eventstore.Follow(eventstore.Head{}, recorded.Event); err != nil {
+		if _, _, err := eventstore.FollowStored(eventstore.Head{}, recorded); err != nil {
 			return PublicView{}, err
 		}
 		happened, err := l.codec.Decode(ctx, recorded.Event)
@@ -257,7 +257,7 @@ func (l *Ledger) at(ctx context.Context, id string, position eventstore.Position
 		if err != nil {
 			return then, now, fmt.Errorf("read %s: %w", stream, err)
 		}
-		if head, err = eventstore.Follow(head, recorded.Event); err != nil {
+		if head, _, err = eventstore.FollowStored(head, recorded); err != nil {
 			return then, now, err
 		}
 		happened, err := l.codec.Decode(ctx, recorded.Event)

@@ -54,6 +54,9 @@ func ReadFounding(ctx context.Context, store eventstore.Store) (founding.State, 
 		return founding.State{}, err
 	}
 	snapshot, err := load(ctx, &Ledger{store: store, codec: codec}, founding.StreamID(), founding.Evolve, "")
+	if snapshot.Broken != nil && snapshot.State.Ledger != "" {
+		return snapshot.State, nil // it was founded, whatever somebody wrote behind that
+	}
 	return snapshot.State, err
 }
 

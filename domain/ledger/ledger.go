@@ -289,6 +289,9 @@ type Snapshot[S any] struct {
 	Head  eventstore.Head
 	// Position is that of the last event.
 	Position eventstore.Position
+	// Broken is stream.broken when somebody else has written into the stream:
+	// the state is then that before it, and there is none after. Nil otherwise.
+	Broken error
 	// stream and repeat serve run; recordedAt is that of the last event.
 	stream     eventstore.StreamID
 	repeat     *repeat
@@ -308,17 +311,24 @@ func (s Snapshot[S]) Reference() event.Reference {
 	return event.Reference{Stream: s.stream, Revision: s.Head.Next - 1, Commitment: s.Head.Commitment}
 }
 
-// load folds a stream into a state, following its chain event by event.
+// load folds a stream into a state, following its chain event by event. At an
+// event that is not the ledger's it returns stream.broken, with the state before
+// it in the snapshot.
 func load[S any](ctx context.Context, l *Ledger, stream eventstore.StreamID, evolve func(S, event.Event) S, commandID string) (Snapshot[S], error) {
 	snapshot := Snapshot[S]{stream: stream}
 	for recorded, err := range l.store.ReadStream(ctx, stream, 0, 0) {
+		var head eventstore.Head
+		var metadata eventstore.Metadata
+		if err == nil {
+			head, metadata, err = eventstore.FollowStored(snapshot.Head, recorded)
+		}
+		if fault.Is(err, fault.StreamBroken) {
+			snapshot.Broken = err
+		}
 		if err != nil {
 			return snapshot, fmt.Errorf("read %s: %w", stream, err)
 		}
-		var metadata eventstore.Metadata
-		if snapshot.Head, metadata, err = eventstore.FollowRead(snapshot.Head, recorded.Event); err != nil {
-			return snapshot, err
-		}
+		snapshot.Head = head
 		happened, err := l.codec.DecodeData(ctx, recorded.Type, metadata.Schema, recorded.Data)
 		if err != nil {
 			return snapshot, fmt.Errorf("read %s@%d: %w", stream, recorded.Revision, err)
@@ -360,9 +370,10 @@ func run[S any](ctx context.Context, l *Ledger, c command[S]) (Outcome, error) {
 	hash := l.commandHash(asked)
 	for range maxAttempts {
 		snapshot, err := load(ctx, l, c.stream, c.evolve, c.act.commandID())
-		if err != nil {
+		if err != nil && (snapshot.Broken == nil || snapshot.repeat == nil) {
 			return Outcome{}, err
 		}
+		// What was done before its stream was broken is done all the same.
 		if before := snapshot.repeat; before != nil {
 			outcome := Outcome{ID: c.id, Revision: before.revision, Position: before.position, Repeated: true}
 			if before.hash != hash {

@@ -410,7 +410,7 @@ func readStream(ctx context.Context, request Request, codec *event.Codec, n need
 		if recorded.Position > at {
 			break
 		}
-		if head, err = eventstore.Follow(head, recorded.Event); err != nil {
+		if head, _, err = eventstore.FollowStored(head, recorded); err != nil {
 			return nil, err
 		}
 		if n.person && !ofPerson(recorded.Event) {

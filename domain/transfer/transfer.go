@@ -22,6 +22,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"dalel/eventstore"
@@ -38,6 +41,8 @@ type Summary struct {
 	Copied, Appends int
 	// Streams is how many streams they belong to.
 	Streams int
+	// LeftOut are the foreign events that were left behind.
+	LeftOut []eventstore.Recorded
 	// Root is the Merkle tree root over all events in order, as
 	// domain/fsck computes it.
 	Root eventstore.Hash
@@ -68,12 +73,114 @@ type Progress struct {
 // compared before Copy returns nil. An append whose answer got lost is sent
 // again with the same events, which a store recognises.
 //
+// A source with foreign events (see [eventstore.Foreign]) is refused with
+// stream.broken, which names their positions: see [CopyWithout].
+//
 // Errors: event.chain-broken when an event of either store is not as it was
 // committed (nothing from it on is written); transfer.target-differs when the
 // target holds anything but a beginning of the source, or somebody else writes
 // to it; the context's; those of the stores. After any of them the target
 // holds a beginning of the source, unless it held something else before.
 func Copy(ctx context.Context, from, to eventstore.Store, progress func(Progress)) (Summary, error) {
+	return transfer(ctx, from, to, func(eventstore.Recorded) bool { return false }, progress)
+}
+
+// CopyWithout is [Copy] that leaves out the foreign events at the positions
+// given, and no others: before anything is written, every position must be that
+// of a foreign event, and every foreign event must be named. An event that the
+// ledger's own next one links to was the ledger's, whatever became of its bytes,
+// and is not left out. Errors beside those of Copy: request.invalid.
+func CopyWithout(ctx context.Context, from, to eventstore.Store, positions []eventstore.Position, progress func(Progress)) (Summary, error) {
+	named := make(map[eventstore.Position]bool, len(positions))
+	for _, position := range positions {
+		named[position] = true
+	}
+	foreign, err := Foreign(ctx, from)
+	if err != nil {
+		return Summary{}, err
+	}
+	var unnamed []eventstore.Recorded
+	for _, f := range foreign {
+		switch {
+		case !named[f.Event.Position]:
+			unnamed = append(unnamed, f.Event)
+		case f.Linked:
+			return Summary{}, fault.New(fault.RequestInvalid, "%s@%d at position %d was the ledger's own and was changed: the next event links to it. It is not left out; restore it",
+				f.Event.Stream, f.Event.Revision, f.Event.Position)
+		}
+		delete(named, f.Event.Position)
+	}
+	for _, position := range slices.Sorted(maps.Keys(named)) {
+		return Summary{}, fault.New(fault.RequestInvalid, "at position %d there is no foreign event: the ledger's own are not left out", position)
+	}
+	if len(unnamed) > 0 {
+		return Summary{}, refused(unnamed)
+	}
+	return transfer(ctx, from, to, func(event eventstore.Recorded) bool { return slices.Contains(positions, event.Position) }, progress)
+}
+
+// CopyOwn is [Copy] that leaves out every foreign event, but for those that the
+// ledger may have written: one whose metadata links to the event before it is
+// refused as changed, event.chain-broken. It is for copies that must be made
+// whatever others have written beside the ledger's events.
+func CopyOwn(ctx context.Context, from, to eventstore.Store, progress func(Progress)) (Summary, error) {
+	return transfer(ctx, from, to, nil, progress)
+}
+
+// ForeignEvent is an event of a store that is none of the ledger's.
+type ForeignEvent struct {
+	Event eventstore.Recorded
+	// Linked says that an event of the ledger's links to it.
+	Linked bool
+}
+
+// Foreign returns the foreign events of a store, in order.
+func Foreign(ctx context.Context, store eventstore.Store) ([]ForeignEvent, error) {
+	var found []ForeignEvent
+	last := map[eventstore.StreamID]int{} // in found
+	for event, err := range store.ReadEverything(ctx, 0, 0) {
+		if err != nil {
+			return nil, fmt.Errorf("look for foreign events: %w", err)
+		}
+		if eventstore.Foreign(event) != nil {
+			last[event.Stream] = len(found)
+			found = append(found, ForeignEvent{Event: event})
+			continue
+		}
+		i, ok := last[event.Stream]
+		if !ok || found[i].Event.Revision+1 != event.Revision {
+			continue
+		}
+		metadata, err := event.ReadMetadata()
+		if err != nil {
+			return nil, err
+		}
+		found[i].Linked = metadata.Prev != nil && eventstore.EventID(*metadata.Prev) == found[i].Event.ID
+	}
+	return found, nil
+}
+
+// refused is the error of a source with foreign events that nobody has named.
+func refused(events []eventstore.Recorded) error {
+	const most = 20
+	var places strings.Builder
+	for i, event := range events[:min(len(events), most)] {
+		if i > 0 {
+			places.WriteString(", ")
+		}
+		fmt.Fprintf(&places, "%d (%s@%d)", event.Position, event.Stream, event.Revision)
+	}
+	if len(events) > most {
+		fmt.Fprintf(&places, " and %d more", len(events)-most)
+	}
+	return fault.New(fault.StreamBroken, "the source holds events that are not the ledger's, at the positions %s", places.String())
+}
+
+// transfer copies; leaveOut says of a foreign event whether it is left out, nil
+// for all that cannot be the ledger's own.
+func transfer(
+	ctx context.Context, from, to eventstore.Store, leaveOut func(eventstore.Recorded) bool, progress func(Progress),
+) (Summary, error) {
 	if progress == nil {
 		progress = func(Progress) {}
 	}
@@ -81,7 +188,7 @@ func Copy(ctx context.Context, from, to eventstore.Store, progress func(Progress
 	if err != nil {
 		return Summary{}, fmt.Errorf("find the end of the source: %w", err)
 	}
-	c := &copying{to: to, heads: map[eventstore.StreamID]eventstore.Head{}, end: end, progress: progress}
+	c := &copying{to: to, leaveOut: leaveOut, heads: map[eventstore.StreamID]eventstore.Head{}, end: end, progress: progress}
 	next, stop := iter.Pull2(from.ReadEverything(ctx, 0, 0))
 	defer stop()
 	c.pull = next
@@ -94,7 +201,7 @@ func Copy(ctx context.Context, from, to eventstore.Store, progress func(Progress
 	if err := c.copy(ctx); err != nil {
 		return c.summary, err
 	}
-	if err := c.readBack(ctx, from.ReadEverything(ctx, sourceWas, c.summary.Copied), to.ReadEverything(ctx, targetWas, 0)); err != nil {
+	if err := c.readBack(ctx, from.ReadAll(ctx, sourceWas, c.summary.Copied), to.ReadEverything(ctx, targetWas, 0)); err != nil {
 		return c.summary, err
 	}
 	c.summary.Root = eventstore.Hash(c.tree.Root())
@@ -104,6 +211,7 @@ func Copy(ctx context.Context, from, to eventstore.Store, progress func(Progress
 // copying is one call of Copy.
 type copying struct {
 	to       eventstore.Store
+	leaveOut func(eventstore.Recorded) bool
 	pull     func() (eventstore.Recorded, error, bool)
 	progress func(Progress)
 	summary  Summary
@@ -130,12 +238,20 @@ func (c *copying) tell(doing string, events int, at eventstore.Position, last bo
 // next reads one event of the source and checks that it follows; ok is false
 // at the end.
 func (c *copying) next() (event eventstore.Recorded, ok bool, err error) {
-	event, err, ok = c.pull()
-	if err != nil {
-		return event, false, fmt.Errorf("read the source: %w", err)
-	}
-	if !ok {
-		return event, false, nil
+	for {
+		event, err, ok = c.pull()
+		if err != nil {
+			return event, false, fmt.Errorf("read the source: %w", err)
+		}
+		if !ok {
+			return event, false, nil
+		}
+		if eventstore.Foreign(event) == nil {
+			break
+		}
+		if err := c.pass(event); err != nil {
+			return event, false, err
+		}
 	}
 	head, err := eventstore.Follow(c.heads[event.Stream], event.Event)
 	if err != nil {
@@ -145,6 +261,32 @@ func (c *copying) next() (event eventstore.Recorded, ok bool, err error) {
 	c.tree.Append(event.Leaf())
 	c.at = event.Position
 	return event, true, nil
+}
+
+// pass leaves a foreign event out, or refuses the source.
+func (c *copying) pass(event eventstore.Recorded) error {
+	switch {
+	case c.leaveOut != nil && c.leaveOut(event):
+	case eventstore.Linked(c.heads[event.Stream], event):
+		return fmt.Errorf("the source at position %d: %w", event.Position,
+			fault.New(fault.ChainBroken, "%s@%d: its bytes are not those that were committed to", event.Stream, event.Revision))
+	case c.leaveOut != nil:
+		foreign := []eventstore.Recorded{event}
+		for {
+			more, err, ok := c.pull()
+			if err != nil {
+				return fmt.Errorf("read the source: %w", err)
+			}
+			if !ok {
+				return refused(foreign)
+			}
+			if eventstore.Foreign(more) != nil {
+				foreign = append(foreign, more)
+			}
+		}
+	}
+	c.summary.LeftOut = append(c.summary.LeftOut, event)
+	return nil
 }
 
 // compare holds everything that the target has against the source.

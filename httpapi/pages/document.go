@@ -36,7 +36,10 @@ type documentView struct {
 	Sum                   string
 	Sent, Completed       *moment
 	EndReason             string
-	Packet                string
+	// Broken says that somebody else has written into the document's history:
+	// what stood before is shown, and nothing can follow.
+	Broken bool
+	Packet string
 	// Marks are lines under the status; Against says what stands against
 	// signatures where that is the status.
 	Marks         []badge
@@ -145,7 +148,7 @@ func (p *Pages) document(c echo.Context, caller route.Caller) error {
 		return err
 	}
 	shown := c.Request().Method != http.MethodHead
-	if you, ok := snapshot.State.Party(caller.By.Participant); shown && ok && caller.Role == access.RoleParticipant &&
+	if you, ok := snapshot.State.Party(caller.By.Participant); shown && ok && snapshot.Broken == nil && caller.Role == access.RoleParticipant &&
 		caller.By.Participant != snapshot.State.Sender && you.ViewedAt == nil && !snapshot.State.Gone() {
 		// Recorded before it is shown; the ledger does it once.
 		seen, err := p.ledger.ViewDocument(ctx, caller.Act, id)
@@ -168,7 +171,7 @@ func (p *Pages) document(c echo.Context, caller route.Caller) error {
 	if err != nil {
 		return err
 	}
-	v := documentView{frame: p.frame(c, caller, "document"), ID: id, Heading: s.Details.Title}
+	v := documentView{frame: p.frame(c, caller, "document"), ID: id, Heading: s.Details.Title, Broken: snapshot.Broken != nil}
 	if s.Gone() {
 		// From the order on nobody is shown its words, wherever they are kept.
 		v.Heading = v.T("gone.title")
@@ -222,7 +225,9 @@ func (p *Pages) document(c echo.Context, caller route.Caller) error {
 		return err
 	}
 	v.describe(s, weighed, n, caller)
-	v.Packet, v.PacketHint = api+"/packet", v.T("document.packet.hint")
+	if v.PacketHint = v.T("document.packet.hint"); !v.Broken {
+		v.Packet = api + "/packet"
+	}
 	v.Keeping, v.Gone = p.keep(ctx, n, s, caller), n.gone(s)
 	if s.Gone() {
 		v.PacketHint = v.T("gone.packet")
@@ -245,7 +250,7 @@ func (p *Pages) document(c echo.Context, caller route.Caller) error {
 	for i, row := range rows {
 		v.Timeline = append(v.Timeline, n.event(row, facts[i]))
 	}
-	if caller.Role == access.RoleParticipant {
+	if caller.Role == access.RoleParticipant && !v.Broken {
 		v.Actions = v.offered(s, caller.By.Participant, p.clock())
 		v.Keeping.Actions = n.offeredKeeping(s, caller.By.Participant)
 		for _, list := range [][]actionView{v.Actions, v.Keeping.Actions} {

@@ -259,11 +259,14 @@ type kept struct {
 }
 
 func (m *making) turn(ctx context.Context) (err error) {
-	m.summary, err = transfer.Copy(ctx, m.from.Events, m.to.Events, func(p transfer.Progress) {
+	m.summary, err = transfer.CopyOwn(ctx, m.from.Events, m.to.Events, func(p transfer.Progress) {
 		m.progress("events, "+p.Doing, int64(p.At), int64(p.End))
 	})
 	if err != nil {
 		return fmt.Errorf("copy the events: %w", err)
+	}
+	for _, event := range m.summary.LeftOut {
+		m.report(Problem{fmt.Sprintf("%s@%d", event.Stream, event.Revision), fmt.Sprintf("is not the ledger's, at position %d, and is left out", event.Position)})
 	}
 	if err := m.story.read(ctx, m.to.Events, m.progress); err != nil {
 		return fmt.Errorf("read the copied events: %w", err)
@@ -563,8 +566,8 @@ func (noKeys) Opener(context.Context, string, sealing.Box) (sealing.Opener, erro
 	return sealing.Opener{}, fault.New(fault.KeyDestroyed, "read without keys")
 }
 
-// read goes on to the end of the store. An event that is not as it was
-// committed, or that cannot be read, ends it.
+// read goes on to the end of the store, passing foreign events over. An event
+// that is not as it was committed, or that cannot be read, ends it.
 func (s *story) read(ctx context.Context, store eventstore.Store, progress Progress) error {
 	end, err := store.End(ctx)
 	if err != nil {
@@ -573,6 +576,10 @@ func (s *story) read(ctx context.Context, store eventstore.Store, progress Progr
 	for recorded, err := range store.ReadEverything(ctx, s.at, 0) {
 		if err != nil {
 			return err
+		}
+		if eventstore.Foreign(recorded) != nil && !eventstore.Linked(s.heads[recorded.Stream], recorded) {
+			s.at = recorded.Position
+			continue
 		}
 		where := fmt.Sprintf("%s@%d", recorded.Stream, recorded.Revision)
 		head, err := eventstore.Follow(s.heads[recorded.Stream], recorded.Event)

@@ -96,6 +96,7 @@ type Subscriber struct {
 	backoff    Backoff
 	log        *slog.Logger
 	caughtUp   func(topic string, at eventstore.Position)
+	foreign    func(ctx context.Context, event eventstore.Recorded) error
 
 	// closing ends when Close is called.
 	closing context.Context
@@ -124,6 +125,14 @@ func New(store eventstore.Store, checkpoint Checkpoint, backoff Backoff, log *sl
 // every event up to a position; see [eventstore.Handler]. Call it before
 // Subscribe.
 func (s *Subscriber) OnCaughtUp(do func(topic string, at eventstore.Position)) { s.caughtUp = do }
+
+// OnForeign has a function called with each foreign event, at its place: the
+// consumer has acked every event before it and is given none until the function
+// returns. It gets no message of its own. An error ends the subscription, or
+// interrupts it if it may pass by itself. Call it before Subscribe.
+func (s *Subscriber) OnForeign(do func(ctx context.Context, event eventstore.Recorded) error) {
+	s.foreign = do
+}
 
 // Subscribe implements message.Subscriber. The topic names the consumer and is
 // handed to the checkpoint, nothing else: every topic has all events.
@@ -181,6 +190,15 @@ func (s *Subscriber) follow(ctx context.Context, topic string, after eventstore.
 		after, failures = event.Position, 0
 		return nil
 	}}
+	if s.foreign != nil {
+		handler.Foreign = func(ctx context.Context, event eventstore.Recorded, _ error) error {
+			if err := s.foreign(ctx, event); err != nil {
+				return err
+			}
+			after = event.Position
+			return nil
+		}
+	}
 	if s.caughtUp != nil {
 		handler.CaughtUp = func(_ context.Context, at eventstore.Position) error {
 			s.caughtUp(topic, at)

@@ -100,8 +100,9 @@ func End(dir string) error {
 
 // Vacant returns an error unless the stores hold nothing.
 func Vacant(ctx context.Context, to Empty) error {
-	// Not by its end, which others' events beside the ledger's may have moved.
-	for _, err := range to.Events.ReadAll(ctx, 0, 1) {
+	// Not by its end, which others' events beside the ledger's may have moved; and
+	// not without what others wrote on the ledger's streams, where it would stand.
+	for _, err := range to.Events.ReadEverything(ctx, 0, 1) {
 		if err != nil {
 			return err
 		}

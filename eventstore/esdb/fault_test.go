@@ -498,3 +498,58 @@ func TestCloseLetsAppendsFinishAndTellsTheRest(t *testing.T) {
 	require.Less(t, time.Since(begun), 10*time.Second)
 	requireCode(t, fault.StoreFailed, <-appended)
 }
+
+func TestAnAppendThatTheServerHasGivenUpWaitingForIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	server := esdbserver.New(t, esdbserver.Options{})
+	store := open(t, server.URL(), esdb.Options{})
+	// The acknowledgement is lost, and the retry comes before it is indexed.
+	batch := chain(t, fresh(), eventstore.Head{}, 3)
+	server.LoseAcknowledgements(1)
+	server.TimeOutAppends(1, false)
+	_, err := store.Append(t.Context(), batch...)
+	require.NoError(t, err)
+	require.Equal(t, batch, held(t, store, batch[0].Stream))
+	// The same answer follows a write that was recorded.
+	next := chain(t, batch[0].Stream, batch[2].Head(), 2)
+	server.TimeOutAppends(1, true)
+	_, err = store.Append(t.Context(), next...)
+	require.NoError(t, err)
+	require.Equal(t, append(batch, next...), held(t, store, batch[0].Stream))
+	require.Equal(t, 2, server.Counts().Written)
+	require.Equal(t, 2, server.Counts().Idempotent)
+}
+
+func TestASubscriptionThatIsTooSlowForAnOlderServerGoesOn(t *testing.T) {
+	server := esdbserver.New(t, esdbserver.Options{})
+	server.DropLagging(true)
+	store := open(t, server.URL(), esdb.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	caught, seen, ended := make(chan struct{}, 10_000), make(chan eventstore.Recorded, 10_000), make(chan error, 1)
+	go func() {
+		ended <- store.Subscribe(ctx, 0, eventstore.Handler{
+			Event:    func(_ context.Context, event eventstore.Recorded) error { seen <- event; return nil },
+			CaughtUp: func(context.Context, eventstore.Position) error { caught <- struct{}{}; return nil },
+		})
+	}()
+	<-caught
+	stream, head := fresh(), eventstore.Head{}
+	var want []eventstore.Event
+	for range 5 {
+		batch := chain(t, stream, head, 100)
+		_, err := store.Append(t.Context(), batch...)
+		require.NoError(t, err)
+		head, want = batch[99].Head(), append(want, batch...)
+	}
+	for _, event := range want {
+		select {
+		case got := <-seen:
+			require.Equal(t, event, got.Event)
+		case <-time.After(20 * time.Second):
+			t.Fatal("an event does not come")
+		}
+	}
+	require.Greater(t, server.Counts().Subscribed, 1, "it was never dropped: the test did not test")
+	cancel()
+	require.ErrorIs(t, <-ended, context.Canceled)
+}

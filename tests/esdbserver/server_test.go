@@ -16,9 +16,13 @@ import (
 	"dalel/tests/esdbserver"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 )
 
@@ -594,6 +598,40 @@ func TestAnEventWithoutATypeIsAnError(t *testing.T) {
 		name, untyped := stream(), event(`{}`)
 		untyped.EventType = ""
 		_, err := n.tryAppend(name, esdb.NoStream{}, untyped)
+		require.Error(n, err)
+		_, err = n.tryRead(name, esdb.ReadStreamOptions{From: esdb.Start{}}, 1)
+		requireCode(n.T, err, esdb.ErrorCodeResourceNotFound)
+	})
+}
+
+// TestAnEventWithoutAnIDIsAnError speaks the protocol itself: the client would
+// make an id.
+func TestAnEventWithoutAnIDIsAnError(t *testing.T) {
+	eachNode(t, func(n *node) {
+		address := os.Getenv("DALEL_TEST_ESDB")
+		if n.server != nil {
+			address = n.server.URL()
+		}
+		settings, err := esdb.ParseConnectionString(address)
+		require.NoError(n, err)
+		if settings.Address == "" || settings.DnsDiscover || !settings.DisableTLS {
+			n.Skip("the connection string names no single node without TLS")
+		}
+		connection, err := grpc.NewClient(settings.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		require.NoError(n, err)
+		defer connection.Close()
+		call, err := streams.NewStreamsClient(connection).Append(n.ctx)
+		require.NoError(n, err)
+		name := stream()
+		require.NoError(n, call.Send(&streams.AppendReq{Content: &streams.AppendReq_Options_{Options: &streams.AppendReq_Options{
+			StreamIdentifier:       &shared.StreamIdentifier{StreamName: []byte(name)},
+			ExpectedStreamRevision: &streams.AppendReq_Options_NoStream{NoStream: &shared.Empty{}},
+		}}}))
+		require.NoError(n, call.Send(&streams.AppendReq{Content: &streams.AppendReq_ProposedMessage_{ProposedMessage: &streams.AppendReq_ProposedMessage{
+			Id:       &shared.UUID{Value: &shared.UUID_String_{String_: uuid.Nil.String()}},
+			Metadata: map[string]string{"type": "ThingHappened", "content-type": "application/json"}, Data: []byte(`{}`),
+		}}}))
+		_, err = call.CloseAndRecv()
 		require.Error(n, err)
 		_, err = n.tryRead(name, esdb.ReadStreamOptions{From: esdb.Start{}}, 1)
 		requireCode(n.T, err, esdb.ErrorCodeResourceNotFound)

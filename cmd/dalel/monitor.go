@@ -85,7 +85,8 @@ type monitor struct {
 // newMonitor makes the monitor of a node; the node tells it of its appends from
 // then on.
 func newMonitor(n *node, models *projections.Models, processes *process.Processes, tlog *transparency.Log) *monitor {
-	m := &monitor{node: n, models: models, processes: processes, log: tlog, bounds: n.settings.Health, began: time.Now(), appends: newAppendMetrics()}
+	m := &monitor{node: n, models: models, processes: processes, log: tlog,
+		bounds: n.settings.Health, began: time.Now(), appends: newAppendMetrics()}
 	m.writes = &health.Writes{}
 	if store, ok := n.store.(prober); ok {
 		m.writes.Probe = store.Probe
@@ -270,9 +271,12 @@ func monitorKey(identifierKey []byte) []byte {
 type monitorFlags struct{ listen, token, security string }
 
 func (f *monitorFlags) register(flags *flag.FlagSet) {
-	flags.StringVar(&f.listen, "metrics", "", "an `address` of its own for metrics and readiness, which only who watches the node can reach, such as 127.0.0.1:9464; none unless given")
-	flags.StringVar(&f.token, "metrics-token", "", "the `file` with the token that opens /metrics, and what the checks of /readyz have found, among the other routes; closed unless given")
-	flags.StringVar(&f.security, "security-log", "", "the `file` that the security log is added to, if it is not to go with the rest to standard error")
+	flags.StringVar(&f.listen, "metrics", "", "an `address` of its own for metrics and readiness, "+
+		"which only who watches the node can reach, such as 127.0.0.1:9464; none unless given")
+	flags.StringVar(&f.token, "metrics-token", "", "the `file` with the token that opens /metrics, "+
+		"and what the checks of /readyz have found, among the other routes; closed unless given")
+	flags.StringVar(&f.security, "security-log", "", "the `file` that the security log is added to, "+
+		"if it is not to go with the rest to standard error")
 }
 
 func (f *monitorFlags) open() (options monitorOptions, err error) {

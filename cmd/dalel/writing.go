@@ -38,7 +38,8 @@ func followLog(ctx context.Context, tlog *transparency.Log, log *slog.Logger) er
 		return nil
 	}
 	if err != nil {
-		log.Error("this node writes nothing any more: the transparency log has stopped. Keep its files and the events as they are, and run dalel fsck",
+		log.Error("this node writes nothing any more: the transparency log has stopped. "+
+			"Keep its files and the events as they are, and run dalel fsck",
 			"origin", tlog.Origin(), "code", fault.CodeOf(err))
 	}
 	return nil

@@ -8,7 +8,7 @@ import (
 
 // texts are values that programs have stumbled over.
 var texts = []string{
-	"", "x", "ок", strings.Repeat("a", 301), strings.Repeat("я", 1500), "\x00", "\u202e", "\u2028", "\ufffe", "\U000e0001", "e\u0301",
+	"", "x", "ок", strings.Repeat("a", 301), strings.Repeat("я", 6000), "\x00", "\u202e", "\u2028", "\ufffe", "\U000e0001", "e\u0301",
 	"\xed\xa0\x80", "\xff", "😀", "<script>alert(1)</script>", "' OR 1=1--", "../..", "..%2f", "%00", "%", "{{7*7}}", "${jndi:ldap://x}", "null", "true",
 	"0", "-1", "1", strings.Repeat("9", 40), "1e309", "NaN", "2026-13-45", "2026-02-30", "2026-11-30T00:00:00Z", "9999-12-31T23:59:59Z",
 	"0001-01-01T00:00:00Z", "-0001-01-01", "+05:00", " ", "\t", "\n", "\r\nX-Injected: 1", "operator", "system", "a/b", `"`, `\`, "\u00a0", "ᏀᏀ",
@@ -41,6 +41,8 @@ var oddHeaders = map[string][]string{
 	"X-Request-Id":      {"x", "0d9a1a2e-6b39-4bb1-8f0a-3e0f4f3f0a10", strings.Repeat("a", 500), "a b", "ключ"},
 	"Idempotency-Key":   {strings.Repeat("x", 129), "ключ", "a", " "},
 	"Authorization":     {"Basic eDp4", "Bearer", "bearer  x", "Digest"},
+	"Expect":            {"200-ok", "x"},
+	"X-Long":            {strings.Repeat("l", 40_000)},
 	"User-Agent":        {strings.Repeat("U", 5000), "\xff\xfe"},
 }
 

@@ -42,7 +42,8 @@ func restorable(err error, what string) error {
 // storeThere refuses an event store whose file is missing: opening would make one.
 func storeThere(at location) error {
 	if path, ok := sqlitePath(at.store); ok && !exists(path) {
-		return restorable(fault.New(fault.StoreMissing, "there is no event store at %s", path), "Name the right one with --store")
+		return restorable(fault.New(fault.StoreMissing, "there is no event store at %s", path),
+			"Name the right one with --store")
 	}
 	return nil
 }
@@ -81,16 +82,19 @@ func foundingIn(ctx context.Context, store eventstore.Store, place, id string) (
 	case founded.Ledger == id:
 		return founded, nil
 	case founded.Ledger != "":
-		return founded, restorable(fault.New(fault.StoreOther, "the event store %s holds the ledger %s (%s), and the settings are of %s", place, founded.Ledger, founded.Name, id), right)
+		return founded, restorable(fault.New(fault.StoreOther,
+			"the event store %s holds the ledger %s (%s), and the settings are of %s", place, founded.Ledger, founded.Name, id), right)
 	}
 	empty, err := vacantStore(ctx, store)
 	switch {
 	case err != nil:
 		return founded, fmt.Errorf("look into the event store: %w", err)
 	case empty:
-		return founded, restorable(fault.New(fault.StoreEmpty, "the event store %s holds no event, and the ledger %s had its founding in one", place, id), right)
+		return founded, restorable(fault.New(fault.StoreEmpty,
+			"the event store %s holds no event, and the ledger %s had its founding in one", place, id), right)
 	}
-	return founded, restorable(fault.New(fault.StoreOther, "the event store %s holds events, and not the founding of the ledger %s", place, id), right)
+	return founded, restorable(fault.New(fault.StoreOther,
+		"the event store %s holds events, and not the founding of the ledger %s", place, id), right)
 }
 
 // sameStore holds an event store that somebody else may have open against the
@@ -151,9 +155,11 @@ func contentOf(ctx context.Context, store blobs.Store, place string, founded fou
 		if err != nil {
 			return err
 		}
-		return fault.New(fault.ContentOther, "the content at %s has not the mark of the ledger %s: it belongs to another", place, founded.Ledger)
+		return fault.New(fault.ContentOther,
+			"the content at %s has not the mark of the ledger %s: it belongs to another", place, founded.Ledger)
 	}
-	return fault.New(fault.ContentMissing, "there is no content at %s, where that of the ledger %s should be", place, founded.Ledger)
+	return fault.New(fault.ContentMissing, "there is no content at %s, where that of the ledger %s should be", place,
+		founded.Ledger)
 }
 
 // meet holds what this node has seen, and what the log has served, against the
@@ -179,7 +185,8 @@ func (n *node) meet(ctx context.Context, at location) error {
 		return err
 	}
 	if err := errors.Join(log.CatchUp(ctx), log.Close()); err != nil {
-		return restorable(fmt.Errorf("compute the transparency log from the events: %w", err), "This node has seen nothing yet, and what the log has published does not follow from this event store")
+		return restorable(fmt.Errorf("compute the transparency log from the events: %w", err),
+			"This node has seen nothing yet, and what the log has published does not follow from this event store")
 	}
 	return nil
 }
@@ -214,15 +221,18 @@ func holdsServed(ctx context.Context, store eventstore.Store, objects translog.O
 	known, ok := recorded.Find(size)
 	switch {
 	case size > newest.Size:
-		return setBack(fault.New(fault.StoreSetBack, "the log has published a checkpoint of %d events, and the newest in the event store is of %d: events were taken away", size, newest.Size))
+		return setBack(fault.New(fault.StoreSetBack,
+			"the log has published a checkpoint of %d events, and the newest in the event store is of %d: events were taken away", size, newest.Size))
 	case size > 0 && ok && known.Root != root, size > 0 && size == newest.Size && !ok:
-		return setBack(fault.New(fault.StoreChanged, "the checkpoint of %d events that the log has published has another root than the one in the event store", size))
+		return setBack(fault.New(fault.StoreChanged,
+			"the checkpoint of %d events that the log has published has another root than the one in the event store", size))
 	}
 	return nil
 }
 
 func setBack(err error) error {
-	return restorable(err, "An older copy may have been put in its place: put the newest back, or name the right store with --store")
+	return restorable(err,
+		"An older copy may have been put in its place: put the newest back, or name the right store with --store")
 }
 
 // seenAt reads what the node in a folder has seen of a ledger; fresh says that
@@ -235,7 +245,8 @@ func seenAt(ctx context.Context, at location, id, origin string) (seen transpare
 	case errors.Is(err, fs.ErrNotExist):
 		for _, name := range []string{modelsFile, processFile} {
 			if exists(filepath.Join(at.dir, name)) {
-				return seen, false, restorable(fault.New(fault.NodeMissing, "%s has %s and no %s, which says what this node has seen", at.dir, name, logFile), anew)
+				return seen, false, restorable(fault.New(fault.NodeMissing,
+					"%s has %s and no %s, which says what this node has seen", at.dir, name, logFile), anew)
 			}
 		}
 		return seen, true, nil
@@ -244,7 +255,8 @@ func seenAt(ctx context.Context, at location, id, origin string) (seen transpare
 	case err != nil:
 		return seen, false, err
 	case seen.Size > 0 && seen.Ledger != id:
-		return seen, false, restorable(fault.New(fault.NodeOther, "%s is a node's folder of the ledger %.80q, and the settings are of %s", at.dir, seen.Ledger, id), "Name another folder with --dir")
+		return seen, false, restorable(fault.New(fault.NodeOther,
+			"%s is a node's folder of the ledger %.80q, and the settings are of %s", at.dir, seen.Ledger, id), "Name another folder with --dir")
 	}
 	return seen, seen.Size == 0, nil
 }
@@ -259,9 +271,11 @@ func holdsSeen(ctx context.Context, store eventstore.Store, seen transparency.Se
 	case err != nil:
 		return fmt.Errorf("look for the newest event that this node has seen: %w", err)
 	case changed:
-		return setBack(fault.New(fault.StoreChanged, "this node has seen %d events, and in the place of the last of them, %s@%d, the event store has another", seen.Size, seen.Last.Stream, seen.Last.Revision))
+		return setBack(fault.New(fault.StoreChanged,
+			"this node has seen %d events, and in the place of the last of them, %s@%d, the event store has another", seen.Size, seen.Last.Stream, seen.Last.Revision))
 	case !there:
-		return setBack(fault.New(fault.StoreSetBack, "this node has seen %d events, and the last of them, %s@%d, is not in the event store", seen.Size, seen.Last.Stream, seen.Last.Revision))
+		return setBack(fault.New(fault.StoreSetBack,
+			"this node has seen %d events, and the last of them, %s@%d, is not in the event store", seen.Size, seen.Last.Stream, seen.Last.Revision))
 	}
 	return nil
 }

@@ -40,9 +40,12 @@ func initialise(ctx context.Context, args []string, stdout, stderr io.Writer) in
 	flags := flag.NewFlagSet("init", flag.ContinueOnError)
 	var f foundation
 	f.at.register(flags)
-	flags.StringVar(&f.name, "name", "", "what the operator calls the ledger; packets and the seal's certificate carry it")
-	flags.StringVar(&f.origin, "origin", "", "the `name` of the transparency log for ever: a host and a path of the operator's without https://, such as dalel.example.kz/log")
-	unless := flags.Bool("unless-founded", false, "do nothing where the settings are those of a ledger that was founded already")
+	flags.StringVar(&f.name, "name", "",
+		"what the operator calls the ledger; packets and the seal's certificate carry it")
+	flags.StringVar(&f.origin, "origin", "",
+		"the `name` of the transparency log for ever: a host and a path of the operator's without https://, such as dalel.example.kz/log")
+	unless := flags.Bool("unless-founded", false,
+		"do nothing where the settings are those of a ledger that was founded already")
 	if !arguments(flags, args, stderr) {
 		return exitFailed
 	}
@@ -57,8 +60,10 @@ func initialise(ctx context.Context, args []string, stdout, stderr io.Writer) in
 	if err != nil {
 		return fail(stderr, "init", err)
 	}
-	fmt.Fprintf(stdout, "the ledger %s (%s) is founded, its settings are in %s\n", set.Ledger, set.Name, f.at.filled().settings)
-	fmt.Fprintln(stdout, "now say with `dalel trust add` which authorities you trust, and make the first operator's token with `dalel token`")
+	fmt.Fprintf(stdout, "the ledger %s (%s) is founded, its settings are in %s\n", set.Ledger, set.Name,
+		f.at.filled().settings)
+	fmt.Fprintln(stdout,
+		"now say with `dalel trust add` which authorities you trust, and make the first operator's token with `dalel token`")
 	return exitGood
 }
 
@@ -156,12 +161,14 @@ func (f foundation) draft() (set settings, begun bool, err error) {
 	}
 	if begun {
 		if f.name != "" && f.name != set.Name || f.origin != "" && f.origin != set.Log.Origin {
-			return set, true, fault.New(fault.FoundingOccupied, "the founding of the ledger %q was cut off here: finish it with the same --name and --origin", set.Name)
+			return set, true, fault.New(fault.FoundingOccupied,
+				"the founding of the ledger %q was cut off here: finish it with the same --name and --origin", set.Name)
 		}
 		return set, true, nil
 	}
 	if set.Ledger != "" {
-		return set, false, fault.New(fault.LedgerFounded, "%s has the settings of the ledger %s (%s): a ledger is founded once, and another one needs a folder of its own", f.at.settings, set.Ledger, set.Name)
+		return set, false, fault.New(fault.LedgerFounded,
+			"%s has the settings of the ledger %s (%s): a ledger is founded once, and another one needs a folder of its own", f.at.settings, set.Ledger, set.Name)
 	}
 	id, err := uuid.NewRandom()
 	if err != nil {
@@ -197,7 +204,8 @@ func (f foundation) vacant(ctx context.Context, set settings) error {
 }
 
 func occupied(format string, args ...any) error {
-	return fault.New(fault.FoundingOccupied, format+"; a ledger is founded where there is nothing yet, and nothing was changed", args...)
+	return fault.New(fault.FoundingOccupied,
+		format+"; a ledger is founded where there is nothing yet, and nothing was changed", args...)
 }
 
 // vacantStore refuses a store that holds anything, unless it is the founding of
@@ -345,11 +353,13 @@ func (f foundation) append(ctx context.Context, set settings) (err error) {
 		return fmt.Errorf("open the event store: %w", err)
 	}
 	open.add(store)
-	l, err := ledger.New(ledger.Config{Store: store, Blobs: content, Keys: ring, Signatures: kept.policy, IdentifierKey: kept.identifierKey})
+	l, err := ledger.New(ledger.Config{Store: store, Blobs: content, Keys: ring, Signatures: kept.policy,
+		IdentifierKey: kept.identifierKey})
 	if err != nil {
 		return err
 	}
-	return l.Found(ctx, ledger.SystemAct(), founding.Found{Ledger: set.Ledger, Name: set.Name, LogKey: kept.logKey.vkey, Certificate: kept.seal})
+	return l.Found(ctx, ledger.SystemAct(), founding.Found{Ledger: set.Ledger, Name: set.Name,
+		LogKey: kept.logKey.vkey, Certificate: kept.seal})
 }
 
 // makeSecret makes 32 random bytes, unless they are there.
@@ -400,7 +410,8 @@ func makeLogKey(dir, origin string) error {
 // before; a certificate that is there is never overwritten. RSA, since its
 // signatures are the same each time, and so is a packet.
 func makeSeal(dir, name string) error {
-	keyPath, certificatePath := filepath.Join(dir, secretsDir, sealFile), filepath.Join(dir, trustDir, sealCertificateFile)
+	keyPath := filepath.Join(dir, secretsDir, sealFile)
+	certificatePath := filepath.Join(dir, trustDir, sealCertificateFile)
 	if !exists(keyPath) {
 		if exists(certificatePath) {
 			return fault.New(fault.FoundingOccupied, "%s is there without %s", certificatePath, keyPath)

@@ -40,28 +40,35 @@ func sealCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	return exitGood
 }
 
-// replaceSeal returns where the former certificate is kept.
-func replaceSeal(ctx context.Context, at location, keyFile, certificateFile string) (former string, err error) {
+// newSeal reads a key and its certificate, which belong together.
+func newSeal(keyFile, certificateFile string) (keyText, der []byte, err error) {
 	certificates, err := readAnchorFile(certificateFile)
 	if err != nil {
-		return "", err
+		return nil, nil, err
 	}
 	if len(certificates) != 1 {
-		return "", fault.New(fault.ConfigInvalid, "%s has %d certificates, and the seal's is one", certificateFile, len(certificates))
+		return nil, nil, fault.New(fault.ConfigInvalid, "%s has %d certificates, and the seal's is one",
+			certificateFile, len(certificates))
 	}
-	der := certificates[0].Raw
 	key, err := readSealKey(keyFile)
 	if err != nil {
-		return "", err
+		return nil, nil, err
 	}
 	if _, err := packet.NewSealer(certificates[0], key); err != nil {
-		return "", fmt.Errorf("the key and the certificate: %w", err)
+		return nil, nil, fmt.Errorf("the key and the certificate: %w", err)
 	}
-	keyText, err := os.ReadFile(keyFile)
+	keyText, err = os.ReadFile(keyFile)
+	return keyText, certificates[0].Raw, err
+}
+
+// replaceSeal returns where the former certificate is kept.
+func replaceSeal(ctx context.Context, at location, keyFile, certificateFile string) (former string, err error) {
+	keyText, der, err := newSeal(keyFile, certificateFile)
 	if err != nil {
 		return "", err
 	}
-	keyPath, certificatePath := filepath.Join(at.settings, secretsDir, sealFile), filepath.Join(at.settings, trustDir, sealCertificateFile)
+	keyPath := filepath.Join(at.settings, secretsDir, sealFile)
+	certificatePath := filepath.Join(at.settings, trustDir, sealCertificateFile)
 	was, err := os.ReadFile(certificatePath)
 	if err != nil {
 		return "", err

@@ -91,7 +91,8 @@ func found(state State, c Found) ([]event.Event, error) {
 	}
 	verifier, err := note.NewVerifier(c.LogKey)
 	if err != nil || len(c.LogKey) > MaxKey || len(verifier.Name()) > MaxOrigin {
-		return nil, invalid("the key of the transparency log is no verifier's key with a name of at most %d bytes", MaxOrigin)
+		return nil, invalid("the key of the transparency log is no verifier's key with a name of at most %d bytes",
+			MaxOrigin)
 	}
 	if _, err := pki.ParseCertificate(c.Certificate); err != nil {
 		return nil, invalid("the certificate of the operator's seal cannot be read")
@@ -112,7 +113,8 @@ func found(state State, c Found) ([]event.Event, error) {
 		return nil, fault.New(fault.LedgerFounded, "the event store holds the ledger %s (%s), founded on %s",
 			state.Ledger, state.Name, state.FoundedAt.Format(time.RFC3339))
 	case state.LogKey != e.LogKey || state.Seal != e.Seal || state.Name != e.Name:
-		return nil, fault.New(fault.LedgerFounded, "the ledger %s was founded with another name, log or seal", state.Ledger)
+		return nil, fault.New(fault.LedgerFounded, "the ledger %s was founded with another name, log or seal",
+			state.Ledger)
 	}
 	return nil, nil
 }
@@ -166,9 +168,11 @@ func (s State) CheckSecrets(logKey string, certificate []byte) error {
 	name, _, _ := strings.Cut(logKey, "+")
 	switch {
 	case logKey != s.LogKey:
-		return fault.New(fault.SettingsOther, "the transparency log's key is of %q and not the one of the ledger %s, whose log is %q", name, s.Ledger, s.Origin)
+		return fault.New(fault.SettingsOther,
+			"the transparency log's key is of %q and not the one of the ledger %s, whose log is %q", name, s.Ledger, s.Origin)
 	case fingerprint(certificate) != s.Seal:
-		return fault.New(fault.SettingsOther, "the certificate of the operator's seal (SHA-256 %s) is not the one of the ledger %s (SHA-256 %s)",
+		return fault.New(fault.SettingsOther,
+			"the certificate of the operator's seal (SHA-256 %s) is not the one of the ledger %s (SHA-256 %s)",
 			fingerprint(certificate), s.Ledger, s.Seal)
 	}
 	return nil

@@ -61,7 +61,8 @@ func TestEveryCommandInEveryStateIsAsDocumented(t *testing.T) {
 			{Name: "Found", Command: this, MayBeIdle: true},
 			{Name: "Found with another seal", Command: found(t, id, other)},
 			{Name: "Replace the seal", Command: founding.ReplaceSeal{Certificate: third, Now: start}, MayBeIdle: true},
-			{Name: "Replace it with the first", Command: founding.ReplaceSeal{Certificate: one, Now: start}, MayBeIdle: true},
+			{Name: "Replace it with the first", Command: founding.ReplaceSeal{Certificate: one, Now: start},
+				MayBeIdle: true},
 		},
 	}
 	eventtest.Document(t, "doc.go", "Decisions", matrix.Run(t), *update)
@@ -117,10 +118,12 @@ func replaced(former, seal []byte) founding.SealReplaced {
 
 func TestTheSealsCertificateIsReplacedAndNeverReturns(t *testing.T) {
 	one, two := certificate(t), certificate(t)
-	scenario := given(t, founded(found(t, id, one))).When(founding.ReplaceSeal{Certificate: two, Now: start}).Then(replaced(one, two))
+	scenario := given(t, founded(found(t, id, one))).When(founding.ReplaceSeal{Certificate: two,
+		Now: start}).Then(replaced(one, two))
 	require.NoError(t, scenario.State().CheckSecrets(logKey, two))
 	require.True(t, fault.Is(scenario.State().CheckSecrets(logKey, one), fault.SettingsOther))
 	scenario.When(founding.ReplaceSeal{Certificate: one, Now: start}).ThenRefused(fault.FoundingInvalid)
 	given(t).When(founding.ReplaceSeal{Certificate: two, Now: start}).ThenRefused(fault.LedgerNotFounded)
-	given(t, founded(found(t, id, one))).When(founding.ReplaceSeal{Certificate: []byte("none"), Now: start}).ThenRefused(fault.FoundingInvalid)
+	given(t, founded(found(t, id, one))).When(founding.ReplaceSeal{Certificate: []byte("none"),
+		Now: start}).ThenRefused(fault.FoundingInvalid)
 }

@@ -39,7 +39,8 @@ func ReplaceSeal(ctx context.Context, store eventstore.Store, certificate []byte
 	l := &Ledger{store: store, codec: codec, clock: time.Now}
 	c := founding.ReplaceSeal{Certificate: certificate, Now: l.now()}
 	_, err = run(ctx, l, command[founding.State]{
-		act: Act{By: event.By{Participant: Operator}, Role: access.RoleOperator, Device: "dalel seal"}, name: "replace-seal", id: founding.StreamID().ID(),
+		act: Act{By: event.By{Participant: Operator}, Role: access.RoleOperator,
+			Device: "dalel seal"}, name: "replace-seal", id: founding.StreamID().ID(),
 		stream: founding.StreamID(), evolve: founding.Evolve,
 		decide: func(_ context.Context, s founding.State) ([]event.Event, error) { return founding.Decide(s, c) },
 	})

@@ -57,7 +57,8 @@ func TestR_M8_ANodeRemembersTheNewestEventThatItHasSeen(t *testing.T) {
 	seen, err = transparency.ReadSeen(t.Context(), path, origin)
 	require.NoError(t, err)
 	count := log.Status().Integrated
-	require.Equal(t, transparency.Seen{Ledger: "this", Size: count, Last: event.Reference{Stream: last.Stream, Revision: last.Revision, Commitment: last.Commitment}}, seen)
+	require.Equal(t, transparency.Seen{Ledger: "this", Size: count, Last: event.Reference{Stream: last.Stream,
+		Revision: last.Revision, Commitment: last.Commitment}}, seen)
 
 	there, changed, err := transparency.Holds(t.Context(), w.store, seen.Last)
 	require.NoError(t, err)
@@ -70,12 +71,14 @@ func TestR_M8_ANodeRemembersTheNewestEventThatItHasSeen(t *testing.T) {
 	require.NoError(t, log.Close())
 	lost := w.node("a", func(c *transparency.Config) { c.Store = setBack })
 	require.True(t, fault.Is(lost.CatchUp(t.Context()), fault.LogDiverged), "the log stops too")
-	require.True(t, fault.Is(lost.Rebuild(t.Context()), fault.LogDiverged), "and computing it anew makes it forget nothing")
+	require.True(t, fault.Is(lost.Rebuild(t.Context()), fault.LogDiverged),
+		"and computing it anew makes it forget nothing")
 	again, err := transparency.ReadSeen(t.Context(), path, origin)
 	require.NoError(t, err)
 	require.Equal(t, seen, again)
 
-	require.NoError(t, os.WriteFile(filepath.Join(w.dir, "b.db"), []byte("no database at all, but long enough to have a header of one, which is a hundred bytes and no fewer"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(w.dir, "b.db"),
+		[]byte("no database at all, but long enough to have a header of one, which is a hundred bytes and no fewer"), 0o600))
 	_, err = transparency.ReadSeen(t.Context(), filepath.Join(w.dir, "b.db"), origin)
 	require.True(t, fault.Is(err, fault.NodeDamaged), "%v", err)
 }

@@ -212,3 +212,13 @@ func TestContentThatLooksLikeAnAnswerOfTheServersIsLeftAlone(t *testing.T) {
 	a := w.do(request{method: "GET", path: "/api/v1/documents/" + id + "/files/a.txt", token: w.sender.token})
 	require.Equal(t, text, a.body)
 }
+
+func TestAnIdentifierOfElevenDigitsIsSaidToBeOne(t *testing.T) {
+	w := newWorld(t)
+	id := w.draft()
+	a := w.do(request{method: "POST", path: "/api/v1/documents/" + id + "/send", token: w.sender.token, json: map[string]any{
+		"recipients": []any{map[string]any{"identifier": " 10203040506", "role": "sign"}}, // as a spreadsheet leaves it
+	}})
+	require.Equal(t, "identifier.invalid", a.code(), a.body)
+	require.NotContains(t, a.body, "10203040506")
+}

@@ -219,7 +219,11 @@ var errNoSuchRecipient = errors.New("no such recipient")
 func (l *Ledger) recipient(ctx context.Context, r Recipient) (Snapshot[participant.State], error) {
 	id := r.Participant
 	if r.Identifier != "" {
-		held, err := l.claims(ctx, identifier.Typed(r.Identifier))
+		number := identifier.Bare(r.Identifier)
+		if len(number) != identifier.Length {
+			return Snapshot[participant.State]{}, fault.New(fault.IdentifierInvalid, "a recipient's identifier has %d characters, not %d", identifier.Length, len(number))
+		}
+		held, err := l.claims(ctx, number)
 		if err != nil {
 			return Snapshot[participant.State]{}, err
 		}

@@ -89,7 +89,7 @@ func (r Route) CheckQuery(raw string) error {
 				continue
 			}
 			if form := declared.mismatch(value); form != "" {
-				refusal := wrongMember(MemberInvalid, name, "the query member %s is %s", name, form)
+				refusal := wrongMember(MemberInvalid, name, "the query member %s must be %s", name, form)
 				if declared.Kind == Position {
 					refusal.Code = fault.CursorInvalid
 				}
@@ -178,11 +178,11 @@ func (p Parameter) text(value string) string {
 	}
 	switch {
 	case value == "" && p.Kind != Lines:
-		return "empty; leave it out instead"
+		return "left out rather than empty"
 	case len(value) > MaxText:
-		return "longer than " + strconv.Itoa(MaxText) + " bytes"
+		return "at most " + strconv.Itoa(MaxText) + " bytes long"
 	case !utf8.ValidString(value) || strings.ContainsFunc(value, control):
-		return "no plain text in UTF-8"
+		return "plain text in UTF-8"
 	}
 	return ""
 }

@@ -159,3 +159,17 @@ func TestEventsThatAreHiddenFromTheirStreamAreNamed(t *testing.T) {
 		require.Contains(t, problems[0].What, says)
 	}
 }
+
+func TestAForeignEventIsNamedAsForeignAndIsInNoRoot(t *testing.T) {
+	before, _ := check(t, func(e eventstore.Recorded) (eventstore.Recorded, bool) { return e, e.Revision < 3 })
+	summary, problems := check(t, func(e eventstore.Recorded) (eventstore.Recorded, bool) {
+		if e.Revision == 3 {
+			e.Event = eventstore.Restore(e.Stream, e.Revision, "invoice-paid", []byte(`{"amount":12}`), []byte(`{}`))
+		}
+		return e, true
+	})
+	require.Equal(t, fsck.EventForeign, problems[0].Code)
+	require.Equal(t, "document-1@3", problems[0].Where)
+	require.Equal(t, 3, summary.Events)
+	require.Equal(t, before.Root, summary.Root)
+}

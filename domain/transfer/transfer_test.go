@@ -485,3 +485,52 @@ func TestErrorsOfReadingAreSaidOfTheStoreTheyAreOf(t *testing.T) {
 	require.Equal(t, fault.StoreClosed, fault.CodeOf(err))
 	require.ErrorContains(t, err, "the target")
 }
+
+func TestForeignEventsAreLeftBehindWhenTheyAreNamedAndNoOthersAre(t *testing.T) {
+	w := newWriter(7)
+	own := [][]eventstore.Event{w.next("document-1", 3, 10), w.next("document-2", 2, 10)}
+	source := holding(t, own...)
+	want := contents(t, source)
+	foreign := eventstore.Restore("document-1", 3, "invoice-paid", []byte(`{"amount":12}`), []byte(`{}`))
+	_, err := source.record(foreign)
+	require.NoError(t, err)
+	later := w.next("document-2", 1, 10)
+	_, err = source.record(later...)
+	require.NoError(t, err)
+	at := source.all[5].Position
+
+	target := &memory{}
+	_, err = transfer.Copy(t.Context(), source, target, nil)
+	require.Equal(t, fault.StreamBroken, fault.CodeOf(err), "%v", err)
+	require.ErrorContains(t, err, fmt.Sprintf("%d (document-1@3)", at))
+
+	for _, named := range [][]eventstore.Position{{source.all[0].Position}, {at, source.all[6].Position}, {at + 1}} {
+		target = &memory{}
+		_, err = transfer.CopyWithout(t.Context(), source, target, named, nil)
+		require.Equal(t, fault.RequestInvalid, fault.CodeOf(err), "%v: %v", named, err)
+		require.Empty(t, target.all, "nothing is written")
+	}
+	summary, err := transfer.CopyWithout(t.Context(), source, target, []eventstore.Position{at}, nil)
+	require.NoError(t, err)
+	requireCopied(t, source, target, summary)
+	require.Equal(t, append(want, later...), contents(t, target))
+	require.Len(t, summary.LeftOut, 1)
+	require.Equal(t, at, summary.LeftOut[0].Position)
+
+	own2, err := transfer.CopyOwn(t.Context(), source, &memory{}, nil)
+	require.NoError(t, err)
+	require.Equal(t, summary.Root, own2.Root)
+	require.Len(t, own2.LeftOut, 1)
+
+	// One that the ledger's own next event links to was the ledger's.
+	changed := holding(t, own...)
+	changed.all[0].Event = eventstore.Restore("document-1", 0, "Other", changed.all[0].Data, changed.all[0].Metadata)
+	changed.all[0].ID = own[0][0].ID
+	_, err = transfer.CopyWithout(t.Context(), changed, &memory{}, []eventstore.Position{changed.all[0].Position}, nil)
+	require.Equal(t, fault.RequestInvalid, fault.CodeOf(err), "%v", err)
+	require.ErrorContains(t, err, "was the ledger's own")
+	for _, copying := range []func(context.Context, eventstore.Store, eventstore.Store, func(transfer.Progress)) (transfer.Summary, error){transfer.Copy, transfer.CopyOwn} {
+		_, err = copying(t.Context(), changed, &memory{}, nil)
+		require.Equal(t, fault.ChainBroken, fault.CodeOf(err), "%v", err)
+	}
+}

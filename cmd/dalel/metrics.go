@@ -123,10 +123,8 @@ func (m *monitor) Collect(out chan<- prometheus.Metric) {
 		to.counter(describeRefused, status.Refused, status.Name)
 		to.counter(describePassed, status.PassedOver, status.Name)
 	}
-	if streams, ok := any(m.models).(frozen); ok {
-		if count, err := streams.FrozenStreams(ctx); err == nil {
-			to.gauge(describeFrozen, float64(count))
-		}
+	if count, err := m.models.FrozenStreams(ctx); err == nil {
+		to.gauge(describeFrozen, float64(count))
 	}
 	m.collectLag(ctx, to)
 	collectLog(to, m.log.Status(), m.began)

@@ -60,11 +60,6 @@ type queue interface {
 	Waiting() int
 }
 
-// frozen tells which streams are frozen: a stranger's event stands on them.
-type frozen interface {
-	FrozenStreams(ctx context.Context) (int, error)
-}
-
 // monitor knows how a node is.
 type monitor struct {
 	node      *node
@@ -235,14 +230,14 @@ func (m *monitor) checkProcesses(context.Context) health.Finding {
 // checkStreams tells of frozen streams: the rest of the ledger goes on, and so
 // the node is ready all the same.
 func (m *monitor) checkStreams(ctx context.Context) health.Finding {
+	count, err := m.models.FrozenStreams(ctx)
+	if err != nil {
+		return health.Bad(fault.CodeOf(err), "the read models cannot be read")
+	}
 	found := health.Well("")
-	if streams, ok := any(m.models).(frozen); ok {
-		switch count, err := streams.FrozenStreams(ctx); {
-		case err != nil:
-			return health.Bad(fault.CodeOf(err), "the read models cannot be read")
-		case count > 0:
-			found.Code, found.Detail = health.CodeStreamsFrozen, fmt.Sprintf("%d streams are frozen by events that the ledger did not write", count)
-		}
+	if count > 0 {
+		found.Code = health.CodeStreamsFrozen
+		found.Detail = fmt.Sprintf("%d streams are frozen by events that the ledger did not write", count)
 	}
 	return found
 }

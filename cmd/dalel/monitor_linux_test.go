@@ -93,7 +93,7 @@ func TestANodeWhoseDiskIsFullIsNotReadyAndIsReadyAgainWhenThereIsRoom(t *testing
 	for _, line := range []string{
 		"dalel_ready 1", `dalel_appends_total{code="ok"} `, "dalel_append_seconds_count ", `dalel_disk_free_bytes{place="node"} `,
 		`dalel_follower_lag_seconds{follower="read-models"} `, `dalel_follower_lag_events{follower="log"} `, "dalel_log_stopped 0",
-		"dalel_log_renewal_days ", "dalel_append_queue ", "dalel_build_info{",
+		"dalel_log_renewal_days ", "dalel_append_queue ", "dalel_build_info{", "dalel_streams_frozen 0",
 	} {
 		require.Contains(t, string(text), line)
 	}

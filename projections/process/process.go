@@ -336,6 +336,12 @@ func (p *Processes) take(msg *message.Message, name string, react reaction, idle
 	}
 	happened, err := p.codec.Decode(ctx, recorded.Event)
 	if err != nil {
+		if broken := p.broken(ctx, recorded); fault.Is(broken, fault.StreamBroken) {
+			p.log.Error("an event that does not follow the one before it is passed over", "process", name,
+				"position", uint64(recorded.Position), "code", fault.StreamBroken, "because", fault.DetailOf(broken))
+			p.note(name, func(s *Status) { s.Position, s.Reached = recorded.Position, max(recorded.Position, s.Reached) })
+			return nil
+		}
 		return err
 	}
 	remember, relevant, err := react(ctx, recorded, happened)
@@ -350,6 +356,21 @@ func (p *Processes) take(msg *message.Message, name string, react reaction, idle
 		*idle = 0
 	}
 	p.note(name, func(s *Status) { s.Position, s.Reached = recorded.Position, max(recorded.Position, s.Reached) })
+	return nil
+}
+
+// broken returns stream.broken if the stream of an event is not the ledger's up
+// to it: what cannot be read there is nobody's to react to.
+func (p *Processes) broken(ctx context.Context, recorded eventstore.Recorded) error {
+	var head eventstore.Head
+	for before, err := range p.store.ReadStream(ctx, recorded.Stream, 0, 0) {
+		if err != nil {
+			return err
+		}
+		if head, _, err = eventstore.FollowStored(head, before); err != nil || before.Revision == recorded.Revision {
+			return err
+		}
+	}
 	return nil
 }
 

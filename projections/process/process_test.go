@@ -400,6 +400,28 @@ func TestARefusalIsPassedOverAndAFaultInOneDocumentHoldsUpNobodyForEver(t *testi
 	require.NotContains(t, w.logged(), history.Secret, "nothing personal is logged")
 }
 
+func TestAnEventThatDoesNotFollowIsPassedOver(t *testing.T) {
+	w := given(t)
+	w.signed("a", "k1")
+	events, err := eventstore.Chain("document-strange", eventstore.Head{Next: 1, Commitment: eventstore.Hash{1}},
+		eventstore.Draft{Type: "StrangeThingHappened", Data: []byte(`{}`),
+			Metadata: eventstore.Metadata{Schema: 1, Actor: "a", RecordedAt: time.Now()}})
+	require.NoError(t, err)
+	events[0] = eventstore.Restore(events[0].Stream, 0, events[0].Type, events[0].Data, events[0].Metadata)
+	_, err = w.store.Append(t.Context(), events...)
+	require.NoError(t, err)
+	w.signed("b", "k1")
+	l := newLedger()
+	p := w.open(l, noDeadlines{}, process.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	require.Eventually(t, func() bool { return l.count("deliver b") == 1 }, time.Minute, time.Millisecond)
+	cancel()
+	require.NoError(t, <-done)
+	require.Contains(t, w.logged(), "stream.broken")
+}
+
 func TestAnEventOfUnknownTypeStopsTheProcessManagers(t *testing.T) {
 	w := given(t)
 	w.signed("a", "k1")

@@ -8,6 +8,7 @@ import (
 	"dalel/domain/document"
 	"dalel/domain/founding"
 	"dalel/domain/ledger"
+	"dalel/domain/trust"
 	"dalel/eventstore"
 	"dalel/internal/fault"
 
@@ -70,4 +71,20 @@ func TestALedgerIsFoundedWhateverStandsBehindItsFounding(t *testing.T) {
 	got, err := ledger.ReadFounding(b.ctx, b.store)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
+}
+
+func TestANodeThatTrustsWhatStoodBeforeStartsThoughTheAnchorsStreamIsBroken(t *testing.T) {
+	b := newBench(t)
+	anchors := [][]byte{b.issuing.Certificate.Raw}
+	changes, err := b.RecordTrust(b.ctx, anchors)
+	require.NoError(t, err)
+	require.Len(t, changes, 1)
+	b.intrude(trust.StreamID())
+	changes, err = b.RecordTrust(b.ctx, anchors)
+	require.NoError(t, err)
+	require.Empty(t, changes)
+	_, err = b.RecordTrust(b.ctx, nil)
+	b.refused(err, fault.StreamBroken)
+	_, err = b.TrustHistory(b.ctx)
+	b.refused(err, fault.StreamBroken)
 }

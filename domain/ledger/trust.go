@@ -30,10 +30,21 @@ func (l *Ledger) RemoveTrust(ctx context.Context, act Act, fingerprint string) (
 
 // RecordTrust says which certificates (DER) a node trusts as it starts. It
 // returns the changes that nobody had commanded. It may be repeated without
-// harm, and by many nodes at once.
+// harm, and by many nodes at once. Where somebody else has written into the
+// anchors' stream, a node that trusts what stood before may start; one that
+// trusts anything else gets stream.broken, since that cannot be recorded.
 func (l *Ledger) RecordTrust(ctx context.Context, certificates [][]byte) ([]trust.Change, error) {
 	act := SystemAct()
-	return l.changeTrust(ctx, act, "record-trust", nil, trust.Observe{Certificates: certificates, By: act.By, Now: l.now()})
+	observed := trust.Observe{Certificates: certificates, By: act.By, Now: l.now()}
+	changes, err := l.changeTrust(ctx, act, "record-trust", nil, observed)
+	if !fault.Is(err, fault.StreamBroken) {
+		return changes, err
+	}
+	before, _ := l.Trust(ctx) // its error is the one at hand
+	if happened, refused := trust.Decide(before.State, observed); before.Broken == nil || refused != nil || len(happened) > 0 {
+		return nil, err
+	}
+	return nil, nil
 }
 
 func (l *Ledger) changeTrust(ctx context.Context, act Act, name string, request any, c trust.Command) ([]trust.Change, error) {

@@ -184,7 +184,7 @@ func TestRussianAndKazakhAreWrittenInCyrillicAndEnglishInLatin(t *testing.T) {
 	c, err := readCatalogue(messages)
 	require.NoError(t, err)
 	// «ЭЦП» stands in English too: the law has no other word for it.
-	letters := regexp.MustCompile(`\{[a-z]+\}|SHA-256|CMS|XML|OCSP|ZIP|PDF|CSV|XLSX|Excel|\.p7s|UTC\+5|ЭЦП|ЭСФ|NCALayer`)
+	letters := regexp.MustCompile(`\{[a-z]+\}|SHA-256|CMS|XML|OCSP|TLS|ZIP|PDF|CSV|XLSX|Excel|\.p7s|UTC\+5|ЭЦП|ЭСФ|NCALayer`)
 	cyrillic, latin := regexp.MustCompile(`\p{Cyrillic}`), regexp.MustCompile(`\p{Latin}`)
 	for key, row := range c {
 		for i, language := range Languages() {

@@ -29,7 +29,6 @@ type people struct {
 	spare, pending string
 	// tokens are ids of tokens that nobody uses.
 	tokens []string
-	next   int
 }
 
 // token issues one for this test's length.

@@ -192,6 +192,9 @@ func (l *logged) judge(status transparency.Status, bound time.Duration, now time
 		l.live, l.gone = true, time.Time{}
 		return health.Well("")
 	case transparency.PhaseStopped:
+		if status.Code == fault.StreamBroken {
+			return health.Bad(status.Code, "somebody else has written to the log's own stream: nothing more is signed on this node, and writing goes on")
+		}
 		return health.Bad(status.Code, "the log has stopped, and nothing is written on this node")
 	}
 	if l.gone.IsZero() {

@@ -127,5 +127,9 @@ func TestALogThatStartsAgainIsGivenTimeAndOneThatHasStoppedNone(t *testing.T) {
 	now = now.Add(time.Second)
 	require.Equal(t, health.CodeLogWaits, judge(transparency.PhaseWaiting, fault.BlobFailed).Code)
 	require.True(t, judge(transparency.PhaseLive, "").OK)
-	require.Equal(t, fault.LogDiverged, judge(transparency.PhaseStopped, fault.LogDiverged).Code)
+	diverged, broken := judge(transparency.PhaseStopped, fault.LogDiverged), judge(transparency.PhaseStopped, fault.StreamBroken)
+	require.Equal(t, fault.LogDiverged, diverged.Code)
+	require.Contains(t, diverged.Detail, "nothing is written")
+	require.Equal(t, fault.StreamBroken, broken.Code)
+	require.Contains(t, broken.Detail, "writing goes on")
 }

@@ -120,6 +120,9 @@ var impersonal = map[string]string{
 	// A ledger is the operator's, and its seal's certificate is a legal entity's.
 	"ledger": "id", "name": "what the operator calls the ledger", "logKey": "a public key", "seal": "hash",
 	"LedgerFounded certificate": "the operator's certificate", "SealReplaced certificate": "the operator's certificate", "content": "hash", "former": "hash",
+	"formerOrigin": "the log's name", "formerKey": "a public key", "log": "the log's stream",
+	// Why a ledger goes on after a loss: told to be about what happened to it.
+	"LedgerRecovered ground": "about a system",
 	// What the holder calls its token, and why it ended: told to be about the
 	// system that uses it. See the event types.
 	"TokenIssued label": "about a system", "TokenRevoked reason": "about a system",

@@ -51,7 +51,46 @@ type SealReplaced struct {
 // EventType implements event.Event.
 func (SealReplaced) EventType() string { return "SealReplaced" }
 
+// Checkpoint is what a signed checkpoint says.
+type Checkpoint struct {
+	// Size is how many events it covers, Root the Merkle root over them.
+	Size uint64          `json:"size"`
+	Root eventstore.Hash `json:"root"`
+}
+
+// Recovered says that the ledger goes on after a real loss, under another
+// transparency log: events that the former one has committed to are gone.
+type Recovered struct {
+	// FormerOrigin and FormerKey are the name and the key of the log before, as
+	// those of [Founded].
+	FormerOrigin string `json:"formerOrigin"`
+	FormerKey    string `json:"formerKey"`
+	// Checkpoint is the newest signed one of the former log that is known, nil
+	// where none is.
+	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
+	// Known is how many events there were at least; Events is how many are
+	// there still, Last names the last of those.
+	Known  uint64          `json:"known"`
+	Events uint64          `json:"events"`
+	Last   event.Reference `json:"last"`
+	// Origin and LogKey are those of the new log. Log is what its checkpoints'
+	// stream is called, checkpoint-<log>.
+	Origin string `json:"origin"`
+	LogKey string `json:"logKey"`
+	Log    string `json:"log"`
+	// Ground is why, in the operator's words. By ordered it.
+	Ground      string    `json:"ground"`
+	By          event.By  `json:"by"`
+	RecoveredAt time.Time `json:"recoveredAt"`
+}
+
+// EventType implements event.Event.
+func (Recovered) EventType() string { return "LedgerRecovered" }
+
+// Missing returns how many events are missing at least.
+func (r Recovered) Missing() uint64 { return r.Known - min(r.Known, r.Events) }
+
 // Events lists the package's event types.
 func Events() []event.Definition {
-	return event.OnAny(Category, Founded{}, SealReplaced{})
+	return event.OnAny(Category, Founded{}, SealReplaced{}, Recovered{})
 }

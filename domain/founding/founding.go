@@ -5,9 +5,11 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"dalel/domain/checkpoint"
 	"dalel/domain/event"
 	"dalel/domain/wording"
 	"dalel/internal/fault"
@@ -22,6 +24,7 @@ const (
 	MaxName   = 200
 	MaxOrigin = 100
 	MaxKey    = 400
+	MaxGround = 2000
 )
 
 // State is what a ledger's founding came to. The zero State is that of a store in
@@ -39,6 +42,18 @@ type State struct {
 	Content        string
 	// Former are the certificates that were the seal's before, by SHA-256.
 	Former []string
+	// Recoveries are what was stated after each loss, the newest last. Origin and
+	// LogKey are those of the log since.
+	Recoveries []Recovered
+}
+
+// Log returns what the stream of the log's checkpoints is called,
+// checkpoint-<log>: each log has its own.
+func (s State) Log() string {
+	if n := len(s.Recoveries); n > 0 {
+		return s.Recoveries[n-1].Log
+	}
+	return checkpoint.Log
 }
 
 // Command is a request to a founding; the types of this package are all there are.
@@ -63,8 +78,26 @@ type ReplaceSeal struct {
 	Now         time.Time
 }
 
+// Recover has the ledger go on under another log, where events that were there
+// are gone.
+type Recover struct {
+	// LogKey is the public key of the new log, a vkey: its name is the origin.
+	LogKey string
+	// Checkpoint is the newest signed one of the log in force, if one is known.
+	Checkpoint *Checkpoint
+	// Known is how many events there were at least, Events how many there are,
+	// Last names the last of those.
+	Known, Events uint64
+	Last          event.Reference
+	// Ground is why, By who orders it.
+	Ground string
+	By     event.By
+	Now    time.Time
+}
+
 func (Found) command()       {}
 func (ReplaceSeal) command() {}
+func (Recover) command()     {}
 
 // Mark is the piece of content by which the content says whose it is.
 func Mark(ledger string) []byte { return []byte("dalel ledger " + ledger + "\n") }
@@ -77,6 +110,8 @@ func Decide(state State, command Command) ([]event.Event, error) {
 		return found(state, c)
 	case ReplaceSeal:
 		return replaceSeal(state, c)
+	case Recover:
+		return recoverLedger(state, c)
 	}
 	return nil, fault.New(fault.Internal, "foundings have no command %T", command)
 }
@@ -141,6 +176,53 @@ func replaceSeal(state State, c ReplaceSeal) ([]event.Event, error) {
 	}}, nil
 }
 
+func recoverLedger(state State, c Recover) ([]event.Event, error) {
+	if state.Ledger == "" {
+		return nil, fault.New(fault.LedgerNotFounded, "no ledger was founded here")
+	}
+	verifier, err := note.NewVerifier(c.LogKey)
+	if err != nil || len(c.LogKey) > MaxKey || len(verifier.Name()) > MaxOrigin {
+		return nil, unrecoverable("the key of the new log is no verifier's key with a name of at most %d bytes", MaxOrigin)
+	}
+	if n := len(state.Recoveries); n > 0 && state.LogKey == c.LogKey {
+		return nil, nil // this very one
+	}
+	if slices.Contains(state.origins(), verifier.Name()) {
+		return nil, unrecoverable("the ledger has had a log of the name %q: another log has another name", verifier.Name())
+	}
+	switch {
+	case wording.Prose(c.Ground, MaxGround) != nil:
+		return nil, unrecoverable("a recovery has a ground, of at most %d characters", MaxGround)
+	case c.By.Participant == "":
+		return nil, unrecoverable("a recovery is ordered by somebody")
+	case c.Events == 0 || c.Last.Stream.Check() != nil || c.Last.Commitment.IsZero():
+		return nil, unrecoverable("what is there is said with the last of its events")
+	case c.Checkpoint != nil && (c.Checkpoint.Size == 0 || c.Checkpoint.Root.IsZero() || c.Checkpoint.Size > c.Known):
+		return nil, unrecoverable("the newest checkpoint covers something, and no more events than there were")
+	case c.Known <= c.Events:
+		return nil, fault.New(fault.LedgerWhole, "%d events are known of, and %d are there: none is missing", c.Known, c.Events)
+	}
+	if err := checkNow(c.Now); err != nil {
+		return nil, err
+	}
+	return []event.Event{Recovered{
+		FormerOrigin: state.Origin, FormerKey: state.LogKey, Checkpoint: c.Checkpoint,
+		Known: c.Known, Events: c.Events, Last: c.Last, Origin: verifier.Name(), LogKey: c.LogKey,
+		// The first log is the first.
+		Log: strconv.Itoa(len(state.Recoveries) + 2), Ground: c.Ground, By: c.By,
+		RecoveredAt: c.Now.UTC().Truncate(time.Microsecond),
+	}}, nil
+}
+
+// origins are the names of the ledger's logs, former ones first.
+func (s State) origins() []string {
+	var names []string
+	for _, r := range s.Recoveries {
+		names = append(names, r.FormerOrigin)
+	}
+	return append(names, s.Origin)
+}
+
 func checkNow(now time.Time) error {
 	if now.IsZero() || now.UTC().Year() < 1 || now.UTC().Year() > 9000 {
 		return fault.New(fault.Internal, "a command without its moment")
@@ -158,6 +240,9 @@ func Evolve(state State, e event.Event) State {
 	case SealReplaced:
 		state.Former = append(slices.Clone(state.Former), e.Former)
 		state.Seal = e.Seal
+	case Recovered:
+		state.Recoveries = append(slices.Clone(state.Recoveries), e)
+		state.Origin, state.LogKey = e.Origin, e.LogKey
 	}
 	return state
 }
@@ -181,6 +266,10 @@ func (s State) CheckSecrets(logKey string, certificate []byte) error {
 func fingerprint(content []byte) string {
 	sum := sha256.Sum256(content)
 	return hex.EncodeToString(sum[:])
+}
+
+func unrecoverable(format string, args ...any) error {
+	return fault.New(fault.RecoveryInvalid, format, args...)
 }
 
 func invalid(format string, args ...any) error {

@@ -32,16 +32,36 @@ func (l *Ledger) Found(ctx context.Context, act Act, c founding.Found) error {
 // store of a ledger, which need not be open otherwise. Asked again with the same,
 // it is done. Errors: founding.invalid, ledger.not-founded, those of the store.
 func ReplaceSeal(ctx context.Context, store eventstore.Store, certificate []byte) error {
+	return ofFounding(ctx, store, "dalel seal", "replace-seal", func(now time.Time) founding.Command {
+		return founding.ReplaceSeal{Certificate: certificate, Now: now}
+	})
+}
+
+// Recover has the ledger in an event store go on under another transparency log
+// after a real loss; it need not be open otherwise. Command.Now and By are set
+// here. Asked again with the same key, it is done. Errors: recovery.invalid,
+// ledger.nothing-missing, ledger.not-founded, those of the store.
+func Recover(ctx context.Context, store eventstore.Store, c founding.Recover) error {
+	c.By = event.By{Participant: Operator}
+	return ofFounding(ctx, store, "dalel recover", "recover", func(now time.Time) founding.Command {
+		c.Now = now
+		return c
+	})
+}
+
+// ofFounding decides a command of the operator's on the founding of the ledger in
+// an event store.
+func ofFounding(ctx context.Context, store eventstore.Store, device, name string,
+	order func(now time.Time) founding.Command) error {
 	codec, err := NewCodec()
 	if err != nil {
 		return err
 	}
 	l := &Ledger{store: store, codec: codec, clock: time.Now}
-	c := founding.ReplaceSeal{Certificate: certificate, Now: l.now()}
+	c := order(l.now())
 	_, err = run(ctx, l, command[founding.State]{
-		act: Act{By: event.By{Participant: Operator}, Role: access.RoleOperator,
-			Device: "dalel seal"}, name: "replace-seal", id: founding.StreamID().ID(),
-		stream: founding.StreamID(), evolve: founding.Evolve,
+		act:  Act{By: event.By{Participant: Operator}, Role: access.RoleOperator, Device: device},
+		name: name, id: founding.StreamID().ID(), stream: founding.StreamID(), evolve: founding.Evolve,
 		decide: func(_ context.Context, s founding.State) ([]event.Event, error) { return founding.Decide(s, c) },
 	})
 	return err

@@ -80,6 +80,8 @@ const (
 	LedgerFounded    Code = "ledger.already-founded"
 	LedgerNotFounded Code = "ledger.not-founded"
 	FoundingInvalid  Code = "founding.invalid"
+	RecoveryInvalid  Code = "recovery.invalid"
+	LedgerWhole      Code = "ledger.nothing-missing"
 	FoundingOccupied Code = "founding.occupied"
 	SettingsMissing  Code = "settings.missing"
 	SettingsOther    Code = "settings.other-ledger"
@@ -259,6 +261,8 @@ func Catalogue() []Definition {
 		{LedgerFounded, KindConflict, "A ledger was founded here already"},
 		{LedgerNotFounded, KindConflict, "The founding of the ledger was not finished"},
 		{FoundingInvalid, KindInvalid, "A ledger cannot be founded with this"},
+		{RecoveryInvalid, KindInvalid, "A ledger cannot be recovered with this"},
+		{LedgerWhole, KindConflict, "Nothing of the ledger is missing"},
 		{FoundingOccupied, KindConflict, "There is something already where a ledger is to be founded"},
 		{SettingsMissing, KindInternal, "A part of the ledger's settings is missing"},
 		{SettingsOther, KindInternal, "The settings belong to another ledger"},

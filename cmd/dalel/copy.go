@@ -44,7 +44,7 @@ func copyLedger(ctx context.Context, args []string, stdout, stderr io.Writer) (s
 		return fail(stderr, "copy", err)
 	}
 	line := progressLine(stderr)
-	source, target, err := openBoth(ctx, *from, *to, line)
+	source, target, err := openBoth(ctx, *from, *to, leaveOut, line)
 	if err != nil {
 		line.end()
 		return fail(stderr, "copy", err)
@@ -82,7 +82,9 @@ func copyLedger(ctx context.Context, args []string, stdout, stderr io.Writer) (s
 
 // openBoth opens the two stores of a copy. A source must be there already; a
 // target that is a file is made, once the source is known to be sound.
-func openBoth(ctx context.Context, from, to string, line *progress) (source, target eventstore.Store, err error) {
+func openBoth(
+	ctx context.Context, from, to string, leaveOut []eventstore.Position, line *progress,
+) (source, target eventstore.Store, err error) {
 	if from == to {
 		return nil, nil, errors.New("--from and --to are the same event store")
 	}
@@ -91,10 +93,16 @@ func openBoth(ctx context.Context, from, to string, line *progress) (source, tar
 			return nil, nil, fmt.Errorf("there is no event store to copy: %w", err)
 		}
 	}
-	if source, err = openSound(ctx, from, line); err != nil {
+	source, changed, err := openSound(ctx, from, line)
+	if err != nil {
 		return nil, nil, fmt.Errorf("open the event store to copy: %w", err)
 	}
-	if target, err = openSound(ctx, to, line); err != nil {
+	if changed {
+		if err := transfer.Check(ctx, source, leaveOut); err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("check the event store to copy: %w", err), source.Close())
+		}
+	}
+	if target, _, err = openSound(ctx, to, line); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("open the event store to fill: %w", err), source.Close())
 	}
 	return source, target, nil
@@ -102,28 +110,30 @@ func openBoth(ctx context.Context, from, to string, line *progress) (source, tar
 
 // openSound opens an event store and has it look at its own file, where it is
 // one. Some damage shows there alone, a tail that was cut off for one: a copy
-// of the events would look whole.
-func openSound(ctx context.Context, address string, line *progress) (eventstore.Store, error) {
-	store, err := openStore(ctx, address)
+// of the events would look whole. changed says that there are events whose bytes
+// are not those of their ids: foreign ones, or the ledger's own.
+func openSound(ctx context.Context, address string, line *progress) (store eventstore.Store, changed bool, err error) {
+	store, err = openStore(ctx, address)
 	if fault.Is(err, fault.StoreLocked) {
 		err = fmt.Errorf("%w (is it being served? stop `dalel serve` first)", err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if file, ok := store.(*sqlite.Store); ok {
 		line.say("checking " + address)
 		err = file.Check(ctx, func(p sqlite.Problem) error {
 			if p.Kind == sqlite.EventChanged {
-				return nil // the copy looks at each event, and tells foreign ones from changed ones
+				changed = true // reading in order tells foreign ones from changed ones
+				return nil
 			}
 			return fault.New(fault.ChainBroken, "%s (`dalel fsck` names all that is wrong)", p)
 		})
 	}
 	if err != nil {
-		return nil, errors.Join(err, store.Close())
+		return nil, false, errors.Join(err, store.Close())
 	}
-	return store, nil
+	return store, changed, nil
 }
 
 // copying shows a copy on the line, a few times a second.

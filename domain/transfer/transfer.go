@@ -91,13 +91,42 @@ func Copy(ctx context.Context, from, to eventstore.Store, progress func(Progress
 // ledger's own next one links to was the ledger's, whatever became of its bytes,
 // and is not left out. Errors beside those of Copy: request.invalid.
 func CopyWithout(ctx context.Context, from, to eventstore.Store, positions []eventstore.Position, progress func(Progress)) (Summary, error) {
+	if err := checkNamed(ctx, from, positions); err != nil {
+		return Summary{}, err
+	}
+	return transfer(ctx, from, to, func(event eventstore.Recorded) bool { return slices.Contains(positions, event.Position) }, progress)
+}
+
+// Check reads a source as [Copy] and, with positions, [CopyWithout] read it, and
+// returns what they would refuse it for. It writes nothing.
+func Check(ctx context.Context, from eventstore.Store, positions []eventstore.Position) error {
+	if len(positions) > 0 {
+		if err := checkNamed(ctx, from, positions); err != nil {
+			return err
+		}
+	}
+	c := &copying{heads: map[eventstore.StreamID]eventstore.Head{},
+		leaveOut: func(event eventstore.Recorded) bool { return slices.Contains(positions, event.Position) }}
+	next, stop := iter.Pull2(from.ReadEverything(ctx, 0, 0))
+	defer stop()
+	c.pull = next
+	for {
+		if _, ok, err := c.next(); err != nil || !ok {
+			return err
+		}
+	}
+}
+
+// checkNamed holds the positions that are to be left out against the foreign
+// events of a source.
+func checkNamed(ctx context.Context, from eventstore.Store, positions []eventstore.Position) error {
 	named := make(map[eventstore.Position]bool, len(positions))
 	for _, position := range positions {
 		named[position] = true
 	}
 	foreign, err := Foreign(ctx, from)
 	if err != nil {
-		return Summary{}, err
+		return err
 	}
 	var unnamed []eventstore.Recorded
 	for _, f := range foreign {
@@ -105,18 +134,18 @@ func CopyWithout(ctx context.Context, from, to eventstore.Store, positions []eve
 		case !named[f.Event.Position]:
 			unnamed = append(unnamed, f.Event)
 		case f.Linked:
-			return Summary{}, fault.New(fault.RequestInvalid, "%s@%d at position %d was the ledger's own and was changed: the next event links to it. It is not left out; restore it",
+			return fault.New(fault.RequestInvalid, "%s@%d at position %d was the ledger's own and was changed: the next event links to it. It is not left out; restore it",
 				f.Event.Stream, f.Event.Revision, f.Event.Position)
 		}
 		delete(named, f.Event.Position)
 	}
 	for _, position := range slices.Sorted(maps.Keys(named)) {
-		return Summary{}, fault.New(fault.RequestInvalid, "at position %d there is no foreign event: the ledger's own are not left out", position)
+		return fault.New(fault.RequestInvalid, "at position %d there is no foreign event: the ledger's own are not left out", position)
 	}
 	if len(unnamed) > 0 {
-		return Summary{}, refused(unnamed)
+		return refused(unnamed)
 	}
-	return transfer(ctx, from, to, func(event eventstore.Recorded) bool { return slices.Contains(positions, event.Position) }, progress)
+	return nil
 }
 
 // CopyOwn is [Copy] that leaves out every foreign event, but for those that the

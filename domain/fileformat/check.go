@@ -40,9 +40,9 @@ const ScanBytes = 10 << 20
 // with every read, at the latest after some 64 KiB, so that nothing stays
 // behind when it returns.
 //
-// Memory is bounded whatever the file holds: less than 64 MiB, for an image
-// [MaxImageBytes] more. Work is bounded too: a few passes over the file, and
-// for what unpacks a limit of its own.
+// Memory is bounded whatever the file holds: less than 64 MiB, and for the one
+// JPEG that is decoded at a time 256 MiB more. Work is bounded too: a few
+// passes over the file, and for what unpacks a limit of its own.
 func (f Format) Check(ctx context.Context, content io.ReaderAt, size int64) (cautions []Caution, err error) {
 	if f.check == nil && !f.xml {
 		return nil, fault.New(fault.FileInvalid, "no format was declared")

@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	stdjpeg "image/jpeg"
-	stdpng "image/png"
 	"io"
+	"runtime"
 
 	"dalel/internal/fault"
 )
@@ -15,10 +15,12 @@ const (
 	// MaxImagePixels is the most pixels of an image: more than a sheet of A3
 	// at 600 dots to the inch has (70 million).
 	MaxImagePixels = 100_000_000
-	// MaxImageBytes is the most memory that one image may need to decode. A
-	// sheet of A3 at 600 dpi needs 280 MB as a colour PNG. Whoever checks
-	// several images at once needs as many times this.
+	// MaxImageBytes is the most memory that a program may need to show an
+	// image: a sheet of A3 at 600 dpi needs 280 MB as a colour PNG.
 	MaxImageBytes = 512 << 20
+	// maxDecoded is the most memory that is spent here on decoding a JPEG: a
+	// sheet of A3 at 600 dpi in colour needs 210 MB. A PNG needs a few rows.
+	maxDecoded = 256 << 20
 
 	// jpegScans is the most scans of a JPEG. A progressive one has about ten;
 	// each can cost a walk over all of the image for a few bytes of file.
@@ -61,10 +63,19 @@ func checkJPEG(f Format, file *source) error {
 		return flaw("its image is split into far more scans than images are")
 	}
 	height, width := int64(binary.BigEndian.Uint16(h[1:])), int64(binary.BigEndian.Uint16(h[3:]))
-	if err := checkImageSize(width, height, jpegMemory(h, width, height, inspector.scans)); err != nil {
+	memory := jpegMemory(h, width, height, inspector.scans)
+	if err := checkImageSize(width, height, memory); err != nil {
 		return err
 	}
-	_, err := stdjpeg.Decode(bufio.NewReader(file.section(0, file.size)))
+	if memory > maxDecoded {
+		return fault.New(fault.FileTooLarge, "the image needs more than %d MiB of memory to be looked through; save it with fewer pixels or colours", maxDecoded>>20)
+	}
+	leave, err := decoding(file)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	_, err = stdjpeg.Decode(bufio.NewReader(file.section(0, file.size)))
 	var unsupported stdjpeg.UnsupportedError
 	if errors.As(err, &unsupported) {
 		return flaw("it is written in a way of JPEG that few programs can show; save it again as an ordinary JPEG")
@@ -126,8 +137,23 @@ func checkPNG(f Format, file *source) error {
 	if err := checkImageSize(width, height, bytes); err != nil {
 		return err
 	}
-	if _, err := stdpng.Decode(bufio.NewReader(file.section(0, file.size))); err != nil {
-		return errImageDamaged
+	return checkPixels(file, header)
+}
+
+// images is the place for the one JPEG that is decoded at a time.
+var images = make(chan struct{}, 1)
+
+// decoding waits for the place among images. What the last one took is free
+// again when the next begins.
+func decoding(file *source) (leave func(), err error) {
+	select {
+	case images <- struct{}{}:
+		return func() {
+			runtime.GC()
+			<-images
+		}, nil
+	case <-file.ctx.Done():
+		file.failed = file.ctx.Err()
+		return nil, file.failed
 	}
-	return nil
 }

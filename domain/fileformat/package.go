@@ -19,6 +19,10 @@ const (
 	packageBytes = 256 << 20
 	packageRatio = 100
 	packageMost  = 4 << 30
+	// mainBytes is the most that a part of XML may unpack into which is read in
+	// any case, packageTokens the most tags and texts of all parts together.
+	mainBytes     = 128 << 20
+	packageTokens = 8_000_000
 	// indexBytes is the most bytes of a part that lists the others.
 	indexBytes = 4 << 20
 )
@@ -31,7 +35,9 @@ const (
 
 // packaged is an office package whose directory the streaming check has taken.
 type packaged struct {
+	file    *source
 	entries map[string]*zip.File // by name in small letters
+	tokens  int                  // seen so far
 	archive *zip.Reader
 }
 
@@ -45,7 +51,7 @@ func openPackage(f Format, file *source) (*packaged, error) {
 	if err != nil {
 		return nil, errPackageDamaged
 	}
-	p := &packaged{archive: archive, entries: make(map[string]*zip.File, len(archive.File))}
+	p := &packaged{file: file, archive: archive, entries: make(map[string]*zip.File, len(archive.File))}
 	most := uint64(min(packageMost, max(packageBytes, packageRatio*min(file.size, packageMost))))
 	total := uint64(0)
 	for _, entry := range archive.File {
@@ -90,6 +96,9 @@ func (p *packaged) read(name string, to io.Writer, see func(xml.Token)) error {
 	if entry == nil {
 		return flaw(fmt.Sprintf("it has no part %s", name))
 	}
+	if entry.UncompressedSize64 > mainBytes {
+		return errPartTooLarge
+	}
 	content, err := entry.Open()
 	if err != nil {
 		return errPackageDamaged
@@ -97,15 +106,37 @@ func (p *packaged) read(name string, to io.Writer, see func(xml.Token)) error {
 	defer content.Close()
 	reader := newXMLReader(io.LimitReader(content, int64(entry.UncompressedSize64)+1), Format{Title: "XML", xml: true})
 	reader.see = see
+	reader.count = p.count
 	_, err = io.Copy(to, reader)
 	var detail flaw
 	switch {
+	case fault.Is(err, fault.FileTooLarge):
+		return err
 	case fault.Is(err, fault.FileNotAsClaimed):
 		return flaw(fmt.Sprintf("its part %s is no well-formed XML without a document type", name))
 	case errors.As(err, &detail):
 		return detail
 	case err != nil:
 		return errPackageDamaged
+	}
+	return nil
+}
+
+// errPartTooLarge refuses what would take far longer to look through than files
+// of people do.
+var errPartTooLarge = fault.New(fault.FileTooLarge, "a part of the file is far larger than such parts are")
+
+// count counts a token of a part, and ends when nobody waits any more.
+func (p *packaged) count() error {
+	if p.tokens++; p.tokens > packageTokens {
+		return errPartTooLarge
+	}
+	if p.tokens%1024 != 0 {
+		return nil
+	}
+	if err := p.file.ctx.Err(); err != nil {
+		p.file.failed = err
+		return err
 	}
 	return nil
 }

@@ -31,8 +31,10 @@ type xmlReader struct {
 	rooted  bool
 	begun   bool
 	done    error
-	// see is shown each token, if it is set.
-	see func(xml.Token)
+	// see is shown each token, if it is set; count is called for each, and ends
+	// the reading with its error.
+	see   func(xml.Token)
+	count func() error
 }
 
 // xmlSource gives the decoder bytes of the file, one at a time, and keeps them
@@ -129,6 +131,11 @@ func (r *xmlReader) step() error {
 	token, err := r.decoder.Token()
 	if err != nil {
 		return r.ended(err)
+	}
+	if r.count != nil {
+		if err := r.count(); err != nil {
+			return err
+		}
 	}
 	if r.see != nil {
 		r.see(token)

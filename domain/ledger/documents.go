@@ -80,7 +80,7 @@ func (l *Ledger) AttachFile(ctx context.Context, act Act, id, name, mediaType st
 	if _, err := document.Decide(before.State, document.AttachFile{By: act.By, File: file}); err != nil && !fault.Is(err, fault.DocumentState) {
 		return Outcome{}, document.File{}, err
 	}
-	staged, cautions, err := l.receive(ctx, id, format, from)
+	staged, cautions, err := l.receive(ctx, act, id, format, from)
 	if refusal := asFault(err); refusal != nil && refused(refusal.Code) {
 		outcome, err := l.asParty(ctx, act, participant.RightDraft, "attach-file", id, []string{name, file.MediaType, string(refusal.Code)}, func([]event.Reference) document.Command {
 			return document.RefuseFile{By: act.By, Name: name, MediaType: file.MediaType, Refusal: refusal, Now: l.now()}
@@ -116,7 +116,7 @@ func refused(code fault.Code) bool {
 
 // receive takes a file in as far as the checks on arrival (R-D2): type by
 // content, structure, size, malware where a scanner is set up.
-func (l *Ledger) receive(ctx context.Context, id string, format fileformat.Format, from io.Reader) (*content.Staged, []fileformat.Caution, error) {
+func (l *Ledger) receive(ctx context.Context, act Act, id string, format fileformat.Format, from io.Reader) (*content.Staged, []fileformat.Caution, error) {
 	staged, err := l.content.Stage(ctx, documentKey(id), format.Reader(from), document.MaxFileBytes)
 	if fault.Is(err, fault.RequestTooLarge) {
 		return nil, nil, fault.New(fault.FileTooLarge, "a file has at most %d bytes", int64(document.MaxFileBytes))
@@ -124,7 +124,7 @@ func (l *Ledger) receive(ctx context.Context, id string, format fileformat.Forma
 	if err != nil {
 		return nil, nil, err
 	}
-	cautions, err := l.examine(ctx, format, staged)
+	cautions, err := l.examine(ctx, act, format, staged)
 	if err != nil {
 		staged.Discard()
 		return nil, nil, err
@@ -134,13 +134,12 @@ func (l *Ledger) receive(ctx context.Context, id string, format fileformat.Forma
 
 // examine looks into staged content: its structure, and malware where a
 // scanner is set up. It returns the cautions of a good file.
-func (l *Ledger) examine(ctx context.Context, format fileformat.Format, staged *content.Staged) ([]fileformat.Caution, error) {
-	select {
-	case l.checks <- struct{}{}:
-		defer func() { <-l.checks }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+func (l *Ledger) examine(ctx context.Context, act Act, format fileformat.Format, staged *content.Staged) ([]fileformat.Caution, error) {
+	leave, err := l.checks.Wait(ctx, act.By.Participant)
+	if err != nil {
+		return nil, err
 	}
+	defer leave()
 	cautions, err := format.Check(ctx, staged, staged.Size)
 	if err != nil || l.scanner == nil {
 		return cautions, err

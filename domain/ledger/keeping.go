@@ -262,7 +262,7 @@ func (l *Ledger) LiftHold(ctx context.Context, act Act, id, hold, reason string)
 }
 
 // letter takes in an official request's letter, which the operator keeps.
-func (l *Ledger) letter(ctx context.Context, mediaType string, from io.Reader) (*content.Staged, string, error) {
+func (l *Ledger) letter(ctx context.Context, act Act, mediaType string, from io.Reader) (*content.Staged, string, error) {
 	format, err := fileformat.Lookup(mediaType)
 	if err != nil {
 		return nil, "", err
@@ -277,7 +277,7 @@ func (l *Ledger) letter(ctx context.Context, mediaType string, from io.Reader) (
 	if staged.Size == 0 {
 		err = fault.New(fault.FileInvalid, "attach the official request")
 	} else {
-		_, err = l.examine(ctx, format, staged)
+		_, err = l.examine(ctx, act, format, staged)
 	}
 	if err != nil {
 		staged.Discard()
@@ -302,7 +302,7 @@ func (l *Ledger) RequestDestruction(ctx context.Context, act Act, id, reason, me
 	if _, err := document.Decide(before.State, request); err != nil && act.Key == "" {
 		return Outcome{}, err
 	}
-	staged, kind, err := l.letter(ctx, mediaType, letter)
+	staged, kind, err := l.letter(ctx, act, mediaType, letter)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -380,7 +380,7 @@ func (l *Ledger) RequestErasure(ctx context.Context, act Act, id, reason, mediaT
 			return Outcome{}, fault.New(fault.ParticipantUnknown, "no such participant")
 		}
 	}
-	staged, kind, err := l.letter(ctx, mediaType, letter)
+	staged, kind, err := l.letter(ctx, act, mediaType, letter)
 	if err != nil {
 		return Outcome{}, err
 	}

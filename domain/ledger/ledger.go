@@ -46,6 +46,7 @@ import (
 	"dalel/eventstore"
 	"dalel/internal/canonical"
 	"dalel/internal/fault"
+	"dalel/internal/slots"
 
 	"github.com/google/uuid"
 )
@@ -154,13 +155,17 @@ type Ledger struct {
 	random   io.Reader
 	writable func() error
 	appended func(Appended)
-	// checks are the places for files that are looked into at once: a picture
-	// may take half a gigabyte to decode.
-	checks chan struct{}
+	// checks are the places for files that are looked into at once, by
+	// participant: nobody's files hold up all others'.
+	checks *slots.Slots
 }
 
-// checksAtOnce is how many files are looked into at the same time.
-const checksAtOnce = 2
+// checksAtOnce is how many files are looked into at the same time, checksEach
+// how many of one participant.
+const (
+	checksAtOnce = 4
+	checksEach   = 1
+)
 
 // NewCodec returns the codec of all the ledger's events. It seals and opens
 // nothing before it is given keys (event.Codec.Sealed).
@@ -185,7 +190,7 @@ func New(config Config) (*Ledger, error) {
 		retention: retention.Default(), scanner: config.Scanner, name: config.Name, checkURL: config.CheckURL, words: config.Words, signatures: config.Signatures,
 		identifierKey: config.IdentifierKey, clock: config.Clock, random: config.Random,
 		writable: config.Writable, appended: config.Appended,
-		checks: make(chan struct{}, checksAtOnce),
+		checks: slots.New(checksAtOnce, checksEach),
 	}
 	mac := hmac.New(sha256.New, config.IdentifierKey)
 	mac.Write([]byte("dalel: the key of tokens"))

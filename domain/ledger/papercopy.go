@@ -48,12 +48,11 @@ func (l *Ledger) IssuePaperCopy(ctx context.Context, act Act, id, language strin
 		if err != nil {
 			return nil, err
 		}
-		select {
-		case l.checks <- struct{}{}:
-			defer func() { <-l.checks }()
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		leave, err := l.checks.Wait(ctx, act.By.Participant)
+		if err != nil {
+			return nil, err
 		}
+		defer leave()
 		var pdf bytes.Buffer
 		if err := papercopy.Make(ctx, &pdf, printed); err != nil {
 			return nil, fmt.Errorf("make a paper copy: %w", err)

@@ -713,3 +713,20 @@ func BenchmarkR_D2_check(b *testing.B) {
 		})
 	}
 }
+
+// tags is a body of Word with n empty paragraphs.
+func tags(n int) string {
+	return `<?xml version="1.0"?><w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body>` +
+		strings.Repeat("<w:p/>", n) + `</w:body></w:document>`
+}
+
+func TestR_D2_ASmallFileOfMillionsOfTagsIsNotLookedThroughToItsEnd(t *testing.T) {
+	entries := wordEntries()
+	for i := range entries {
+		if entries[i].name == "word/document.xml" {
+			entries[i].content = tags(5_000_000)
+		}
+	}
+	bomb := aWholeZIP(t, entries...)
+	requireCheckRefuses(t, docxType, bomb, fault.FileTooLarge, "a part", "ten million tags")
+}

@@ -282,7 +282,7 @@ func newWorld(t *testing.T, changes ...func(*httpapi.Config)) *world {
 	var work sync.WaitGroup
 	work.Go(func() { _ = models.Run(ctx) })
 	work.Go(func() { _ = processes.Run(ctx) })
-	work.Go(func() { _ = web.Serve(httpapi.Listen(listener)) })
+	work.Go(func() { _ = web.Serve(w.server.Listen(listener)) })
 	t.Cleanup(func() {
 		bounded, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"dalel/httpapi/route"
 	"dalel/internal/fault"
@@ -22,29 +23,25 @@ import (
 // for these answers, so that the connection looks at what is written while no
 // request is being answered, and writes a problem in its place.
 
-// Listen returns a listener for the server of NewHTTPServer, which answers
-// with problems also what never reaches the table of routes.
-func Listen(l net.Listener) net.Listener { return problemListener{l} }
-
-type problemListener struct{ net.Listener }
-
-// Accept implements net.Listener.
-func (l problemListener) Accept() (net.Conn, error) {
-	accepted, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &problemConn{Conn: accepted}, nil
+// clientConn is a connection that knows whether a request is being answered.
+type clientConn struct {
+	net.Conn
+	open *connections
+	// from is where it comes from: an address, or a network of IPv6.
+	from      string
+	answering atomic.Bool
+	// waits is since when it waits for its client, in UNIX nanoseconds.
+	waits atomic.Int64
 }
 
-// problemConn is a connection that knows whether a request is being answered.
-type problemConn struct {
-	net.Conn
-	answering atomic.Bool
+// Close implements net.Conn.
+func (c *clientConn) Close() error {
+	c.open.remove(c)
+	return c.Conn.Close()
 }
 
 // Write implements io.Writer.
-func (c *problemConn) Write(p []byte) (int, error) {
+func (c *clientConn) Write(p []byte) (int, error) {
 	if c.answering.Load() {
 		return c.Conn.Write(p)
 	}
@@ -59,7 +56,7 @@ func (c *problemConn) Write(p []byte) (int, error) {
 }
 
 // CloseWrite lets net/http close its half first, so that the answer arrives.
-func (c *problemConn) CloseWrite() error {
+func (c *clientConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
@@ -68,20 +65,21 @@ func (c *problemConn) CloseWrite() error {
 
 type connKey struct{}
 
-// noteConn and noteState keep problemConn.answering: from when the handler is
+// noteConn and noteState keep clientConn.answering: from when the handler is
 // called until the connection waits for the next request.
 func noteConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
 func noteState(c net.Conn, state http.ConnState) {
-	if noted, ok := c.(*problemConn); ok && state == http.StateIdle {
+	if noted, ok := c.(*clientConn); ok && state == http.StateIdle {
+		noted.waits.Store(time.Now().UnixNano())
 		noted.answering.Store(false)
 	}
 }
 
 func noteAnswering(ctx context.Context) {
-	if noted, ok := ctx.Value(connKey{}).(*problemConn); ok {
+	if noted, ok := ctx.Value(connKey{}).(*clientConn); ok {
 		noted.answering.Store(true)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -84,7 +85,7 @@ const maxLimit = 1 << 30
 func (l Limits) Filled() (Limits, error) {
 	given, defaults := reflect.ValueOf(&l).Elem(), reflect.ValueOf(DefaultLimits())
 	for i := range given.NumField() {
-		name, value := given.Type().Field(i).Name, given.Field(i)
+		name, value := member(given.Type().Field(i)), given.Field(i)
 		if value.Int() < 0 || value.Int() > maxLimit {
 			return l, fault.New(fault.ConfigInvalid, "the limit %s is %d; it is 1 to %d, or 0 for the default", name, value.Int(), maxLimit)
 		}
@@ -96,15 +97,21 @@ func (l Limits) Filled() (Limits, error) {
 		part, whole   int
 		ofPart, ofAll string
 	}{
-		{l.ConnectionsPerAddress, l.Connections, "ConnectionsPerAddress", "Connections"},
-		{l.BuildsPerParticipant, l.Builds, "BuildsPerParticipant", "Builds"},
-		{l.StreamsPerToken, l.Streams, "StreamsPerToken", "Streams"},
+		{l.ConnectionsPerAddress, l.Connections, "connectionsPerAddress", "connections"},
+		{l.BuildsPerParticipant, l.Builds, "buildsPerParticipant", "builds"},
+		{l.StreamsPerToken, l.Streams, "streamsPerToken", "streams"},
 	} {
 		if pair.part > pair.whole {
 			return l, fault.New(fault.ConfigInvalid, "the limit %s (%d) is above %s (%d)", pair.ofPart, pair.part, pair.ofAll, pair.whole)
 		}
 	}
 	return l, nil
+}
+
+// member is how a limit is called in the settings.
+func member(field reflect.StructField) string {
+	name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+	return name
 }
 
 // grace is GraceSeconds.

@@ -235,7 +235,7 @@ func NewHTTPServer(s *Server) *http.Server {
 		Handler: s, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		// What net/http reports here names clients' addresses.
 		ErrorLog: log.New(faceless{s.Log}, "", 0),
-		// For connections of Listen.
+		// For connections of Server.Listen.
 		ConnContext: noteConn, ConnState: noteState,
 	}
 	server.RegisterOnShutdown(s.Close)

@@ -86,6 +86,9 @@ type settings struct {
 	Authorities authoritySettings `json:"authorities,omitzero"`
 	// Health are the bounds within which a node is ready.
 	Health healthSettings `json:"health,omitzero"`
+	// Limits say how much one address, one participant and all together may take
+	// of a node.
+	Limits httpapi.Limits `json:"limits,omitzero"`
 }
 
 // logSettings is what may be said of the transparency log.

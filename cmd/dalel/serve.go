@@ -130,7 +130,7 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 	}
 	checked := check.Config{Ledger: n.ledger, Index: models, Policy: n.policy, Trust: anchors}
 	shown := pages.Config{Ledger: n.ledger, Models: models}
-	served := httpapi.Config{Ledger: n.ledger, Models: models, Packets: n, TrustProxy: proxied, Log: log}
+	served := httpapi.Config{Ledger: n.ledger, Models: models, Packets: n, TrustProxy: proxied, Log: log, Limits: n.settings.Limits}
 	opened = append(opened, closeFunc(func() error { return closeLog(ctx, tlog, log) }))
 	n.log = tlog
 	shown.Log, shown.LogKey = tlog, n.logKey.vkey
@@ -177,7 +177,7 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 		})
 	}
 	work.Go(func() error {
-		if err := web.Serve(httpapi.Listen(listener)); !errors.Is(err, http.ErrServerClosed) {
+		if err := web.Serve(api.Listen(listener)); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil

@@ -87,7 +87,7 @@ func (s *invented) Consistency(context.Context, uint64, uint64) ([]translog.Hash
 func (s *invented) happen(happened ...event.Event) {
 	s.t.Helper()
 	for _, e := range happened {
-		draft, err := s.codec.Encode(s.t.Context(), e, eventstore.Metadata{Role: "system", RecordedAt: day(2026, 1, 1)})
+		draft, err := s.codec.Encode(s.t.Context(), e, eventstore.Metadata{Actor: "system", Role: "system", RecordedAt: day(2026, 1, 1)})
 		require.NoError(s.t, err)
 		events, err := eventstore.Chain(checkpoint.StreamID(checkpoint.Log), s.head, draft)
 		require.NoError(s.t, err)

@@ -17,8 +17,9 @@ import (
 	"dalel/internal/fault"
 )
 
-// objectsDir is where objects are, below the store's prefix.
-const objectsDir = "log/"
+// objectsDir is where objects are, below the store's prefix, unless somebody
+// names another folder.
+const objectsDir = "log"
 
 // Objects is a blobs.Objects in the bucket of a [Store], under log/ below its
 // prefix. Make one with [Store.Objects].
@@ -30,6 +31,7 @@ const objectsDir = "log/"
 // it finds there, so that few are left.
 type Objects struct {
 	store *Store
+	dir   string
 	keep  time.Duration
 }
 
@@ -39,14 +41,18 @@ var _ blobs.Objects = (*Objects)(nil)
 // locked for a period from its Put, and from each later Put of the same bytes;
 // zero means the store's first period. They use the store's connections and
 // are of no use after its Close.
-func (s *Store) Objects(keep time.Duration) *Objects {
+func (s *Store) Objects(keep time.Duration) *Objects { return s.ObjectsIn(objectsDir, keep) }
+
+// ObjectsIn is Objects in another folder below the store's prefix: each log has
+// one.
+func (s *Store) ObjectsIn(dir string, keep time.Duration) *Objects {
 	if keep <= 0 {
 		keep = s.options.First
 	}
-	return &Objects{store: s, keep: keep}
+	return &Objects{store: s, dir: dir + "/", keep: keep}
 }
 
-func (o *Objects) key(name string) string { return o.store.options.Prefix + objectsDir + name }
+func (o *Objects) key(name string) string { return o.store.options.Prefix + o.dir + name }
 
 // until is the end of the lock of what is put now.
 func (o *Objects) until() time.Time {

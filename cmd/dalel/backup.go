@@ -13,6 +13,7 @@ import (
 
 	blobfile "dalel/blobs/file"
 	keysqlite "dalel/blobs/keys/sqlite"
+	"dalel/domain/founding"
 	"dalel/domain/ledger"
 	"dalel/domain/retention"
 	"dalel/eventstore"
@@ -149,7 +150,7 @@ func openSource(ctx context.Context, at location, withKeys, withMaster bool, lin
 	}
 	source.Blobs = archive
 	open.add(archive)
-	if err := holdsPublished(ctx, source.Events, archive, at.blobs, kept.logKey); err != nil {
+	if err := holdsPublished(ctx, source.Events, archive, at.blobs, founded, kept.logKey); err != nil {
 		return source, nil, err
 	}
 	if !withKeys {
@@ -185,16 +186,17 @@ func exists(path string) bool {
 
 // holdsPublished refuses a store that does not record the checkpoint among the
 // content; a backup of it would take the place of a better one.
-func holdsPublished(ctx context.Context, store eventstore.Store, content blobStore, place string, key *logKey) (err error) {
-	if !strings.Contains(place, "://") && !exists(filepath.Join(place, logDir)) {
+func holdsPublished(ctx context.Context, store eventstore.Store, content blobStore, place string,
+	founded founding.State, key *logKey) (err error) {
+	if !strings.Contains(place, "://") && !exists(filepath.Join(place, logFiles(founded))) {
 		return nil
 	}
-	objects, closer, err := openObjects(content, place)
+	objects, closer, err := openObjects(content, place, logFiles(founded))
 	if err != nil {
 		return fmt.Errorf("open the transparency log's files: %w", err)
 	}
 	defer func() { err = errors.Join(err, closer.Close()) }()
-	return holdsServed(ctx, store, objects, key.verifier)
+	return holdsServed(ctx, store, objects, founded, key.verifier)
 }
 
 // retentionOf returns the retention rules in the settings of a ledger.

@@ -250,7 +250,7 @@ func copyLedgerFolder(t *testing.T, into, from string) {
 	require.NoError(t, os.Chmod(filepath.Join(into, secretsDir, masterFile), 0o600))
 }
 
-func read(t *testing.T, path string) []byte {
+func read(t testing.TB, path string) []byte {
 	t.Helper()
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)

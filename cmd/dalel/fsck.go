@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"dalel/domain/checkpoint"
 	"dalel/domain/event"
 	"dalel/domain/fsck"
 	"dalel/eventstore/sqlite"
@@ -99,11 +100,18 @@ func fsckLedger(ctx context.Context, args []string, stdout, stderr io.Writer) in
 		}
 		encoder := json.NewEncoder(stdout)
 		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(map[string]any{"summary": summary, "problems": problems}); err != nil {
+		answer := map[string]any{"summary": summary, "problems": problems}
+		if len(n.founded.Recoveries) > 0 {
+			answer["recoveries"] = n.founded.Recoveries
+		}
+		if err := encoder.Encode(answer); err != nil {
 			return fail(stderr, "fsck", err)
 		}
 	} else {
 		printChecked(stdout, summary, problems)
+		for _, r := range n.founded.Recoveries {
+			fmt.Fprintln(stdout, sayRecovered(r))
+		}
 	}
 	if len(problems) > 0 {
 		return exitBad
@@ -264,7 +272,16 @@ func (n *node) source(how checking) (fsck.Source, error) {
 	if how.rebuilding {
 		source.Log.Objects = nil
 	}
-	source.Log.Verifier = n.logKey.verifier
+	source.Log.Verifier, source.Log.Name = n.logKey.verifier, n.founded.Log()
+	name := checkpoint.Log
+	for _, r := range n.founded.Recoveries {
+		key, err := cosignature.ParseLogKey(r.FormerKey)
+		if err != nil {
+			return source, fmt.Errorf("the key of the former log in the recovery of %s: %w", r.RecoveredAt.Format(time.RFC3339), err)
+		}
+		source.Log.Former = append(source.Log.Former, fsck.Former{Verifier: key, Name: name, Known: r.Known, Events: r.Events})
+		name = r.Log
+	}
 	for _, w := range n.settings.Log.Witnesses {
 		key, err := cosignature.ParseWitnessKey(w.Key)
 		if err != nil {
@@ -334,6 +351,9 @@ func printChecked(stdout io.Writer, summary fsck.Summary, problems []fsck.Proble
 	if summary.EventsBefore > 0 || summary.ContentsBefore > 0 {
 		fmt.Fprintf(stdout, "not read again: of these, %d events and %d contents were read by the run that was interrupted on %s; what was done to them since is not seen; the same command now reads everything\n",
 			summary.EventsBefore, summary.ContentsBefore, summary.Interrupted.Format(time.RFC3339))
+	}
+	for _, lost := range summary.Lost {
+		fmt.Fprintf(stdout, "cannot be held against the events: %s\n", lost)
 	}
 	fmt.Fprintf(stdout, "root %s\n", summary.Root)
 }

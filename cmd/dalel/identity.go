@@ -201,19 +201,20 @@ func (n *node) compare(ctx context.Context, at location) (fresh bool, err error)
 	if err := holdsSeen(ctx, n.store, seen); err != nil {
 		return fresh, err
 	}
-	return fresh, holdsServed(ctx, n.store, n.objects, n.logKey.verifier)
+	return fresh, holdsServed(ctx, n.store, n.objects, n.founded, n.logKey.verifier)
 }
 
 // holdsServed refuses a store that does not record the checkpoint which the log
 // has published: one is recorded before it is published.
-func holdsServed(ctx context.Context, store eventstore.Store, objects translog.Objects, verifier note.Verifier) error {
+func holdsServed(ctx context.Context, store eventstore.Store, objects translog.Objects, founded founding.State,
+	verifier note.Verifier) error {
 	// First what is served, then what is recorded: the other way round, another
 	// node's checkpoint could come in between.
 	size, root, err := transparency.Served(ctx, objects, verifier)
 	if err != nil {
 		return fmt.Errorf("read the published checkpoint: %w", err)
 	}
-	recorded, err := ledger.ReadCheckpoints(ctx, store)
+	recorded, err := ledger.ReadCheckpoints(ctx, store, founded.Log())
 	if err != nil {
 		return fmt.Errorf("read the recorded checkpoints: %w", err)
 	}
@@ -231,8 +232,11 @@ func holdsServed(ctx context.Context, store eventstore.Store, objects translog.O
 }
 
 func setBack(err error) error {
-	return restorable(err,
-		"An older copy may have been put in its place: put the newest back, or name the right store with --store")
+	what := "An older copy may have been put in its place: put the newest back, or name the right store with --store"
+	if fault.Is(err, fault.StoreSetBack) {
+		what += ". Where no copy has what is missing, `dalel recover` goes on without it, and states that"
+	}
+	return restorable(err, what)
 }
 
 // seenAt reads what the node in a folder has seen of a ledger; fresh says that

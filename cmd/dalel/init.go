@@ -271,7 +271,7 @@ func (f foundation) vacantContent(ctx context.Context, set settings) (err error)
 		}
 		return occupied("there is content at %s", canonicalPlace(f.at.blobs))
 	}
-	objects, closer, err := openObjects(store, f.at.blobs)
+	objects, closer, err := openObjects(store, f.at.blobs, logDir)
 	if err != nil {
 		return err
 	}

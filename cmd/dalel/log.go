@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,6 +17,7 @@ import (
 
 	blobfile "dalel/blobs/file"
 	blobs3 "dalel/blobs/s3"
+	"dalel/domain/founding"
 	"dalel/internal/fault"
 	"dalel/internal/translog"
 	"dalel/projections/transparency"
@@ -35,8 +38,8 @@ const (
 type logKey struct {
 	signer   note.Signer
 	verifier note.Verifier
-	// vkey is the public key's text.
-	vkey string
+	// vkey is the public key's text; secret that of a key that is not stored yet.
+	vkey, secret string
 }
 
 // openLogKey reads the log's key, and refuses one of another origin than the
@@ -87,13 +90,29 @@ func parseLogKey(secret string) (*logKey, error) {
 	return &logKey{signer: signer, verifier: verifier, vkey: vkey}, nil
 }
 
-// openObjects opens the log's files, which lie among the content: in log/ of
-// its folder, or below its prefix in the bucket.
-func openObjects(store blobStore, place string) (translog.Objects, io.Closer, error) {
-	if bucket, ok := store.(*blobs3.Store); ok {
-		return bucket.Objects(0), closeFunc(func() error { return nil }), nil
+// logFiles is the folder of the log's files among the content: log of a ledger's
+// first log, and one of its own of each that it goes on with after a loss. What
+// the former log has published stays where it is, and in nobody's way.
+func logFiles(founded founding.State) string {
+	if len(founded.Recoveries) == 0 {
+		return logDir
 	}
-	objects, err := blobfile.OpenObjects(filepath.Join(place, logDir))
+	return logDir + "-" + shortHash(founded.Origin)
+}
+
+// shortHash tells names of logs, and their keys, from one another.
+func shortHash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:8])
+}
+
+// openObjects opens the log's files, which lie among the content: in a folder of
+// its folder, or below its prefix in the bucket.
+func openObjects(store blobStore, place, dir string) (translog.Objects, io.Closer, error) {
+	if bucket, ok := store.(*blobs3.Store); ok {
+		return bucket.ObjectsIn(dir, 0), closeFunc(func() error { return nil }), nil
+	}
+	objects, err := blobfile.OpenObjects(filepath.Join(place, dir))
 	return objects, objects, err
 }
 
@@ -109,7 +128,7 @@ func (n *node) openLog(ctx context.Context, options transparency.Options) (*tran
 		return nil, err
 	}
 	return transparency.Open(ctx, transparency.Config{
-		Path: filepath.Join(n.dir, logFile), Ledger: n.settings.Ledger, Store: n.store, Codec: n.ledger.Codec(), Objects: n.objects, Checkpoints: n.ledger,
+		Path: filepath.Join(n.dir, logFile), Ledger: n.settings.Ledger, Name: n.founded.Log(), Store: n.store, Codec: n.ledger.Codec(), Objects: n.objects, Checkpoints: n.ledger,
 		Signer: n.logKey.signer, Verifier: n.logKey.verifier, Options: options,
 		Witnesses: witnesses, Authorities: n.stampers(), Voucher: n.voucher(),
 	})

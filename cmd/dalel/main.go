@@ -21,6 +21,7 @@
 //	dalel witness   cosigns the transparency logs of others
 //	dalel audit     follows a transparency log that somebody else serves
 //	dalel seal      has packets sealed with another key and certificate
+//	dalel recover   goes on under another log after events were lost for good
 //	dalel rebuild   throws the read models away and replays the events
 //	dalel trust     says which authorities are trusted
 //	dalel token     issues a token, for the first sign-in to a new ledger
@@ -79,6 +80,7 @@ func subcommands() []subcommand {
 		{"witness", "witness --dir DIR [--listen ADDRESS] [--name NAME] [--log VKEY[=URL]]… [--vkey]", runWitness},
 		{"audit", "audit --log URL --key VKEY|FILE [--from CHECKPOINT-FILE]… [--state DIR] [--witness VKEY]… [--policy FILE] [--entries] [--every DURATION] [--proxy URL] [--json]", runAudit},
 		{"seal", "seal --key FILE --certificate FILE --dir DIR [--store URL] [--settings DIR]", sealCommand},
+		{"recover", "recover --origin ORIGIN --ground TEXT --dir DIR [--store URL] [--blobs PLACE] [--settings DIR]", recoverCommand},
 		{"rebuild", "rebuild --dir DIR", rebuild},
 		{"trust", trustForm, trustCommands},
 		{"token", "token --dir DIR --role ROLE [--participant ID] [--person ID] [--days N]", issueToken},

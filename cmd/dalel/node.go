@@ -227,11 +227,13 @@ func (l location) filled() location {
 type node struct {
 	dir      string
 	settings settings
-	store    eventstore.Store
-	blobs    blobStore
-	keys     *keys.Ring
-	rules    retention.Rules
-	policy   *signature.Policy
+	// founded is what the founding of the ledger came to.
+	founded founding.State
+	store   eventstore.Store
+	blobs   blobStore
+	keys    *keys.Ring
+	rules   retention.Rules
+	policy  *signature.Policy
 	// authorities is nil if nothing is fetched.
 	authorities *authorities.Client
 	// stamping are the settings that the latter was made of, stampNames how its
@@ -275,6 +277,9 @@ func openNode(ctx context.Context, at location) (_ *node, err error) {
 	if backup.Began(at.dir) && !at.restoring {
 		return nil, fmt.Errorf("a restore into %s was cut off: run it again", at.dir)
 	}
+	if err := recovering(at); err != nil {
+		return nil, err
+	}
 	n := &node{dir: at.dir, disks: at.disks()}
 	defer func() {
 		if err != nil {
@@ -303,7 +308,7 @@ func openNode(ctx context.Context, at location) (_ *node, err error) {
 	}
 	config := ledger.Config{
 		Store: n.store, Blobs: n.blobs, Keys: n.keys, Retention: &n.rules, Signatures: n.policy, IdentifierKey: kept.identifierKey,
-		Name: n.settings.Name, CheckURL: checkURL(cmp.Or(n.settings.Public, at.public)), Words: words,
+		Log: n.founded.Log(), Name: n.settings.Name, CheckURL: checkURL(cmp.Or(n.settings.Public, at.public)), Words: words,
 		Writable: n.mayWrite, Appended: n.appended,
 	}
 	asked := n.settings.Authorities
@@ -348,10 +353,10 @@ func (n *node) reachedAt(public string) (err error) {
 // openStores opens the event store, the keys and the content, and holds each
 // against the founding of the ledger before the next is opened.
 func (n *node) openStores(ctx context.Context, at location, kept kept) (err error) {
-	founded := founding.State{}
-	if n.store, founded, err = openFounded(ctx, at, n.settings.Ledger); err != nil {
+	if n.store, n.founded, err = openFounded(ctx, at, n.settings.Ledger); err != nil {
 		return err
 	}
+	founded := n.founded
 	if founded.Ledger != "" {
 		if err := founded.CheckSecrets(n.logKey.vkey, kept.seal); err != nil {
 			return restorable(err, putBack)
@@ -363,7 +368,7 @@ func (n *node) openStores(ctx context.Context, at location, kept kept) (err erro
 	if n.blobs, err = openContent(ctx, at, n.rules, founded); err != nil {
 		return fmt.Errorf("open the content store: %w", err)
 	}
-	if n.objects, n.tiles, err = openObjects(n.blobs, at.blobs); err != nil {
+	if n.objects, n.tiles, err = openObjects(n.blobs, at.blobs, logFiles(founded)); err != nil {
 		return fmt.Errorf("open the transparency log's files: %w", err)
 	}
 	return nil
@@ -407,7 +412,7 @@ func (n *node) proofs() *packet.LogSource {
 		return nil
 	}
 	return &packet.LogSource{
-		Log: n.log, Key: n.logKey.vkey, Policy: n.witnesses.text,
+		Log: n.log, Name: n.founded.Log(), Key: n.logKey.vkey, Policy: n.witnesses.text,
 		Roots: n.policy.Roots, Intermediates: slices.Concat(n.policy.Intermediates, n.policy.Offered),
 	}
 }

@@ -165,7 +165,7 @@ func (n *node) Renewals(ctx context.Context, signed []byte) ([]byte, error) {
 // which is open.
 func (n *node) renewals(ctx context.Context, signed []byte) (made *renewal.Record, text []byte, err error) {
 	made, err = renewal.Build(ctx, renewal.Source{
-		Store: n.store, Codec: n.ledger.Codec(), Log: n.log, Key: n.logKey.verifier, Token: n.ledger.TimeToken, Piece: n.ledger.StampEvidence,
+		Store: n.store, Codec: n.ledger.Codec(), Log: n.log, Name: n.founded.Log(), Key: n.logKey.verifier, Token: n.ledger.TimeToken, Piece: n.ledger.StampEvidence,
 	}, signed, n.log.Aged, time.Now())
 	if err != nil {
 		return nil, nil, err

@@ -11,6 +11,7 @@ import (
 	"dalel/domain/content"
 	"dalel/domain/document"
 	"dalel/domain/event"
+	"dalel/domain/founding"
 	"dalel/domain/participant"
 	"dalel/eventstore"
 	"dalel/internal/fault"
@@ -218,9 +219,9 @@ func (c *checker) look(ctx context.Context, recorded *eventstore.Recorded) (seen
 	case checkpoint.Published:
 		s.happened = happened
 		if c.source.Log.Verifier != nil {
-			s.signature = c.signature(happened)
+			s.signature = c.signature(s.Stream, happened)
 		}
-	case checkpoint.Cosigned, checkpoint.TimeStamped,
+	case checkpoint.Cosigned, checkpoint.TimeStamped, founding.Recovered,
 		document.DestructionOrdered, document.Destroyed, participant.Erased, participant.ErasureOrdered:
 		s.happened = happened
 	}
@@ -338,6 +339,8 @@ func (c *checker) follow(h head, s *seen) {
 // understand does what an event asks of the check itself.
 func (c *checker) understand(ctx context.Context, index uint64, s *seen) error {
 	switch e := s.happened.(type) {
+	case founding.Recovered:
+		c.Log, c.Newest = e.Log, claim{} // of the log that begins here there is none yet
 	case document.DestructionOrdered:
 		c.Ended[event.Subject("document", e.Document)] = true
 	case participant.ErasureOrdered:

@@ -87,6 +87,10 @@ type Summary struct {
 	Covered        int        `json:"underCheckpoint"`
 	Uncovered      int        `json:"underNoCheckpoint"`
 	UncoveredSince *time.Time `json:"underNoCheckpointSince,omitempty"`
+	// Lost are checkpoints that were given from outside and are of a log which
+	// the ledger had before a loss, of more events than were left: that they can
+	// not be held against the events is what the recovery states.
+	Lost []string `json:"checkpointsOfLostEvents,omitempty"`
 	// EventsBefore and ContentsBefore are those of Events and Contents that were
 	// not read this time, since a run that was interrupted had read them;
 	// Interrupted is when it wrote that down last, in UTC. What was done to them
@@ -141,6 +145,12 @@ type Log struct {
 	Objects translog.Objects
 	// Verifier is the log's key; nil: no signature is checked.
 	Verifier note.Verifier
+	// Name is what the stream of its checkpoints is called, checkpoint-<name>;
+	// checkpoint.Log unless set.
+	Name string
+	// Former are the ledger's logs before, after each of which it went on without
+	// some of its events.
+	Former []Former
 	// Wanted says that a log whose key is missing is a problem.
 	Wanted bool
 	// Witnesses are the keys of witnesses that are known.
@@ -152,6 +162,16 @@ type Log struct {
 	Roots, Intermediates []*x509.Certificate
 	// Algorithms are those that tokens may use; without, tokens are not read.
 	Algorithms *pki.Algorithms
+}
+
+// Former is a log that the ledger had before it was recovered.
+type Former struct {
+	Verifier note.Verifier
+	// Name is what the stream of its checkpoints is called, checkpoint-<name>.
+	Name string
+	// Known is how many events there were at least, Events how many of them the
+	// recovery found.
+	Known, Events uint64
 }
 
 // Given is a checkpoint from outside.

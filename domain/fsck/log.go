@@ -2,6 +2,7 @@ package fsck
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -353,9 +354,39 @@ func (c *checker) leads(ctx context.Context, size uint64, root eventstore.Hash) 
 // errText is the finding that a checkpoint's text is not that of its event.
 var errText = errors.New("its signed text is of another checkpoint than its event")
 
+// verifier is the key of the log whose checkpoints are in a stream, nil for none.
+func (l Log) verifier(stream eventstore.StreamID) note.Verifier {
+	for _, f := range l.Former {
+		if checkpoint.StreamID(f.Name) == stream {
+			return f.Verifier
+		}
+	}
+	if stream == l.stream() {
+		return l.Verifier
+	}
+	return nil
+}
+
+// former returns the log before with a name, nil for none.
+func (l Log) former(origin string) *Former {
+	for i := range l.Former {
+		if l.Former[i].Verifier.Name() == origin {
+			return &l.Former[i]
+		}
+	}
+	return nil
+}
+
+// stream is that of the checkpoints of the log in force.
+func (l Log) stream() eventstore.StreamID { return checkpoint.StreamID(cmp.Or(l.Name, checkpoint.Log)) }
+
 // signature checks the text of a recorded checkpoint.
-func (c *checker) signature(e checkpoint.Published) error {
-	read, _, err := translog.ParseCheckpoint([]byte(e.Note), e.Origin, c.source.Log.Verifier)
+func (c *checker) signature(stream eventstore.StreamID, e checkpoint.Published) error {
+	verifier := c.source.Log.verifier(stream)
+	if verifier == nil {
+		return fault.New(fault.LogCheckpointInvalid, "the ledger has no log whose checkpoints are in %s", stream)
+	}
+	read, _, err := translog.ParseCheckpoint([]byte(e.Note), e.Origin, verifier)
 	if err != nil {
 		return err
 	}
@@ -378,6 +409,10 @@ func (c *checker) published(ctx context.Context, index uint64, s *seen, e checkp
 		c.report(CheckpointSignature, where, "the log's key has not signed this checkpoint: %v", s.signature)
 	}
 	this := claim{e.Size, e.Root, where, c.source.Log.Verifier != nil && s.signature == nil}
+	if s.Stream != checkpoint.StreamID(cmp.Or(c.Log, checkpoint.Log)) {
+		c.report(CheckpointOrder, where, "it is of a log of the ledger that was not in force when it was recorded")
+		return nil
+	}
 	before := c.Newest
 	if e.Size <= before.Size || e.After != before.Size {
 		c.report(CheckpointOrder, where, "a checkpoint of %d events, which follows one of %d, comes after one of %d", e.Size, e.After, before.Size)
@@ -777,7 +812,7 @@ func (c *checker) uncovered(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read the events after the newest checkpoint: %w", err)
 		}
-		if index++; index <= skip || recorded.Stream == checkpoint.StreamID(checkpoint.Log) {
+		if index++; index <= skip || recorded.Stream == c.source.Log.stream() {
 			continue
 		}
 		// Where it cannot be read, that was said; it is under no checkpoint all
@@ -924,15 +959,25 @@ func (c *checker) hear(ctx context.Context, said claim, code Code) error {
 // given holds checkpoints from outside against the events.
 func (c *checker) given(ctx context.Context) error {
 	l := c.source.Log
+	c.Counts.Lost = nil
 	for _, g := range l.Given {
 		if l.Verifier == nil {
 			c.tell(Problem{CheckpointForeign, g.Name, "there is no key of a log to check it with"})
 			continue
 		}
-		read, _, err := translog.ParseCheckpoint(g.Text, l.Verifier.Name(), l.Verifier)
+		origin, _, _ := strings.Cut(string(g.Text), "\n")
+		verifier, former := l.Verifier, l.former(origin)
+		if former != nil {
+			verifier = former.Verifier
+		}
+		read, _, err := translog.ParseCheckpoint(g.Text, verifier.Name(), verifier)
 		switch {
 		case err != nil:
 			c.tell(Problem{CheckpointForeign, g.Name, fmt.Sprintf("is not signed by this log's key: %v", err)})
+		case former != nil && read.Size > former.Events && read.Size <= former.Known:
+			c.Counts.Lost = append(c.Counts.Lost, fmt.Sprintf("%s is of %d events of the former log %s; %d of them are there, as the recovery states", g.Name, read.Size, origin, former.Events))
+		case former != nil && read.Size > former.Known:
+			c.tell(Problem{LedgerRewound, g.Name, fmt.Sprintf("is of %d events of the former log %s, and the recovery states that there were %d: more were lost than it says", read.Size, origin, former.Known)})
 		case read.Size > c.Layout.Size():
 			c.tell(Problem{LedgerRewound, g.Name, fmt.Sprintf("is of %d events, and there are %d: the ledger was set back to an older copy", read.Size, c.Layout.Size())})
 		default:

@@ -56,6 +56,9 @@ type State struct {
 	Claims claims
 	Newest claim
 	Recent []signed
+	// Log is what the stream of the checkpoints is called since the last recovery
+	// that was read; "" before the first.
+	Log    string
 	Stamps []stamp
 	// Named has the content that events refer to, by address.
 	Named map[blobs.Digest]*reference

@@ -116,7 +116,7 @@ func (l *Ledger) checkpointed(ctx context.Context, command checkpoint.Command) e
 // checkpoint.Kept checkpoints are known. Their chain is followed from the
 // first of them on.
 func (l *Ledger) checkpoints(ctx context.Context) (Snapshot[checkpoint.State], error) {
-	stream := checkpoint.StreamID(checkpoint.Log)
+	stream := l.log
 	snapshot := Snapshot[checkpoint.State]{stream: stream}
 	var tail []eventstore.Recorded // newest first
 	published := 0

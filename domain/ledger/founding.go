@@ -81,11 +81,12 @@ func ReadFounding(ctx context.Context, store eventstore.Store) (founding.State, 
 	return snapshot.State, err
 }
 
-// ReadCheckpoints is Checkpoints of a ledger that is not open; it needs no keys.
-func ReadCheckpoints(ctx context.Context, store eventstore.Store) (checkpoint.State, error) {
+// ReadCheckpoints is Checkpoints of a ledger that is not open, of the log whose
+// stream is so called; it needs no keys.
+func ReadCheckpoints(ctx context.Context, store eventstore.Store, log string) (checkpoint.State, error) {
 	codec, err := NewCodec()
 	if err != nil {
 		return checkpoint.State{}, err
 	}
-	return (&Ledger{store: store, codec: codec}).Checkpoints(ctx)
+	return (&Ledger{store: store, codec: codec, log: checkpoint.StreamID(log)}).Checkpoints(ctx)
 }

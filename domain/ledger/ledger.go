@@ -21,6 +21,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -85,6 +86,9 @@ type Config struct {
 	Words Words
 	// Signatures judges signatures and certificates.
 	Signatures Signatures
+	// Log is what the stream of the transparency log's checkpoints is called,
+	// checkpoint-<log> (founding.State.Log); checkpoint.Log unless set.
+	Log string
 	// IdentifierKey is the ledger's secret (32 bytes or more) under which
 	// IINs and BINs are hashed into the names of claim streams.
 	IdentifierKey []byte
@@ -148,6 +152,7 @@ type Ledger struct {
 	words         Words
 	codec         *event.Codec
 	signatures    Signatures
+	log           eventstore.StreamID
 	identifierKey []byte
 	// tokenKey tells tokens that were issued here from what somebody makes up.
 	tokenKey []byte
@@ -190,6 +195,7 @@ func New(config Config) (*Ledger, error) {
 		retention: retention.Default(), scanner: config.Scanner, name: config.Name, checkURL: config.CheckURL, words: config.Words, signatures: config.Signatures,
 		identifierKey: config.IdentifierKey, clock: config.Clock, random: config.Random,
 		writable: config.Writable, appended: config.Appended,
+		log:    checkpoint.StreamID(cmp.Or(config.Log, checkpoint.Log)),
 		checks: slots.New(checksAtOnce, checksEach),
 	}
 	mac := hmac.New(sha256.New, config.IdentifierKey)

@@ -2,6 +2,7 @@ package packet
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -41,6 +42,9 @@ type Log interface {
 // LogSource is the transparency log and what is asked of it.
 type LogSource struct {
 	Log Log
+	// Name is what the stream of the log's checkpoints is called,
+	// checkpoint-<name>; checkpoint.Log unless set.
+	Name string
 	// Key is the log's public key, a vkey (c2sp.org/signed-note).
 	Key string
 	// Policy says which witnesses the operator asks for (c2sp.org/tlog-policy);
@@ -381,7 +385,7 @@ func choose(ctx context.Context, request Request, least uint64) (checkpoint.Sign
 	if err != nil {
 		return checkpoint.Signed{}, 0, fault.Wrap(fault.Internal, err, "event types")
 	}
-	stream := logStream{request.Events, codec, request.Log.AsOf}
+	stream := logStream{request.Events, codec, checkpoint.StreamID(cmp.Or(request.Log.Name, checkpoint.Log)), request.Log.AsOf}
 	from, err := stream.search(ctx, least)
 	if err != nil {
 		return checkpoint.Signed{}, 0, err
@@ -449,6 +453,7 @@ func choose(ctx context.Context, request Request, least uint64) (checkpoint.Sign
 type logStream struct {
 	events Source
 	codec  *event.Codec
+	stream eventstore.StreamID
 	// asOf is how many events of it there are; 0 for all.
 	asOf uint64
 }
@@ -460,7 +465,7 @@ type logEvent struct {
 
 func (s logStream) from(ctx context.Context, revision uint64, limit int) func(func(logEvent, error) bool) {
 	return func(yield func(logEvent, error) bool) {
-		for recorded, err := range s.events.ReadStream(ctx, checkpoint.StreamID(checkpoint.Log), eventstore.Revision(revision), limit) {
+		for recorded, err := range s.events.ReadStream(ctx, s.stream, eventstore.Revision(revision), limit) {
 			if err != nil {
 				yield(logEvent{}, fmt.Errorf("read the log's checkpoints: %w", err))
 				return

@@ -35,6 +35,9 @@ type Source struct {
 	Store eventstore.Store
 	Codec *event.Codec
 	Log   Log
+	// Name is what the stream of the log's checkpoints is called,
+	// checkpoint-<name>; checkpoint.Log unless set.
+	Name string
 	// Key is the log's public key.
 	Key note.Verifier
 	// Token and Piece read what is kept; *ledger.Ledger has both.
@@ -129,7 +132,7 @@ func (b *builder) readStream(size uint64, root eventstore.Hash, aged Table) erro
 	evidence := map[string]checkpoint.EvidenceKept{} // by token, the first on it
 	stamps := map[tree][]node{}                      // whose checkpoint comes yet
 	kept := ends{}
-	stream := checkpoint.StreamID(checkpoint.Log)
+	stream := checkpoint.StreamID(cmp.Or(b.Name, checkpoint.Log))
 reading:
 	for recorded, err := range b.Store.ReadStreamBackwards(b.ctx, stream, 0) {
 		if err != nil {
@@ -406,7 +409,7 @@ func (b *builder) search(strict bool) ([]int, bool) {
 // record puts a chain into the form of a record.
 func (b *builder) record(path []int, size uint64, root eventstore.Hash) (*Record, error) {
 	first := b.nodes[path[0]]
-	r := &Record{Format: Format, Origin: b.Key.Name(), Start: Start{Size: size, Root: hash(root), Consistency: []hash{}}, Pieces: [][]byte{}}
+	r := &Record{Format: Format, Origin: b.Key.Name(), Log: further(b.Name), Start: Start{Size: size, Root: hash(root), Consistency: []hash{}}, Pieces: [][]byte{}}
 	if first.stamped.Size != size {
 		proof, err := b.Log.Consistency(b.ctx, size, first.stamped.Size)
 		if err != nil {
@@ -483,6 +486,15 @@ func (b *builder) record(path []int, size uint64, root eventstore.Hash) (*Record
 	}
 	slices.SortFunc(r.Pieces, bytes.Compare)
 	return r, nil
+}
+
+// further is the name of a log's stream as a record has it: "" for that of a
+// ledger's first log.
+func further(name string) string {
+	if name == checkpoint.Log {
+		return ""
+	}
+	return name
 }
 
 // cover proves an event under the checkpoint of a link.

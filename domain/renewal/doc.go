@@ -23,6 +23,7 @@
 //	{
 //	  "format": 1,
 //	  "origin": "the log's name",
+//	  "log":    "what its stream is called; not for a ledger's first log",
 //	  "start":  {"size", "root": of the checkpoint that all is about,
 //	             "consistency": [hashes to the first link's checkpoint, none if it is the same]},
 //	  "links": [{
@@ -44,7 +45,7 @@
 //	 "index", "hashes": the proof of that}
 //
 // Hashes are base64. An event's leaf is the SHA-256 of its commitment record
-// (eventstore.CommitmentRecord, stream "checkpoint-log"); proofs are those of
+// (eventstore.CommitmentRecord, stream "checkpoint-log", or checkpoint- and "log"); proofs are those of
 // RFC 6962.
 //
 // # What is checked

@@ -2,6 +2,7 @@ package renewal
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -28,8 +29,11 @@ const (
 
 // Record is a chain of renewals.
 type Record struct {
-	Format int      `json:"format"`
-	Origin string   `json:"origin"`
+	Format int    `json:"format"`
+	Origin string `json:"origin"`
+	// Log is what the log's stream is called, checkpoint-<log>; "" for that of a
+	// ledger's first log, [checkpoint.Log].
+	Log    string   `json:"log,omitempty"`
 	Start  Start    `json:"start"`
 	Links  []Link   `json:"links"`
 	Pieces [][]byte `json:"pieces"`
@@ -105,9 +109,9 @@ func eventOf(e eventstore.Event) Event {
 	return Event{Revision: uint64(e.Revision), Type: e.Type, Data: string(e.Data), Metadata: string(e.Metadata)}
 }
 
-// event is the event that follows from its bytes.
-func (e Event) event() eventstore.Event {
-	return eventstore.Restore(checkpoint.StreamID(checkpoint.Log), eventstore.Revision(e.Revision), e.Type, []byte(e.Data), []byte(e.Metadata))
+// event is the event that follows from its bytes, in a log's stream.
+func (e Event) event(log string) eventstore.Event {
+	return eventstore.Restore(checkpoint.StreamID(cmp.Or(log, checkpoint.Log)), eventstore.Revision(e.Revision), e.Type, []byte(e.Data), []byte(e.Metadata))
 }
 
 // Encode returns the record's bytes.
@@ -154,6 +158,8 @@ func (r *Record) bounded() error {
 		return fault.New(RecordMalformed, "a record has 1 to %d links", MaxLinks)
 	case len(r.Origin) > checkpoint.MaxOrigin || len(r.Start.Consistency) > 2*maxHashes:
 		return too("start")
+	case r.Log == checkpoint.Log || len(r.Log) > checkpoint.MaxOrigin:
+		return too("log")
 	case len(r.Pieces) > maxPieces:
 		return too("pieces")
 	}

@@ -226,7 +226,7 @@ func (v *verification) read(i int) {
 		v.report.Links[i].Stamped = l.token.Time.Add(l.token.Accuracy).UTC()
 	}
 	if from.Stamped != nil {
-		happened, err := v.codec.Decode(v.ctx, from.Stamped.Event.event())
+		happened, err := v.codec.Decode(v.ctx, from.Stamped.Event.event(v.record.Log))
 		stamped, ok := happened.(checkpoint.TimeStamped)
 		switch {
 		case err != nil || !ok:
@@ -240,7 +240,7 @@ func (v *verification) read(i int) {
 		}
 	}
 	for _, covered := range from.Evidence {
-		happened, err := v.codec.Decode(v.ctx, covered.Event.event())
+		happened, err := v.codec.Decode(v.ctx, covered.Event.event(v.record.Log))
 		kept, ok := happened.(checkpoint.EvidenceKept)
 		if err != nil || !ok {
 			v.found(i, Bad, EventInvalid, "an event that should name evidence does not")
@@ -286,7 +286,7 @@ func (v *verification) included(c Covered) bool {
 	if !l.read || c.Index >= l.checkpoint.Size || l.checkpoint.Size > math.MaxInt64 {
 		return false
 	}
-	return tlog.CheckRecord(plain(c.Hashes), int64(l.checkpoint.Size), l.checkpoint.Root, int64(c.Index), tlog.RecordHash(c.Event.event().Leaf())) == nil
+	return tlog.CheckRecord(plain(c.Hashes), int64(l.checkpoint.Size), l.checkpoint.Root, int64(c.Index), tlog.RecordHash(c.Event.event(v.record.Log).Leaf())) == nil
 }
 
 // start checks that the record is about the checkpoint in question.

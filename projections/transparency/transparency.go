@@ -1,6 +1,7 @@
 package transparency
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -65,7 +66,10 @@ type Config struct {
 	// Path is the file of this node's own memory; made if there is none.
 	Path string
 	// Ledger is the ledger's id, which the memory keeps.
-	Ledger      string
+	Ledger string
+	// Name is what the stream of the log's checkpoints is called,
+	// checkpoint-<name>; checkpoint.Log unless set.
+	Name        string
 	Store       eventstore.Store
 	Codec       *event.Codec
 	Objects     translog.Objects
@@ -212,7 +216,7 @@ func Open(ctx context.Context, config Config) (*Log, error) {
 	if config.Algorithms == nil {
 		config.Algorithms = pki.Standard()
 	}
-	l := &Log{Config: config, log: config.Logger, reader: translog.NewReader(config.Objects, config.Cache), stream: checkpoint.StreamID(checkpoint.Log), hurry: make(chan struct{}, 1)}
+	l := &Log{Config: config, log: config.Logger, reader: translog.NewReader(config.Objects, config.Cache), stream: checkpoint.StreamID(cmp.Or(config.Name, checkpoint.Log)), hurry: make(chan struct{}, 1)}
 	l.status = Status{Origin: l.Origin(), Phase: PhaseIdle}
 	l.stamped, l.held = make([]checkpoint.Signed, len(config.Authorities)), make([]held, len(config.Authorities))
 	for _, w := range config.Witnesses {

@@ -129,7 +129,7 @@ func start(ctx context.Context, n *node, listener net.Listener, proxied bool, lo
 		anchors.Logs = append(anchors.Logs, packet.Key{VKey: n.logKey.vkey})
 	}
 	checked := check.Config{Ledger: n.ledger, Index: models, Policy: n.policy, Trust: anchors}
-	shown := pages.Config{Ledger: n.ledger, Models: models}
+	shown := pages.Config{Ledger: n.ledger, Models: models, Recoveries: n.founded.Recoveries}
 	served := httpapi.Config{Ledger: n.ledger, Models: models, Packets: n, TrustProxy: proxied, Log: log, Limits: n.settings.Limits}
 	opened = append(opened, closeFunc(func() error { return closeLog(ctx, tlog, log) }))
 	n.log = tlog

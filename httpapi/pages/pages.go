@@ -25,6 +25,7 @@ import (
 	"dalel/domain/checkpoint"
 	"dalel/domain/document"
 	"dalel/domain/event"
+	"dalel/domain/founding"
 	"dalel/domain/ledger"
 	"dalel/domain/participant"
 	"dalel/domain/retention"
@@ -124,6 +125,9 @@ type Config struct {
 	// of its public key.
 	Log    Log
 	LogKey string
+	// Recoveries are the losses after which the ledger went on: every page states
+	// them.
+	Recoveries []founding.Recovered
 	// Clock is time.Now unless set; it decides what is overdue and what ends
 	// soon.
 	Clock func() time.Time
@@ -136,6 +140,7 @@ type Pages struct {
 	uploads   Uploads
 	log       Log
 	logKey    string
+	losses    []founding.Recovered
 	clock     func() time.Time
 	catalogue catalogue
 	matcher   language.Matcher
@@ -159,7 +164,8 @@ var assetFiles embed.FS
 // ones.
 func New(config Config) (*Pages, error) {
 	p := &Pages{
-		ledger: config.Ledger, models: config.Models, uploads: config.Uploads, log: config.Log, logKey: config.LogKey, clock: config.Clock,
+		ledger: config.Ledger, models: config.Models, uploads: config.Uploads, log: config.Log, logKey: config.LogKey,
+		losses: config.Recoveries, clock: config.Clock,
 		matcher:   language.NewMatcher([]language.Tag{language.Russian, language.Kazakh, language.English}),
 		templates: map[string]*template.Template{}, assets: map[string][]byte{}, paths: map[string]bool{},
 	}
@@ -319,6 +325,8 @@ type frame struct {
 	SignsIn, Auto bool
 	// Home is where the name of the ledger leads.
 	Home string
+	// Losses state what the ledger has lost.
+	Losses []string
 }
 
 type link struct {
@@ -339,6 +347,10 @@ func (p *Pages) frame(c echo.Context, caller route.Caller, page string) frame {
 	f := frame{
 		words: words{Lang: p.language(c), catalogue: p.catalogue, now: p.clock()},
 		Page:  page, Assets: "/assets/" + p.version, SignedIn: caller.SignedIn(), Home: "/",
+	}
+	for _, r := range p.losses {
+		f.Losses = append(f.Losses, f.T("app.loss", "date", f.date(r.RecoveredAt), "missing", r.Missing(),
+			"known", r.Known, "former", r.FormerOrigin, "log", r.Origin))
 	}
 	here := c.Request().URL
 	target, kept := p.again(c)

@@ -17,6 +17,7 @@ import (
 	"dalel/domain/document"
 	"dalel/domain/event"
 	"dalel/domain/fileformat"
+	"dalel/domain/founding"
 	"dalel/domain/ledger"
 	"dalel/domain/signature"
 	"dalel/httpapi/pages"
@@ -593,4 +594,23 @@ func TestR_C4_AnUndecidedAttemptIsShownAndItsOutcomeIsOnTheTimeline(t *testing.T
 	require.NotContains(t, text, "does not count yet")
 	require.Contains(t, text, "Checked again")
 	require.Contains(t, text, "attempt No. 1 of")
+}
+
+func TestR_M8_EveryPageOfALedgerThatLostEventsSaysSo(t *testing.T) {
+	s := newStory("x", "y")
+	for language, want := range map[string]string{
+		"ru": "из 1000 известных не хватает не менее 40 (журнал прозрачности first.example/log)",
+		"kk": "белгілі 1000 оқиғаның кемінде 40 жоқ (ашықтық журналы first.example/log)",
+		"en": "of 1000 that are known of, at least 40 are missing (transparency log first.example/log)",
+	} {
+		for _, page := range everyPage {
+			s.recoveries = nil
+			require.NotContains(t, seen(t, s, page.who, page.address, language), "first.example/log", page.address)
+			s.recoveries = []founding.Recovered{{FormerOrigin: "first.example/log", Origin: "second.example/log",
+				Known: 1000, Events: 960, RecoveredAt: at(50)}}
+			text := seen(t, s, page.who, page.address, language)
+			require.Contains(t, text, want, page.address)
+			require.Contains(t, text, "second.example/log", page.address)
+		}
+	}
 }

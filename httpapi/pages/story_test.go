@@ -17,6 +17,7 @@ import (
 	"dalel/domain/certificate"
 	"dalel/domain/document"
 	"dalel/domain/event"
+	"dalel/domain/founding"
 	"dalel/domain/ledger"
 	"dalel/domain/participant"
 	"dalel/domain/retention"
@@ -73,6 +74,7 @@ type story struct {
 	asked        projections.DestructionFilter
 	certificates projections.CertificateFilter
 	log          pages.Log
+	recoveries   []founding.Recovered
 	// original is the answer to whether an original exists.
 	original error
 	erasures map[string]*participant.Erasure
@@ -559,7 +561,7 @@ func (s *story) WaitFor(context.Context, eventstore.Position) error { return nil
 // serve is the pages behind a door that is like the server's.
 func (s *story) serve(t testing.TB) http.Handler {
 	t.Helper()
-	p, err := pages.New(pages.Config{Ledger: s, Models: s, Uploads: &s.uploads, Log: s.log, LogKey: "dalel.example/log+00000000+AAAA", Clock: func() time.Time { return at(100) }})
+	p, err := pages.New(pages.Config{Ledger: s, Models: s, Uploads: &s.uploads, Log: s.log, LogKey: "dalel.example/log+00000000+AAAA", Recoveries: s.recoveries, Clock: func() time.Time { return at(100) }})
 	require.NoError(t, err)
 	e := echo.New()
 	e.Logger.SetOutput(new(strings.Builder))

@@ -184,7 +184,13 @@ func (n *node) meet(ctx context.Context, at location) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(log.CatchUp(ctx), log.Close()); err != nil {
+	err = log.CatchUp(ctx)
+	if fault.Is(err, fault.StreamBroken) {
+		// Somebody else has written into the log's own stream. What is published was
+		// held against what stood before; the log says so when it starts.
+		err = nil
+	}
+	if err := errors.Join(err, log.Close()); err != nil {
 		return restorable(fmt.Errorf("compute the transparency log from the events: %w", err),
 			"This node has seen nothing yet, and what the log has published does not follow from this event store")
 	}

@@ -51,7 +51,7 @@ var (
 	describeRefused   = describe("dalel_process_refused_total", "Commands of a process manager that were refused for good.", "process")
 	describePassed    = describe("dalel_process_passed_over_total", "Documents that a process manager has given up.", "process")
 	describeLogSize   = describe("dalel_log_events", "Events in the transparency log: integrated, and under the newest checkpoint.", "state")
-	describeLogStop   = describe("dalel_log_stopped", "1 if the transparency log has stopped for good: nothing is written on this node.")
+	describeLogStop   = describe("dalel_log_stopped", "1 if the transparency log has stopped for good: nothing is written on this node, or, after somebody else wrote into the log's own stream, no checkpoints are signed.")
 	describeAsked     = describe("dalel_log_answer_age_seconds", "Since the last answer of a witness or a time-stamping authority; since the node's start where there is none.", "kind", "name")
 	describeUnheard   = describe("dalel_log_answer_failures", "How often in a row a witness or an authority has not answered.", "kind", "name")
 	describeRenewal   = describe("dalel_log_renewal_days", "Days until the newest time stamps must be renewed at the latest.")

@@ -33,7 +33,8 @@ func followLog(ctx context.Context, tlog *transparency.Log, log *slog.Logger) er
 		return err
 	}
 	if fault.Is(err, fault.StreamBroken) {
-		log.Error("this node signs no more checkpoints: somebody else has written to the transparency log's own stream. Leave that event out with dalel copy --leave-out",
+		log.Error("no checkpoints are signed from now on: somebody else has written into the transparency log's own stream. "+
+			"The repair is dalel copy --leave-out POSITION into a new store; everything else goes on",
 			"origin", tlog.Origin(), "code", fault.CodeOf(err), "because", fault.DetailOf(err))
 		return nil
 	}

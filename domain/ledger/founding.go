@@ -10,6 +10,7 @@ import (
 	"dalel/domain/event"
 	"dalel/domain/founding"
 	"dalel/eventstore"
+	"dalel/internal/fault"
 )
 
 // Found founds the ledger: its first event. The content gets its mark before.
@@ -81,12 +82,24 @@ func ReadFounding(ctx context.Context, store eventstore.Store) (founding.State, 
 	return snapshot.State, err
 }
 
-// ReadCheckpoints is Checkpoints of a ledger that is not open, of the log whose
-// stream is so called; it needs no keys.
+// ReadCheckpoints returns what Checkpoints would of a ledger that is not open, of
+// the log with a name; it needs no keys. Where somebody else has written into the
+// log's stream it is what stood before, which was recorded all the same; whether
+// more may be signed is for who keeps the log to say.
 func ReadCheckpoints(ctx context.Context, store eventstore.Store, log string) (checkpoint.State, error) {
 	codec, err := NewCodec()
 	if err != nil {
 		return checkpoint.State{}, err
 	}
-	return (&Ledger{store: store, codec: codec, log: checkpoint.StreamID(log)}).Checkpoints(ctx)
+	l := &Ledger{store: store, codec: codec, log: checkpoint.StreamID(log)}
+	state, err := l.Checkpoints(ctx)
+	if !fault.Is(err, fault.StreamBroken) {
+		return state, err
+	}
+	// Read from its end the stream gives nothing; it is read from its beginning.
+	snapshot, err := load(ctx, l, l.log, checkpoint.Evolve, "")
+	if snapshot.Broken != nil {
+		err = nil
+	}
+	return snapshot.State, err
 }

@@ -399,10 +399,21 @@ func (n *node) Close() error {
 func (n *node) packet(document string) packet.Request {
 	return packet.Request{
 		Log:      n.proofs(),
-		Document: document, Ledger: n.settings.Name,
+		Document: document, Ledger: n.settings.Name, Losses: n.losses(),
 		Verifier: packet.Verifier{Name: "dalel", Version: version},
 		Events:   n.store, Content: n.ledger.Content(), Openers: event.OpenersOf(n.keys), Sealer: n.sealer,
 	}
+}
+
+// losses are what packets state of events that were lost.
+func (n *node) losses() []packet.Loss {
+	var list []packet.Loss
+	for _, r := range n.founded.Recoveries {
+		list = append(list, packet.Loss{
+			At: r.RecoveredAt, FormerOrigin: r.FormerOrigin, Origin: r.Origin, Known: r.Known, Events: r.Events, Ground: r.Ground,
+		})
+	}
+	return list
 }
 
 // proofs is what packets are proven with; nil for a ledger that keeps no

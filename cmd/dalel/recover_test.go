@@ -10,6 +10,7 @@ import (
 
 	"dalel/domain/founding"
 	"dalel/domain/fsck"
+	"dalel/domain/packet"
 	"dalel/internal/translog"
 
 	"github.com/stretchr/testify/require"
@@ -97,6 +98,13 @@ func TestR_M8_ALedgerThatLostEventsGoesOnUnderAnotherLogAndSaysSo(t *testing.T) 
 				require.Equal(t, exitFailed, status)
 				require.Contains(t, said, "ledger.nothing-missing")
 				p.checkedAfter(text)
+				n, err := openNode(t.Context(), location{dir: p.node, settings: p.path("settings"), store: p.store, blobs: p.path("blobs")})
+				require.NoError(t, err)
+				losses := n.packet("").Losses
+				require.NoError(t, n.Close())
+				require.Equal(t, []packet.Loss{{
+					At: stated.RecoveredAt, FormerOrigin: before.Origin, Origin: nextOrigin, Known: stated.Known, Events: stated.Events, Ground: stated.Ground,
+				}}, losses)
 			})
 		}
 	}

@@ -157,6 +157,10 @@ func readable(report packet.Report, trust packet.Trust) string {
 		fmt.Fprintf(&b, "%s\nledger   %q\nas of    %s, position %d\n\n",
 			about(m.Subject), m.Ledger, m.ExportedAt.UTC().Format("2006-01-02 15:04:05 UTC"), uint64(m.Position))
 	}
+	for _, l := range report.Manifest.Losses {
+		fmt.Fprintf(&b, "LOSS     the operator states that on %s the ledger went on without at least %d of %d events, under the log %s in place of %s: %s\n\n",
+			l.At.UTC().Format(time.DateOnly), l.Missing(), l.Known, printable(l.Origin), printable(l.FormerOrigin), printable(l.Ground))
+	}
 	marks := map[packet.Answer]string{packet.Yes: "[ ok ]", packet.No: "[BAD ]", packet.NotAnchored: "[ ?  ]", packet.CannotTell: "[ ?? ]"}
 	hidden := 0
 	for _, claim := range report.Claims {

@@ -18,9 +18,11 @@ import (
 	"dalel/domain/content"
 	"dalel/domain/document"
 	"dalel/domain/event"
+	"dalel/domain/founding"
 	"dalel/domain/packet/container"
 	"dalel/domain/packet/report"
 	"dalel/domain/signature"
+	words "dalel/domain/wording"
 	"dalel/eventstore"
 	"dalel/internal/fault"
 	"dalel/internal/sheet"
@@ -92,10 +94,37 @@ type Manifest struct {
 	// Log is what the packet has of the transparency log; nil where the ledger
 	// keeps none.
 	Log *LogHead `json:"log,omitempty"`
+	// Losses are what the ledger has lost, as the operator states it.
+	Losses []Loss `json:"losses,omitempty"`
 	// Files are all but manifest.json, manifest-sha256.txt and META-INF/, in
 	// order of their paths.
 	Files []File `json:"files,omitempty"`
 }
+
+// Loss says that events of the ledger were lost, and that it went on under another
+// transparency log.
+type Loss struct {
+	At time.Time `json:"at"`
+	// FormerOrigin names the log before, Origin the one since.
+	FormerOrigin string `json:"formerOrigin"`
+	Origin       string `json:"origin"`
+	// Known is how many events there were at least, Events how many were left.
+	Known  uint64 `json:"known"`
+	Events uint64 `json:"events"`
+	// Ground is why, in the operator's words.
+	Ground string `json:"ground"`
+}
+
+// MaxLosses is how many a packet may state: more than a ledger outlives.
+const MaxLosses = 100
+
+func (l Loss) wellFormed() bool {
+	return !l.At.IsZero() && l.FormerOrigin != "" && l.Origin != "" && l.Events < l.Known &&
+		words.Prose(l.Ground, founding.MaxGround) == nil
+}
+
+// Missing returns how many events are missing at least.
+func (l Loss) Missing() uint64 { return l.Known - min(l.Known, l.Events) }
 
 // Kinds of subjects.
 const (
@@ -307,6 +336,7 @@ func compose(head Manifest, id, folder string, history []record, log *logPart) (
 		Reader:     head.Reader,
 		Verifier:   head.Verifier,
 		Log:        head.Log,
+		Losses:     head.Losses,
 	}
 	if folder == "" {
 		c.add(mimetypeName, "text/plain", ClaimArchive, []byte(mimetype))

@@ -129,6 +129,10 @@
 // file that nothing else in a packet determines: its hash in the manifest, under
 // the seal, is all that is said of it.
 //
+// What the ledger has lost is stated by the operator (manifest.json, losses, and
+// the report): it does not follow from the events that a packet has, and rests on
+// the seal.
+//
 // # The log's part
 //
 // All proofs lead to one checkpoint. Among those that cover the packet's newest

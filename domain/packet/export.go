@@ -69,6 +69,8 @@ type Request struct {
 	Sealer  Sealer
 	// Log is the transparency log; nil for a ledger that keeps none.
 	Log *LogSource
+	// Losses are what the packet states of events that were lost.
+	Losses []Loss
 	// Carry is the verifying program that goes into the packet; nil for none
 	// (R-G7).
 	Carry *Program
@@ -282,7 +284,7 @@ func seal(ctx context.Context, sealer Sealer, items []item, manifest Manifest) (
 func gather(ctx context.Context, request Request, codec *event.Codec) (Manifest, []story, error) {
 	head := Manifest{
 		Format: Format, Ledger: request.Ledger, Verifier: request.Verifier, Reader: request.Reader, Subject: Subject{Kind: KindDocument},
-		Operator: Operator{Certificate: fingerprint(request.Sealer.Certificate())},
+		Losses: request.Losses, Operator: Operator{Certificate: fingerprint(request.Sealer.Certificate())},
 	}
 	if request.Carry != nil {
 		head.Verifier.File = request.Carry.entry()

@@ -121,7 +121,7 @@ func ExportExtract(ctx context.Context, out io.Writer, request Request) (Manifes
 		return Manifest{}, fault.New(fault.Internal, "an extract needs events and a sealer")
 	}
 	head := Manifest{
-		Format: Format, Ledger: request.Ledger, Verifier: request.Verifier,
+		Format: Format, Ledger: request.Ledger, Verifier: request.Verifier, Losses: request.Losses,
 		Operator: Operator{Certificate: fingerprint(request.Sealer.Certificate())},
 		Subject:  Subject{Kind: KindExtract, Document: request.Document, Participant: request.Participant},
 	}

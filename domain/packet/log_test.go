@@ -698,3 +698,44 @@ func (randomReader) Read(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+func TestR_M8_APacketOfALedgerThatLostEventsStatesThat(t *testing.T) {
+	l := kept(t, packettest.Options{})
+	confirmed(t, l)
+	loss := packet.Loss{At: l.Now(), FormerOrigin: "first.example/log", Origin: packettest.Origin, Known: 1000, Events: 960,
+		Ground: "The disk died <and> no copy was newer."}
+	request := l.Request()
+	request.Losses = []packet.Loss{loss}
+	several := request
+	several.Document, several.Documents = "", []string{packettest.Document}
+	for name, request := range map[string]packet.Request{"one document": request, "several": several} {
+		var out bytes.Buffer
+		_, err := packet.Export(t.Context(), &out, request)
+		require.NoError(t, err, name)
+		report := verify(t, out.Bytes(), l.Trust())
+		require.Equal(t, packet.Good, report.Status, "%s: %+v", name, report.Problems)
+		require.Equal(t, []packet.Loss{loss}, report.Manifest.Losses, name)
+		text := contents(unzip(t, out.Bytes()))["report.html"]
+		for _, want := range []string{
+			"из 1000 известных событий реестра не хватает не менее 40", "белгілі 1000 оқиғасының кемінде 40 жоқ",
+			"of 1000 events of the ledger that are known of, at least 40 are missing", "first.example/log", "The disk died &lt;and&gt; no copy",
+		} {
+			require.Contains(t, text, want, name)
+		}
+	}
+	var out bytes.Buffer
+	request.Documents = nil
+	_, err := packet.ExportExtract(t.Context(), &out, request)
+	require.NoError(t, err)
+	require.Equal(t, []packet.Loss{loss}, verify(t, out.Bytes(), l.Trust()).Manifest.Losses, "an extract")
+
+	// A loss of nothing is none, whoever seals it.
+	request.Losses = []packet.Loss{{At: l.Now(), FormerOrigin: "a", Origin: "b", Known: 960, Events: 960, Ground: "x"}}
+	out.Reset()
+	_, err = packet.Export(t.Context(), &out, request)
+	if err == nil {
+		require.Equal(t, packet.Bad, verify(t, out.Bytes(), l.Trust()).Status)
+	}
+	require.NotContains(t, contents(unzip(t, export(t, l)))["report.html"], "log.loss")
+	require.NotContains(t, contents(unzip(t, export(t, l)))["report.html"], "Events lost")
+}

@@ -108,7 +108,7 @@ func (c *composition) reading() report.Document {
 	}
 	d.Chain.Streams = len(streams)
 	if c.manifest.Format >= formatLog {
-		d.Log = c.log.reading(len(c.history))
+		d.Log = c.log.reading(len(c.history), c.manifest.Losses)
 	}
 	if len(c.signatures) > 0 && len(c.signatures[0].files) > 0 {
 		d.Commands = c.signatureCommands(c.signatures[0], c.signatures[0].files[0])
@@ -117,14 +117,21 @@ func (c *composition) reading() report.Document {
 }
 
 // reading is what the report says of the log, with so many proofs.
-func (l *logPart) reading(proofs int) *report.Log {
+func (l *logPart) reading(proofs int, losses []Loss) *report.Log {
+	var lost []report.Loss
+	for _, loss := range losses {
+		lost = append(lost, report.Loss{
+			At: loss.At, Former: loss.FormerOrigin, Log: loss.Origin, Known: loss.Known, Missing: loss.Missing(), Ground: loss.Ground,
+		})
+	}
 	switch {
 	case l == nil:
-		return &report.Log{}
+		return &report.Log{Losses: lost}
 	case !l.covered():
-		return &report.Log{Origin: l.head.Origin}
+		return &report.Log{Origin: l.head.Origin, Losses: lost}
 	}
 	return &report.Log{
+		Losses: lost,
 		Origin: l.head.Origin, Size: l.head.Size, Root: l.root, Proofs: proofs,
 		Witnesses: l.witnesses, Stamps: l.times, Since: l.sinceSize,
 	}

@@ -277,7 +277,10 @@ func (m Manifest) wellFormed() bool {
 	s := m.Subject
 	one := s.Kind == KindDocument && s.Document != "" && s.Participant == "" && s.From == nil && s.To == nil && len(s.Documents) == 0
 	if m.Format == formatTwo {
-		return one && m.Verifier.File == "" && m.Log == nil
+		return one && m.Verifier.File == "" && m.Log == nil && len(m.Losses) == 0
+	}
+	if len(m.Losses) > MaxLosses || slices.ContainsFunc(m.Losses, func(l Loss) bool { return !l.wellFormed() }) {
+		return false
 	}
 	if m.Log != nil && (m.Format < formatLog || s.Kind == KindExtract || !m.Log.wellFormed()) {
 		return false

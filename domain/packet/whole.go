@@ -105,7 +105,7 @@ func (w *whole) compose() error {
 	}
 	overview.Source = source(*m)
 	if m.Format >= formatLog {
-		overview.Log = w.log.reading(0)
+		overview.Log = w.log.reading(0, m.Losses)
 	}
 	root := &composition{manifest: *m, log: w.log}
 	root.items = append(root.items, w.log.items()...)

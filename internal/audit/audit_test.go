@@ -360,6 +360,7 @@ func TestWhatCannotBeToldIsNeverYesOrNo(t *testing.T) {
 		"too much":                     {"checkpoint", bytes.Repeat([]byte("x"), 200<<10), audit.Unreadable},
 		"not signed":                   {"checkpoint", []byte(log.Text(400) + "\n"), audit.Unreadable},
 		"signed by a stranger":         {"checkpoint", signedBy(stranger.Signer, log.Text(400)), audit.NotSigned},
+		"of a log with another key":    {"checkpoint", signedBy(stranger.Signer, other.Text(300)), audit.AnotherLog},
 		"signed over something else":   {"checkpoint", wrong, audit.NotSigned},
 		"of another log":               {"checkpoint", signedBy(log.Signer, other.Text(300)), audit.AnotherLog},
 		"of no log at all":             {"checkpoint", signedBy(log.Signer, "hello\n"), audit.Unreadable},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -100,6 +101,9 @@ func (l *Log) open(signed []byte) (checkpoint, error) {
 	var wrong *note.InvalidSignatureError
 	switch {
 	case errors.As(err, &unverified):
+		if named, _, _ := strings.Cut(unverified.Note.Text, "\n"); named != l.origin {
+			return checkpoint{}, fail(AnotherLog, "what is served names the log %.100q, not %q, and bears no signature of the key that you gave: a ledger that has lost events goes on under another log, and its pages and packets say so", named, l.origin)
+		}
 		return checkpoint{}, fail(NotSigned, "the checkpoint bears no signature of the key of %s that you gave", l.origin)
 	case errors.As(err, &wrong):
 		return checkpoint{}, fail(NotSigned, "the signature of %s on the checkpoint does not verify", l.origin)

@@ -203,13 +203,36 @@ type Log struct {
 	Stamps    []time.Time
 	// Since is the size of an earlier checkpoint that it continues, 0 for none.
 	Since uint64
+	// Losses are what the ledger has lost.
+	Losses []Loss
 }
 
-// facts are what there is to say of the log.
+// Loss says that events were lost, and that the ledger went on under another log.
+type Loss struct {
+	At             time.Time
+	Former, Log    string
+	Known, Missing uint64
+	Ground         string
+}
+
+// facts are what there is to say of the log, and of what the ledger has lost.
 func (l *Log) facts(w words) []fact {
-	switch {
-	case l == nil:
+	if l == nil {
 		return nil
+	}
+	facts := l.covering(w)
+	for _, loss := range l.Losses {
+		facts = append(facts,
+			fact{label: w.say("log.loss"), value: w.say("log.lost", "when", w.moment(loss.At), "known", loss.Known,
+				"missing", loss.Missing, "former", loss.Former, "log", loss.Log)},
+			fact{label: w.say("log.ground"), value: loss.Ground})
+	}
+	return facts
+}
+
+// covering is what there is to say of the log.
+func (l *Log) covering(w words) []fact {
+	switch {
 	case l.Origin == "":
 		return []fact{{label: w.say("log"), value: w.say("log.none")}}
 	case l.Size == 0:

@@ -387,8 +387,13 @@ func (s *Server) address(r *http.Request) string {
 	if s.TrustProxy {
 		// The last entry is the one that the proxy itself wrote.
 		all := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-		if last, err := netip.ParseAddr(strings.TrimSpace(all[len(all)-1])); err == nil {
-			return last.WithZone("").String()
+		last := strings.TrimSpace(all[len(all)-1])
+		if address, err := netip.ParseAddr(strings.Trim(last, "[]")); err == nil {
+			return address.WithZone("").String()
+		}
+		// Some proxies write the port too.
+		if address, err := netip.ParseAddrPort(last); err == nil {
+			return address.Addr().WithZone("").String()
 		}
 	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)

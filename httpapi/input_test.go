@@ -263,6 +263,9 @@ func TestUnknownTokensFromOneAddressAreThrottled(t *testing.T) {
 	require.Equal(t, 429, a.status)
 	require.Equal(t, "request.throttled", a.code())
 	require.NotEmpty(t, a.header.Get("Retry-After"))
+	require.Equal(t, 429, from("203.0.113.7:5123", "dalel_x").status, "with the port that some proxies write")
+	require.Equal(t, 401, from("203.0.113.8:5123", "dalel_x").status, "of another client")
+	require.Equal(t, 401, from("[2001:db8::1]:5123", "dalel_x").status)
 	require.Equal(t, 200, from("203.0.113.8", w.sender.token).status, "others are not held up")
 	require.Equal(t, 200, from("203.0.113.7", w.sender.token).status, "nor is a good token from the same address")
 }

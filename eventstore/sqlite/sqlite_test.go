@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"database/sql"
+	"math"
 	"net/url"
 	"path/filepath"
 	"testing"
@@ -78,4 +79,43 @@ func TestAppendsGoOnAfterSomebodyElseHasWrittenToTheFile(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, eventstore.Position(4), position)
 	requireSound(t, store)
+}
+
+// insertAt writes a row that is no event of the ledger's, as an administrator can.
+func insertAt(t *testing.T, path string, position int64) {
+	t.Helper()
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: "_pragma=busy_timeout(5000)"}).String())
+	require.NoError(t, err)
+	defer db.Close()
+	_, err = db.ExecContext(t.Context(), `INSERT INTO events (position, stream, revision, id, type, data, metadata)
+		SELECT ?, max(id), 1000 + ?, lower(hex(randomblob(16))), 'X', '{}', '{}' FROM streams`, position, position%1000)
+	require.NoError(t, err)
+}
+
+func TestAnAppendNeverComesToStandBeforeWhatReadersHavePassed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.db")
+	store := open(t, path, sqlite.Options{})
+	events := chain(t, "test-a", eventstore.Head{}, filled(10), filled(20), filled(30))
+	_, err := store.Append(t.Context(), events[0])
+	require.NoError(t, err)
+	_, err = store.Append(t.Context(), chain(t, "test-z", eventstore.Head{}, filled(10))...)
+	require.NoError(t, err)
+	insertAt(t, path, 5000)
+	position, err := store.Append(t.Context(), events[1])
+	require.NoError(t, err)
+	require.Equal(t, eventstore.Position(5001), position)
+	// Beyond the largest number SQLite goes on with negative ones.
+	for _, far := range []int64{1<<62 + 1, math.MaxInt64} {
+		insertAt(t, path, far)
+		_, err = store.Append(t.Context(), events[2])
+		require.Equal(t, fault.StoreFailed, fault.CodeOf(err), "%v", err)
+		require.ErrorContains(t, err, "leaves no room")
+		require.Error(t, store.Probe(t.Context()), "and health says so")
+	}
+	read := 0
+	for _, err := range store.ReadAll(t.Context(), 0, 0) {
+		require.NoError(t, err)
+		read++
+	}
+	require.Equal(t, 3, read)
 }

@@ -260,7 +260,7 @@ func (w *writer) settle(group []*request, again bool) {
 			w.settle(group[i:i+1], again)
 		}
 		return
-	case again && refusedByConstraint(err):
+	case again && (refusedByConstraint(err) || errors.Is(err, errMoved)):
 		w.settle(group, false)
 		return
 	}
@@ -272,6 +272,10 @@ func (w *writer) settle(group []*request, again bool) {
 	}
 	reply()
 }
+
+// maxPosition leaves positions for more events than any disk holds. SQLite goes
+// on with negative numbers after the largest, which no reader would find.
+const maxPosition = 1 << 62
 
 // learn reads where the file ends, unless that is known. The end is the
 // largest position ever given, so that after a tail was cut off its positions
@@ -292,6 +296,10 @@ func (w *writer) learn(ctx context.Context) error {
 	}
 	end, _ := row[0].(int64)
 	rows, _ := row[1].(int64)
+	if end > maxPosition {
+		return fault.New(fault.StoreFailed,
+			"an event stands at position %d, where the ledger has written none, and leaves no room after it: `dalel copy --leave-out %d` makes a store without it", end, end)
+	}
 	w.end, w.rows, w.known = eventstore.Position(end), rows, true
 	w.announce()
 	return nil
@@ -444,6 +452,9 @@ func (t *transaction) write(ctx context.Context) error {
 	if err := conn.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return failure(ctx, err, "begin to append")
 	}
+	if err := w.unchanged(ctx); err != nil {
+		return err
+	}
 	for _, p := range t.opened {
 		if err := conn.exec(ctx, "INSERT OR ROLLBACK INTO streams (id, name) VALUES (?, ?)", p.stored.row, string(p.name)); err != nil {
 			return failure(ctx, err, "append to %s", p.name)
@@ -475,6 +486,23 @@ func (t *transaction) write(ctx context.Context) error {
 		}
 	}
 	w.announce()
+	return nil
+}
+
+// errMoved says that the file does not end where the writer left it.
+var errMoved = errors.New("somebody else has written to the file")
+
+// unchanged returns errMoved, within a transaction, if there is an event beyond
+// the last position that was given: what is added now must not come to stand
+// before it, where followers have been already.
+func (w *writer) unchanged(ctx context.Context) error {
+	var row [1]driver.Value
+	if _, err := w.conn.first(ctx, row[:], "SELECT coalesce(max(position), 0) FROM events"); err != nil {
+		return failure(ctx, err, "find the end of the event store")
+	}
+	if last, _ := row[0].(int64); last > int64(w.end) {
+		return failure(ctx, errMoved, "append")
+	}
 	return nil
 }
 

@@ -40,10 +40,25 @@ func Linked(head Head, event Recorded) bool {
 	return head.Next == 0 && metadata.Prev == nil || metadata.Prev != nil && *metadata.Prev == head.Commitment
 }
 
+// BrokenError is the error of a stream that is the ledger's up to an event and
+// not from there: stream.broken.
+type BrokenError struct {
+	// Event is the first that is not the ledger's as it stands.
+	Event Recorded
+	fault *fault.Error
+}
+
+// Error implements error.
+func (e *BrokenError) Error() string { return e.fault.Error() }
+
+// Unwrap returns the error with its code.
+func (e *BrokenError) Unwrap() error { return e.fault }
+
 // Broken returns the error of a stream that is the ledger's up to an event and
-// not from there.
+// not from there, a [*BrokenError].
 func Broken(event Recorded, why string) error {
-	return fault.New(fault.StreamBroken, "%s is broken from revision %d (position %d): %s", event.Stream, event.Revision, event.Position, why)
+	return &BrokenError{event, fault.New(fault.StreamBroken,
+		"%s is broken from revision %d (position %d): %s", event.Stream, event.Revision, event.Position, why)}
 }
 
 func foreign(e *Event) string {

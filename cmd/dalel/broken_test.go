@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -11,8 +12,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"dalel/domain/document"
 	"dalel/domain/fsck"
 	"dalel/eventstore"
+	"dalel/internal/fault"
 )
 
 // intruded has somebody else write an event at the end of a stream of a ledger
@@ -64,4 +67,29 @@ func TestANewNodeStartsThoughTheLogsOwnStreamIsBroken(t *testing.T) {
 	n, err := openNode(t.Context(), location{dir: dir})
 	require.NoError(t, err)
 	require.NoError(t, n.Close())
+}
+
+func TestAChangedEventOfTheLedgersStopsWritingWhereverItIsRead(t *testing.T) {
+	dir := played(t)
+	var logged transcript
+	n, _ := serving(t, dir, &logged)
+	result := storyOf(t, dir)
+	act, id := actOf(result), result.Documents[0]
+	head, err := eventstore.ReadHead(t.Context(), n.store, document.StreamID(id))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return n.log.Newest().Size > 0 }, time.Minute, 20*time.Millisecond)
+
+	intruded(t, dir, document.StreamID(result.Documents[1]))
+	_, _ = n.ledger.Document(t.Context(), act, result.Documents[1])
+	require.NoError(t, n.mayWrite(), "a foreign event stops nothing")
+
+	unguarded(t, dir, fmt.Sprintf(`UPDATE events SET data = '{"changed":true}'
+		WHERE stream = (SELECT id FROM streams WHERE name = '%s') AND revision = %d`, document.StreamID(id), head.Next/2))
+	_, _ = n.ledger.Document(t.Context(), act, id)
+	require.Equal(t, fault.LogDiverged, fault.CodeOf(n.log.Stopped()), "the node is past it, and asks when it reads it")
+	require.Equal(t, fault.WritingStopped, fault.CodeOf(n.mayWrite()))
+	require.Eventually(t, func() bool { return strings.Contains(logged.String(), "this node writes nothing any more") },
+		time.Minute, 20*time.Millisecond)
+	require.Contains(t, logged.String(), "an event that the log has committed to was changed")
+	require.Equal(t, fault.LogDiverged, fault.CodeOf(n.log.Stopped()))
 }

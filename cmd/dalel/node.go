@@ -307,7 +307,7 @@ func openNode(ctx context.Context, at location) (_ *node, err error) {
 		return nil, err
 	}
 	config := ledger.Config{
-		Store: n.store, Blobs: n.blobs, Keys: n.keys, Retention: &n.rules, Signatures: n.policy, IdentifierKey: kept.identifierKey,
+		Store: judging{n.store, n.judge}, Blobs: n.blobs, Keys: n.keys, Retention: &n.rules, Signatures: n.policy, IdentifierKey: kept.identifierKey,
 		Log: n.founded.Log(), Name: n.settings.Name, CheckURL: checkURL(cmp.Or(n.settings.Public, at.public)), Words: words,
 		Writable: n.mayWrite, Appended: n.appended,
 	}
@@ -401,7 +401,7 @@ func (n *node) packet(document string) packet.Request {
 		Log:      n.proofs(),
 		Document: document, Ledger: n.settings.Name, Losses: n.losses(),
 		Verifier: packet.Verifier{Name: "dalel", Version: version},
-		Events:   n.store, Content: n.ledger.Content(), Openers: event.OpenersOf(n.keys), Sealer: n.sealer,
+		Events:   judging{n.store, n.judge}, Content: n.ledger.Content(), Openers: event.OpenersOf(n.keys), Sealer: n.sealer,
 	}
 }
 

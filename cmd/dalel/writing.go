@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
+	"iter"
 	"log/slog"
 
+	"dalel/eventstore"
 	"dalel/internal/fault"
 	"dalel/projections/transparency"
 )
@@ -22,6 +25,55 @@ func (n *node) mayWrite() error {
 		return fault.Wrap(fault.WritingStopped, why, "the transparency log has stopped on this node (%s); reading goes on", fault.CodeOf(why))
 	}
 	return nil
+}
+
+// judging is an event store that has the transparency log asked about each event
+// at which the reading of a stream breaks off.
+type judging struct {
+	eventstore.Store
+	judge func(context.Context, eventstore.Recorded)
+}
+
+// ReadStream implements eventstore.Store.
+func (s judging) ReadStream(
+	ctx context.Context, stream eventstore.StreamID, from eventstore.Revision, limit int,
+) iter.Seq2[eventstore.Recorded, error] {
+	return s.watch(ctx, s.Store.ReadStream(ctx, stream, from, limit))
+}
+
+// ReadStreamBackwards implements eventstore.Store.
+func (s judging) ReadStreamBackwards(
+	ctx context.Context, stream eventstore.StreamID, limit int,
+) iter.Seq2[eventstore.Recorded, error] {
+	return s.watch(ctx, s.Store.ReadStreamBackwards(ctx, stream, limit))
+}
+
+func (s judging) watch(
+	ctx context.Context, events iter.Seq2[eventstore.Recorded, error],
+) iter.Seq2[eventstore.Recorded, error] {
+	return func(yield func(eventstore.Recorded, error) bool) {
+		for recorded, err := range events {
+			var broken *eventstore.BrokenError
+			if errors.As(err, &broken) {
+				s.judge(ctx, broken.Event)
+			}
+			if !yield(recorded, err) {
+				return
+			}
+		}
+	}
+}
+
+// judge has the log stop where an event that is not the ledger's as it stands is
+// one of those that the log has committed to.
+func (n *node) judge(ctx context.Context, found eventstore.Recorded) {
+	if n.log == nil {
+		return
+	}
+	if err := n.log.Judge(ctx, found); err != nil && !fault.Is(err, fault.LogDiverged) {
+		slog.WarnContext(ctx, "the log cannot be asked about an event that is not as the ledger writes them; it is asked again when the stream is read again",
+			"stream", found.Stream, "position", uint64(found.Position), "code", fault.CodeOf(err))
+	}
 }
 
 // followLog keeps the transparency log until ctx ends. When the log stops for

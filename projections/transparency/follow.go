@@ -61,6 +61,9 @@ func (l *Log) Run(ctx context.Context) error {
 	for failures := 1; ; failures++ {
 		before := l.Status().Integrated
 		err := l.follow(ctx)
+		if judged := l.verdict(); judged != nil {
+			err = judged
+		}
 		// Whatever failed, the tree in memory counts for nothing any more.
 		l.mu.Lock()
 		l.engine = nil
@@ -85,6 +88,9 @@ func (l *Log) Run(ctx context.Context) error {
 
 // enter notes a phase and why.
 func (l *Log) enter(phase Phase, err error, failures int) {
+	if judged := l.verdict(); judged != nil {
+		phase, err, failures = PhaseStopped, judged, 0
+	}
 	l.note(func(s *Status) {
 		s.Phase, s.Failures, s.Code, s.Detail = phase, failures, "", ""
 		var known *fault.Error
@@ -517,6 +523,9 @@ func (l *Log) tick(ctx context.Context) error {
 
 // publish commits to what is new, if sign, and serves the newest checkpoint.
 func (l *Log) publish(ctx context.Context, sign bool) error {
+	if err := l.verdict(); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.engine

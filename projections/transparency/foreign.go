@@ -2,6 +2,8 @@ package transparency
 
 import (
 	"context"
+	"fmt"
+	"sort"
 
 	"dalel/eventstore"
 	"dalel/internal/fault"
@@ -38,6 +40,61 @@ func (l *Log) own(ctx context.Context, batch []eventstore.Recorded) ([]eventstor
 			"revision", uint64(recorded.Revision), "position", uint64(recorded.Position), "because", fault.DetailOf(why))
 	}
 	return own, nil
+}
+
+// Judge asks the log of an event that was found to be foreign as it stands,
+// wherever its stream was read. If the log holds the leaf that the event's id was
+// cut from, around the event's position, it was the ledger's and was changed
+// since: the log stops for good with log.diverged, and Judge returns that. An
+// event that the log has not published yet is not known of here. Other errors
+// say that the log could not be asked.
+func (l *Log) Judge(ctx context.Context, found eventstore.Recorded) error {
+	size := l.Newest().Size
+	l.view.RLock()
+	starts := l.starts[:min(bundles(size), uint64(len(l.starts)))]
+	l.view.RUnlock()
+	n := sort.Search(len(starts), func(i int) bool { return starts[i] > found.Position }) - 1
+	if n < 0 {
+		return nil
+	}
+	leaves, err := l.reader.Bundle(ctx, uint64(n), size)
+	if err != nil {
+		return fmt.Errorf("look for %s@%d in the log: %w", found.Stream, found.Revision, err)
+	}
+	for _, leaf := range leaves {
+		if len(leaf) == len(eventstore.Hash{}) && eventstore.EventID(eventstore.Hash(leaf)) == found.ID {
+			return l.diverge(found)
+		}
+	}
+	return nil
+}
+
+// diverge stops the log for good over one of the ledger's own events.
+func (l *Log) diverge(found eventstore.Recorded) error {
+	err := fault.New(fault.LogDiverged, "%s@%d at position %d was changed after the log had committed to it",
+		found.Stream, found.Revision, found.Position)
+	l.view.Lock()
+	first := l.judged == nil
+	if first {
+		l.judged = err
+	}
+	l.view.Unlock()
+	if first {
+		l.log.Error("an event that the log has committed to was changed", "stream", found.Stream,
+			"revision", uint64(found.Revision), "position", uint64(found.Position), "code", fault.LogDiverged)
+		l.enter(PhaseStopped, err, 0)
+	}
+	return err
+}
+
+// verdict returns why Judge has stopped the log, nil if it has not.
+func (l *Log) verdict() error {
+	l.view.RLock()
+	defer l.view.RUnlock()
+	if l.judged == nil {
+		return nil
+	}
+	return l.judged
 }
 
 // leaf returns the leaf that the stored tiles hold at an index, zero where they

@@ -204,6 +204,8 @@ type Log struct {
 	// number; of size 0 where it is not known.
 	stamped []checkpoint.Signed
 	status  Status
+	// judged is why Judge has stopped the log; nothing takes it back.
+	judged *fault.Error
 }
 
 // Open opens a log. It reads the node's memory and nothing else; Run, Publish

@@ -65,6 +65,7 @@ type node struct {
 	url      string
 	operator string
 	log      string
+	pid      int
 	keys     atomic.Int64
 }
 
@@ -97,6 +98,7 @@ func serve(t *testing.T, settings map[string]any) *node {
 	require.NoError(t, err)
 	require.NoError(t, process.Start())
 	t.Cleanup(func() { process.Process.Kill(); process.Wait() })
+	n.pid = process.Process.Pid
 	n.url = n.address(stdout)
 	return n
 }

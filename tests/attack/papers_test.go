@@ -93,6 +93,11 @@ func attributes(count int) string {
 
 // png is a PNG of nothing that says how large it would be.
 func png(width, height uint32, depth, colours byte) []byte {
+	return pngOf(width, height, depth, colours, 1)
+}
+
+// pngOf is a PNG whose pixels are that many MiB of zeros.
+func pngOf(width, height uint32, depth, colours byte, mebibytes int) []byte {
 	chunk := func(kind string, data []byte) []byte {
 		named := append([]byte(kind), data...)
 		out := binary.BigEndian.AppendUint32(nil, uint32(len(data)))
@@ -101,7 +106,9 @@ func png(width, height uint32, depth, colours byte) []byte {
 	head := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, width), height)
 	var rows bytes.Buffer
 	packed := zlib.NewWriter(&rows)
-	_, _ = packed.Write(make([]byte, 1<<20))
+	for zeros := make([]byte, 1<<20); mebibytes > 0; mebibytes-- {
+		_, _ = packed.Write(zeros)
+	}
 	_ = packed.Close()
 	out := []byte("\x89PNG\r\n\x1a\n")
 	out = append(out, chunk("IHDR", append(head, depth, colours, 0, 0, 0))...)

@@ -105,6 +105,10 @@ func Open(ctx context.Context, path string, options Options) (_ *Store, err erro
 	if err != nil {
 		return nil, fault.Wrap(fault.StoreFailed, err, "find the event store's file")
 	}
+	// The lock lies beside the file itself, not beside a link to it.
+	if file, err := filepath.EvalSymlinks(path); err == nil {
+		path = file
+	}
 	store := &Store{path: path, closing: make(chan struct{})}
 	defer func() {
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"math"
 	"net/url"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -118,4 +119,12 @@ func TestAnAppendNeverComesToStandBeforeWhatReadersHavePassed(t *testing.T) {
 		read++
 	}
 	require.Equal(t, 3, read)
+}
+
+func TestALinkToAFileThatIsOpenIsLockedToo(t *testing.T) {
+	path, link := filepath.Join(t.TempDir(), "events.db"), filepath.Join(t.TempDir(), "link.db")
+	open(t, path, sqlite.Options{})
+	require.NoError(t, os.Symlink(path, link))
+	_, err := sqlite.Open(t.Context(), link, sqlite.Options{})
+	require.Equal(t, fault.StoreLocked, fault.CodeOf(err), "%v", err)
 }

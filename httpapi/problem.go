@@ -119,6 +119,10 @@ func (s *Server) answerError(c echo.Context, r route.Route, caller route.Caller,
 			return
 		}
 	}
+	if !caller.SignedIn() && (refusal.Code == fault.StreamBroken || refusal.Code == fault.ChainBroken) {
+		// Where in the store that is, is nothing to the public.
+		refusal = fault.New(refusal.Code, "%s", fault.Lookup(refusal.Code).Title)
+	}
 	problem := Problem{
 		Type: "/problems/" + string(refusal.Code), Title: fault.Lookup(refusal.Code).Title, Status: status,
 		Detail: refusal.Detail, Code: refusal.Code, Reasons: refusal.Reasons, RequestID: id, Instance: instanceOf(id),

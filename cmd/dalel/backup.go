@@ -19,7 +19,6 @@ import (
 	"dalel/eventstore"
 	"dalel/eventstore/sqlite"
 	"dalel/internal/backup"
-	"dalel/internal/fault"
 )
 
 // makeBackup copies a whole ledger, served or not: 0 the backup is whole, 1 it
@@ -229,7 +228,7 @@ func openToRead(ctx context.Context, address string, foreign bool, line *progres
 		if foreign && p.Kind == sqlite.EventChanged {
 			return nil
 		}
-		return fault.New(fault.ChainBroken, "%s (`dalel fsck` names all that is wrong)", p)
+		return notFollowing(p)
 	})
 	line.end()
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"dalel/domain/document"
 	"dalel/domain/fsck"
 	"dalel/eventstore"
+	"dalel/eventstore/sqlite"
 	"dalel/internal/fault"
 )
 
@@ -92,4 +93,43 @@ func TestAChangedEventOfTheLedgersStopsWritingWhereverItIsRead(t *testing.T) {
 		time.Minute, 20*time.Millisecond)
 	require.Contains(t, logged.String(), "an event that the log has committed to was changed")
 	require.Equal(t, fault.LogDiverged, fault.CodeOf(n.log.Stopped()))
+}
+
+// unlinked has somebody write a well-formed event that does not link to the one
+// before it at the end of a stream, and returns its position.
+func unlinked(t *testing.T, dir string, stream eventstore.StreamID) eventstore.Position {
+	store, err := sqlite.Open(t.Context(), filepath.Join(dir, eventsFile), sqlite.Options{})
+	require.NoError(t, err)
+	head, err := eventstore.ReadHead(t.Context(), store, stream)
+	require.NoError(t, err)
+	head.Commitment[0] ^= 1
+	events, err := eventstore.Chain(stream, head, eventstore.Draft{Type: "StrangeThingHappened", Data: []byte(`{}`),
+		Metadata: eventstore.Metadata{Schema: 1, Actor: "somebody", RecordedAt: time.Now()}})
+	require.NoError(t, err)
+	position, err := store.Append(t.Context(), events...)
+	require.NoError(t, err)
+	require.NoError(t, store.Close())
+	return position
+}
+
+func TestAnEventThatDoesNotLinkIsNamedWithItsPositionAndWhatDoesNotRepairIt(t *testing.T) {
+	dir := played(t)
+	position := fmt.Sprintf("position %d", unlinked(t, dir, document.StreamID(storyOf(t, dir).Documents[0])))
+	status, said, _ := dalel(t, "fsck", "--dir", dir)
+	require.Equal(t, exitBad, status)
+	require.Contains(t, said, position+": it does not link to the event before it [fsck.link-broken]")
+
+	out, keysOut, _ := folders(t)
+	from, to := sqliteURL(filepath.Join(dir, eventsFile)), sqliteURL(filepath.Join(t.TempDir(), eventsFile))
+	for _, args := range [][]string{
+		{"copy", "--from", from, "--to", to},
+		{"backup", "--dir", dir, "--out", out, "--keys-out", keysOut},
+	} {
+		status, _, stderr := dalel(t, args...)
+		require.Equal(t, exitFailed, status)
+		require.Contains(t, stderr, position, args[0])
+		require.Contains(t, stderr, "not repaired by --leave-out", args[0])
+	}
+	_, help, stderr := dalel(t, "help")
+	require.Contains(t, help+stderr, "copy --from URL --to URL [--leave-out POSITION,POSITION…]")
 }

@@ -108,6 +108,11 @@ func openBoth(
 	return source, target, nil
 }
 
+// notFollowing is the error of a file with a fault that keeps it from being copied.
+func notFollowing(p sqlite.Problem) error {
+	return fault.New(fault.ChainBroken, "%s (`dalel fsck` names all that is wrong). %s", p, transfer.Unrepaired)
+}
+
 // openSound opens an event store and has it look at its own file, where it is
 // one. Some damage shows there alone, a tail that was cut off for one: a copy
 // of the events would look whole. changed says that there are events whose bytes
@@ -127,7 +132,7 @@ func openSound(ctx context.Context, address string, line *progress) (store event
 				changed = true // reading in order tells foreign ones from changed ones
 				return nil
 			}
-			return fault.New(fault.ChainBroken, "%s (`dalel fsck` names all that is wrong)", p)
+			return notFollowing(p)
 		})
 	}
 	if err != nil {

@@ -67,7 +67,7 @@ func subcommands() []subcommand {
 		{"export", "export --dir DIR {--document ID | --documents ID,ID… | --participant ID --from DATE --to DATE} [--with-verifier FILE|self] --out FILE", export},
 		{"extract", "extract --dir DIR {--document ID [--participant ID] | [--participant ID] --from DATE --to DATE} --out FILE", extract},
 		{"fsck", fsckForm, fsckLedger},
-		{"copy", "copy --from URL --to URL", copyLedger},
+		{"copy", "copy --from URL --to URL [--leave-out POSITION,POSITION…]", copyLedger},
 		{"store-acl", "store-acl --store URL [--users NAME,NAME…] [--replace] [--dry-run]", storeACL},
 		{"backup", "backup --dir DIR [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] --out DIR {--keys-out DIR [--with-master] | --no-keys}", makeBackup},
 		{"restore", "restore --from DIR --keys-from DIR --dir NEW [--store URL] [--blobs PLACE] [--settings DIR] [--keys PLACE] [--master PLACE]", restoreBackup},

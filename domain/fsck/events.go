@@ -328,9 +328,9 @@ func (c *checker) follow(h head, s *seen) {
 	case s.Revision < h.Next:
 		c.report(OrderChanged, s.String(), "revision %d was expected here", h.Next)
 	case !linked && s.Revision == 0:
-		c.report(LinkBroken, s.String(), "a first event names one before it")
+		c.report(LinkBroken, s.String(), "at position %d: a first event names one before it", s.position)
 	case !linked:
-		c.report(LinkBroken, s.String(), "it does not link to the event before it")
+		c.report(LinkBroken, s.String(), "at position %d: it does not link to the event before it", s.position)
 	case s.code != "":
 		c.report(s.code, s.String(), "%s", s.what)
 	}

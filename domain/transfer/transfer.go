@@ -140,7 +140,7 @@ func checkNamed(ctx context.Context, from eventstore.Store, positions []eventsto
 		delete(named, f.Event.Position)
 	}
 	for _, position := range slices.Sorted(maps.Keys(named)) {
-		return fault.New(fault.RequestInvalid, "at position %d there is no foreign event: the ledger's own are not left out", position)
+		return fault.New(fault.RequestInvalid, "at position %d there is no event that is foreign by its bytes, and no other is left out", position)
 	}
 	if len(unnamed) > 0 {
 		return refused(unnamed)
@@ -284,7 +284,7 @@ func (c *copying) next() (event eventstore.Recorded, ok bool, err error) {
 	}
 	head, err := eventstore.Follow(c.heads[event.Stream], event.Event)
 	if err != nil {
-		return event, false, fmt.Errorf("the source at position %d: %w", event.Position, err)
+		return event, false, fmt.Errorf("the source at position %d: %w. %s", event.Position, err, Unrepaired)
 	}
 	c.heads[event.Stream] = head
 	c.tree.Append(event.Leaf())
@@ -292,13 +292,17 @@ func (c *copying) next() (event eventstore.Recorded, ok bool, err error) {
 	return event, true, nil
 }
 
+// Unrepaired ends the error of a source with an event that is not foreign and does
+// not follow.
+const Unrepaired = "That is not repaired by --leave-out today: what is left is a backup from before it"
+
 // pass leaves a foreign event out, or refuses the source.
 func (c *copying) pass(event eventstore.Recorded) error {
 	switch {
 	case c.leaveOut != nil && c.leaveOut(event):
 	case eventstore.Linked(c.heads[event.Stream], event):
-		return fmt.Errorf("the source at position %d: %w", event.Position,
-			fault.New(fault.ChainBroken, "%s@%d: its bytes are not those that were committed to", event.Stream, event.Revision))
+		return fmt.Errorf("the source at position %d: %w. %s", event.Position,
+			fault.New(fault.ChainBroken, "%s@%d: its bytes are not those that were committed to", event.Stream, event.Revision), Unrepaired)
 	case c.leaveOut != nil:
 		foreign := []eventstore.Recorded{event}
 		for {

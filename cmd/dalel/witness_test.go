@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/sumdb/note"
 
 	"dalel/internal/audit"
 	"dalel/internal/fault"
@@ -145,6 +147,8 @@ func TestAnAuditsExitStatusIsItsAnswer(t *testing.T) {
 	away := httptest.NewServer(http.NotFoundHandler())
 	defer away.Close()
 	other := logtest.New(t, "other.example", 1)
+	_, another, err := note.GenerateKey(rand.Reader, "log.example.kz/dalel")
+	require.NoError(t, err)
 	for _, c := range []struct {
 		status int
 		says   string
@@ -158,7 +162,8 @@ func TestAnAuditsExitStatusIsItsAnswer(t *testing.T) {
 		{1, audit.Rewritten, []string{"--log", site.URL, "--key", log.VKey, "--from", untrue}},
 		{1, audit.Rewritten, []string{"--log", site.URL, "--key", log.VKey, "--from", untrue, "--every", "1s"}},
 		{2, audit.Incomplete, []string{"--log", away.URL, "--key", log.VKey}},
-		{2, audit.NotSigned, []string{"--log", site.URL, "--key", other.VKey}},
+		{2, audit.AnotherLog, []string{"--log", site.URL, "--key", other.VKey}},
+		{2, audit.NotSigned, []string{"--log", site.URL, "--key", another}},
 		{2, "needed: --key, --log", nil},
 		{2, "neither a public key nor a file", []string{"--log", site.URL, "--key", "nothing"}},
 		{2, "mistyped", []string{"--log", site.URL, "--key", strings.Replace(log.VKey, "kz", "ru", 1)}},

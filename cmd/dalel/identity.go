@@ -104,7 +104,7 @@ func sameStore(ctx context.Context, at location, kept kept, store eventstore.Sto
 	if err != nil {
 		return founded, err
 	}
-	if err := founded.CheckSecrets(kept.logKey.vkey, kept.seal); err != nil {
+	if err := founded.CheckSecrets(kept.logKey.vkey, kept.seal, kept.identifierKey); err != nil {
 		return founded, restorable(err, putBack)
 	}
 	seen, _, err := seenAt(ctx, at, kept.settings.Ledger, kept.logKey.verifier.Name())

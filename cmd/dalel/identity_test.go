@@ -353,6 +353,7 @@ func TestR_M8_WhatIsMissingOrAnothersIsRefusedByName(t *testing.T) {
 		"another's keys":           {swapped("settings", keysFile), fault.KeysOther, []string{"keys list", "keys rotate"}},
 		"another's content":        {swapped("blobs"), fault.ContentOther, []string{"fsck"}},
 		"another's log key":        {swapped("settings", secretsDir, logKeyFile), fault.SettingsOther, []string{"fsck"}},
+		"another's identifiers":    {swapped("settings", secretsDir, identifierFile), fault.SettingsOther, []string{"fsck"}},
 		"another's settings":       {swapped("settings"), fault.StoreOther, nil},
 		"another's seal":           {both(swapped("settings", secretsDir, sealFile), swapped("settings", trustDir, sealCertificateFile)), fault.SettingsOther, nil},
 		"another's events":         {swapped(eventsFile), fault.StoreOther, nil},

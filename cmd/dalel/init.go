@@ -359,7 +359,8 @@ func (f foundation) append(ctx context.Context, set settings) (err error) {
 		return err
 	}
 	return l.Found(ctx, ledger.SystemAct(), founding.Found{Ledger: set.Ledger, Name: set.Name,
-		LogKey: kept.logKey.vkey, Certificate: kept.seal})
+		LogKey: kept.logKey.vkey, Certificate: kept.seal,
+		Identifiers: founding.Identifiers(kept.identifierKey, set.Ledger)})
 }
 
 // makeSecret makes 32 random bytes, unless they are there.

@@ -358,7 +358,7 @@ func (n *node) openStores(ctx context.Context, at location, kept kept) (err erro
 	}
 	founded := n.founded
 	if founded.Ledger != "" {
-		if err := founded.CheckSecrets(n.logKey.vkey, kept.seal); err != nil {
+		if err := founded.CheckSecrets(n.logKey.vkey, kept.seal, kept.identifierKey); err != nil {
 			return restorable(err, putBack)
 		}
 	}

@@ -202,7 +202,11 @@ func (r *recovery) examine(ctx context.Context, set settings, store eventstore.S
 	if err != nil {
 		return fmt.Errorf("open the operator's seal: %w", err)
 	}
-	if err := founded.CheckSecrets(key.vkey, certificate); err != nil {
+	identifierKey, err := readSecret(filepath.Join(r.at.settings, secretsDir, identifierFile))
+	if err != nil {
+		return err
+	}
+	if err := founded.CheckSecrets(key.vkey, certificate, identifierKey); err != nil {
 		return restorable(err, putBack)
 	}
 	seen, _, err := seenAt(ctx, r.at, set.Ledger, founded.Origin)

@@ -84,7 +84,11 @@ func replaceSeal(ctx context.Context, at location, keyFile, certificateFile stri
 	defer func() { err = errors.Join(err, store.Close()) }()
 	// The folder's certificate is the one in force, or this command was cut off.
 	if print := trust.FingerprintOf(was); print != founded.Seal && founded.Seal != trust.FingerprintOf(der) {
-		return "", founded.CheckSecrets(founded.LogKey, was)
+		identifierKey, err := readSecret(filepath.Join(at.settings, secretsDir, identifierFile))
+		if err != nil {
+			return "", err
+		}
+		return "", founded.CheckSecrets(founded.LogKey, was, identifierKey)
 	}
 	seen, _, err := seenAt(ctx, at, set.Ledger, founded.Origin)
 	if err != nil {

@@ -119,7 +119,7 @@ var impersonal = map[string]string{
 	"keyId": "a public key's", "line": "a witness's signature", "authority": "a time-stamping authority's name", "over": "fixed",
 	// A ledger is the operator's, and its seal's certificate is a legal entity's.
 	"ledger": "id", "name": "what the operator calls the ledger", "logKey": "a public key", "seal": "hash",
-	"LedgerFounded certificate": "the operator's certificate", "SealReplaced certificate": "the operator's certificate", "content": "hash", "former": "hash",
+	"LedgerFounded certificate": "the operator's certificate", "SealReplaced certificate": "the operator's certificate", "content": "hash", "former": "hash", "identifiers": "hash",
 	"formerOrigin": "the log's name", "formerKey": "a public key", "log": "the log's stream",
 	// Why a ledger goes on after a loss: told to be about what happened to it.
 	"LedgerRecovered ground": "about a system",

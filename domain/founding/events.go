@@ -27,6 +27,8 @@ type Founded struct {
 	// hex; Certificate is that certificate, DER in base64.
 	Seal        string `json:"seal"`
 	Certificate string `json:"certificate"`
+	// Identifiers tells the key that identifiers are hashed with ([Identifiers]).
+	Identifiers string `json:"identifiers"`
 	// Content is the SHA-256 of the mark among the content ([Mark]), Bytes its size.
 	Content string `json:"content"`
 	Bytes   int64  `json:"bytes"`

@@ -1,6 +1,7 @@
 package founding
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -36,10 +37,12 @@ type State struct {
 	Name      string
 	FoundedAt time.Time
 	// Origin and LogKey are those of the transparency log, Seal the SHA-256 of
-	// the seal's certificate, Content that of the mark among the content.
+	// the seal's certificate, Content that of the mark among the content,
+	// Identifiers what [Identifiers] makes of the ledger's key.
 	Origin, LogKey string
 	Seal           string
 	Content        string
+	Identifiers    string
 	// Former are the certificates that were the seal's before, by SHA-256.
 	Former []string
 	// Recoveries are what was stated after each loss, the newest last. Origin and
@@ -68,6 +71,8 @@ type Found struct {
 	LogKey string
 	// Certificate is that of the operator's seal (DER).
 	Certificate []byte
+	// Identifiers is [Identifiers] of the ledger's key.
+	Identifiers string
 	Now         time.Time
 }
 
@@ -102,6 +107,15 @@ func (Recover) command()     {}
 // Mark is the piece of content by which the content says whose it is.
 func Mark(ledger string) []byte { return []byte("dalel ledger " + ledger + "\n") }
 
+// Identifiers tells the key that a ledger hashes identifiers with from any other:
+// an HMAC-SHA-256 under the key itself, in lower-case hex. It does not give the key
+// away. Another key would find nobody who is registered and register them again.
+func Identifiers(key []byte, ledger string) string {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte("dalel identifiers of the ledger " + ledger))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
 // Decide says what follows from a command in a state: events, or a *fault.Error.
 // Asked again with the same, a founding is done and leads to no event.
 func Decide(state State, command Command) ([]event.Event, error) {
@@ -132,6 +146,9 @@ func found(state State, c Found) ([]event.Event, error) {
 	if _, err := pki.ParseCertificate(c.Certificate); err != nil {
 		return nil, invalid("the certificate of the operator's seal cannot be read")
 	}
+	if mac, err := hex.DecodeString(c.Identifiers); err != nil || len(mac) != sha256.Size {
+		return nil, invalid("nothing tells the key that identifiers are hashed with")
+	}
 	if err := checkNow(c.Now); err != nil {
 		return nil, err
 	}
@@ -139,7 +156,7 @@ func found(state State, c Found) ([]event.Event, error) {
 	e := Founded{
 		Ledger: c.Ledger, Name: c.Name, Origin: verifier.Name(), LogKey: c.LogKey,
 		Seal: fingerprint(c.Certificate), Certificate: base64.StdEncoding.EncodeToString(c.Certificate),
-		Content: fingerprint(mark), Bytes: int64(len(mark)), FoundedAt: c.Now.UTC().Truncate(time.Microsecond),
+		Identifiers: c.Identifiers, Content: fingerprint(mark), Bytes: int64(len(mark)), FoundedAt: c.Now.UTC().Truncate(time.Microsecond),
 	}
 	switch {
 	case state.Ledger == "":
@@ -147,8 +164,8 @@ func found(state State, c Found) ([]event.Event, error) {
 	case state.Ledger != e.Ledger:
 		return nil, fault.New(fault.LedgerFounded, "the event store holds the ledger %s (%s), founded on %s",
 			state.Ledger, state.Name, state.FoundedAt.Format(time.RFC3339))
-	case state.LogKey != e.LogKey || state.Seal != e.Seal || state.Name != e.Name:
-		return nil, fault.New(fault.LedgerFounded, "the ledger %s was founded with another name, log or seal",
+	case state.LogKey != e.LogKey || state.Seal != e.Seal || state.Name != e.Name || state.Identifiers != e.Identifiers:
+		return nil, fault.New(fault.LedgerFounded, "the ledger %s was founded with another name, log, seal or key of identifiers",
 			state.Ledger)
 	}
 	return nil, nil
@@ -235,7 +252,8 @@ func Evolve(state State, e event.Event) State {
 	switch e := e.(type) {
 	case Founded:
 		return State{
-			Ledger: e.Ledger, Name: e.Name, FoundedAt: e.FoundedAt, Origin: e.Origin, LogKey: e.LogKey, Seal: e.Seal, Content: e.Content,
+			Ledger: e.Ledger, Name: e.Name, FoundedAt: e.FoundedAt, Origin: e.Origin, LogKey: e.LogKey, Seal: e.Seal,
+			Identifiers: e.Identifiers, Content: e.Content,
 		}
 	case SealReplaced:
 		state.Former = append(slices.Clone(state.Former), e.Former)
@@ -247,9 +265,9 @@ func Evolve(state State, e event.Event) State {
 	return state
 }
 
-// CheckSecrets returns settings.other-ledger unless the log's public key and the
-// seal's certificate (DER) are those of the ledger.
-func (s State) CheckSecrets(logKey string, certificate []byte) error {
+// CheckSecrets returns settings.other-ledger unless the log's public key, the
+// seal's certificate (DER) and the key of identifiers are those of the ledger.
+func (s State) CheckSecrets(logKey string, certificate, identifierKey []byte) error {
 	name, _, _ := strings.Cut(logKey, "+")
 	switch {
 	case logKey != s.LogKey:
@@ -259,6 +277,9 @@ func (s State) CheckSecrets(logKey string, certificate []byte) error {
 		return fault.New(fault.SettingsOther,
 			"the certificate of the operator's seal (SHA-256 %s) is not the one of the ledger %s (SHA-256 %s)",
 			fingerprint(certificate), s.Ledger, s.Seal)
+	case Identifiers(identifierKey, s.Ledger) != s.Identifiers:
+		return fault.New(fault.SettingsOther,
+			"the key that identifiers are hashed with is not the one of the ledger %s: with it nobody who is registered would be found", s.Ledger)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package founding_test
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
@@ -43,18 +44,23 @@ func keyOf(origin string) string {
 	return vkey
 }
 
+// identifierKey is what the ledgers of these tests hash identifiers with.
+var identifierKey = bytes.Repeat([]byte{7}, 32)
+
 var start = time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC)
 
 func found(t testing.TB, ledger string, certificate []byte) founding.Found {
 	t.Helper()
-	return founding.Found{Ledger: ledger, Name: "Dalel", LogKey: logKey, Certificate: certificate, Now: start}
+	return founding.Found{Ledger: ledger, Name: "Dalel", LogKey: logKey, Certificate: certificate,
+		Identifiers: founding.Identifiers(identifierKey, ledger), Now: start}
 }
 
 func founded(c founding.Found) founding.Founded {
 	seal, mark := sha256.Sum256(c.Certificate), sha256.Sum256(founding.Mark(c.Ledger))
 	return founding.Founded{
 		Ledger: c.Ledger, Name: c.Name, Origin: "PeterNeumann", LogKey: c.LogKey, Seal: hex.EncodeToString(seal[:]),
-		Certificate: base64.StdEncoding.EncodeToString(c.Certificate), Content: hex.EncodeToString(mark[:]), Bytes: 50, FoundedAt: c.Now,
+		Certificate: base64.StdEncoding.EncodeToString(c.Certificate), Identifiers: c.Identifiers,
+		Content: hex.EncodeToString(mark[:]), Bytes: 50, FoundedAt: c.Now,
 	}
 }
 
@@ -119,9 +125,10 @@ func TestR_M8_ALedgerIsFoundedOnce(t *testing.T) {
 func TestR_M8_AnothersLogKeyAndSealAreNamed(t *testing.T) {
 	c := found(t, id, certificate(t))
 	state := given(t).When(c).State()
-	require.NoError(t, state.CheckSecrets(logKey, c.Certificate))
-	require.True(t, fault.Is(state.CheckSecrets("other"+logKey, c.Certificate), fault.SettingsOther))
-	require.True(t, fault.Is(state.CheckSecrets(logKey, certificate(t)), fault.SettingsOther))
+	require.NoError(t, state.CheckSecrets(logKey, c.Certificate, identifierKey))
+	require.True(t, fault.Is(state.CheckSecrets(logKey, c.Certificate, []byte("another")), fault.SettingsOther))
+	require.True(t, fault.Is(state.CheckSecrets("other"+logKey, c.Certificate, identifierKey), fault.SettingsOther))
+	require.True(t, fault.Is(state.CheckSecrets(logKey, certificate(t), identifierKey), fault.SettingsOther))
 }
 
 func certificate(t testing.TB) []byte {
@@ -142,8 +149,8 @@ func TestTheSealsCertificateIsReplacedAndNeverReturns(t *testing.T) {
 	one, two := certificate(t), certificate(t)
 	scenario := given(t, founded(found(t, id, one))).When(founding.ReplaceSeal{Certificate: two,
 		Now: start}).Then(replaced(one, two))
-	require.NoError(t, scenario.State().CheckSecrets(logKey, two))
-	require.True(t, fault.Is(scenario.State().CheckSecrets(logKey, one), fault.SettingsOther))
+	require.NoError(t, scenario.State().CheckSecrets(logKey, two, identifierKey))
+	require.True(t, fault.Is(scenario.State().CheckSecrets(logKey, one, identifierKey), fault.SettingsOther))
 	scenario.When(founding.ReplaceSeal{Certificate: one, Now: start}).ThenRefused(fault.FoundingInvalid)
 	given(t).When(founding.ReplaceSeal{Certificate: two, Now: start}).ThenRefused(fault.LedgerNotFounded)
 	given(t, founded(found(t, id, one))).When(founding.ReplaceSeal{Certificate: []byte("none"),
@@ -177,8 +184,8 @@ func TestR_M8_ALedgerGoesOnUnderAnotherLogAndStatesWhatIsMissing(t *testing.T) {
 	require.Equal(t, "next.example/log", state.Origin)
 	require.Equal(t, "2", state.Log())
 	require.EqualValues(t, 40, state.Recoveries[0].Missing())
-	require.NoError(t, state.CheckSecrets(nextKey, seal))
-	require.True(t, fault.Is(state.CheckSecrets(logKey, seal), fault.SettingsOther), "the former log signs nothing more")
+	require.NoError(t, state.CheckSecrets(nextKey, seal, identifierKey))
+	require.True(t, fault.Is(state.CheckSecrets(logKey, seal, identifierKey), fault.SettingsOther), "the former log signs nothing more")
 
 	// It may happen again; no log's name comes back.
 	again := recoveryUnder(thirdKey)

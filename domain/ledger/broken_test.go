@@ -63,7 +63,8 @@ func TestALedgerIsFoundedWhateverStandsBehindItsFounding(t *testing.T) {
 	_, key, err := note.GenerateKey(rand.Reader, "dalel.test/log")
 	require.NoError(t, err)
 	id := uuid.NewString()
-	require.NoError(t, b.Found(b.ctx, ledger.SystemAct(), founding.Found{Ledger: id, Name: "Test", LogKey: key, Certificate: b.issuing.Certificate.Raw}))
+	require.NoError(t, b.Found(b.ctx, ledger.SystemAct(), founding.Found{Ledger: id, Name: "Test", LogKey: key, Certificate: b.issuing.Certificate.Raw,
+		Identifiers: founding.Identifiers([]byte("key"), id)}))
 	want, err := ledger.ReadFounding(b.ctx, b.store)
 	require.NoError(t, err)
 	require.Equal(t, id, want.Ledger)
